@@ -20,8 +20,8 @@ struct list {
 #define LIST_ENTRY(link, type, field) ((type *)(void *)((char *)(link)-offsetof(type, field)))
 
 /* Loops over the links of a list; the current link may be removed in the body. */
-#define LIST_EACH(link, list)                                                                      \
-    for (struct list *link = (list)->next, *link##_next = link->next; link != (list);              \
+#define LIST_EACH(link, head)                                                                      \
+    for (struct list *link = (head)->next, *link##_next = link->next; link != (head);              \
          link = link##_next, link##_next = link->next)
 
 static inline void list_init(struct list *l)

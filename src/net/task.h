@@ -54,8 +54,11 @@ bool task_is_cancelled(void);
  */
 struct fault task_wait(int64_t deadline_ms);
 
-/* Suspends until task_wake only: for waits whose answer surely comes and must be awaited, as it
- * refers to memory of the task. */
+/*
+ * Suspends until task_wake only: for waits whose answer surely comes and must be awaited, as it
+ * refers to memory of the task. Another's wake may end it early: look whether the answer is there
+ * and wait again.
+ */
 void task_wait_answer(void);
 
 /* Lets a suspended task of this loop go on; a running one keeps the wake for its next wait. */
