@@ -20,4 +20,7 @@ int64_t clock_real_ms(void);
 /* The local zone's offset from UTC at that time, in minutes east. */
 int clock_zone_minutes(int64_t unix_seconds);
 
+/* Blocks the calling thread for that time (not negative); never for a thread that runs a loop. */
+void clock_sleep_us(int64_t us);
+
 #endif

@@ -44,8 +44,11 @@ struct fault file_append(struct file *f, struct str s);
 /* Makes written data durable: fdatasync, and fsync for a file whose size changed is implied. */
 struct fault file_sync(struct file *f);
 
-/* Allocates and zeroes the first size_bytes of the file, so that writing there changes no metadata. */
+/* Allocates and zeroes the first size_bytes, so that writing there changes no metadata. */
 struct fault file_zero(struct file *f, int64_t size_bytes);
+
+/* Permission bits, whatever the umask. */
+struct fault file_set_permissions(struct file *f, unsigned permissions);
 
 struct fault file_truncate(struct file *f, int64_t size_bytes);
 struct fault file_size(struct file *f, int64_t *size_bytes);
@@ -53,7 +56,7 @@ struct fault file_size(struct file *f, int64_t *size_bytes);
 /* Tells the system that the file is read from start to end. */
 void file_expect_sequential(struct file *f);
 
-/* Takes an exclusive lock that ends with the process; false when another process holds it. */
+/* Takes an exclusive lock that ends with the open file; false when another open file holds it. */
 bool file_try_lock(struct file *f);
 
 struct fault file_rename(const char *from, const char *to);
@@ -79,8 +82,9 @@ struct fault file_remove_tree(const char *path);
 struct fault file_load(const char *path, struct buf *out);
 
 /*
- * The durable write: a new file beside path gets the bytes, is synced, renamed over path, and the
- * directory is synced. After FINE a crash shows the new content, before it the old or the new.
+ * The durable write: a new file beside path (its name ends in ".new") gets the bytes, is synced,
+ * renamed over path, and the directory is synced. After FINE a crash shows the new content, before
+ * it the old or the new.
  */
 struct fault file_save(const char *path, struct str content, unsigned permissions);
 
