@@ -101,6 +101,13 @@ void stack_put(struct stack_pool *pool, void *stack)
     push(pool, stack);
 }
 
+void stack_trim(void *stack, const void *frame)
+{
+    uintptr_t end = ((uintptr_t)frame & ~(uintptr_t)4095) - 4096;
+    if (end > (uintptr_t)stack)
+        madvise(stack, end - (uintptr_t)stack, MADV_DONTNEED);
+}
+
 void stack_pool_free(struct stack_pool *pool)
 {
     for (struct slab *slab = pool->slabs, *next; slab; slab = next) {

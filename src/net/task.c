@@ -207,6 +207,11 @@ void task_wait_answer(void)
     t->is_woken = false;
 }
 
+void task_trim_stack(void)
+{
+    stack_trim(running->stack, __builtin_frame_address(0));
+}
+
 void task_yield(void)
 {
     struct task *t = running;

@@ -64,6 +64,9 @@ void task_wait_answer(void);
 /* Lets a suspended task of this loop go on; a running one keeps the wake for its next wait. */
 void task_wake(struct task *t);
 
+/* Gives the stack's pages below the caller's frame back to the system: for after deep calls. */
+void task_trim_stack(void);
+
 /* Lets the others run once. */
 void task_yield(void);
 

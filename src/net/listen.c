@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * listen.c - accepting connections and spreading them over the loops
+ *
+ * Every loop watches every listening socket (the kernel wakes one of them); the loop that accepts
+ * hands the new descriptor to the loop with the fewest streams. Sockets with SO_REUSEPORT would
+ * spread by hash, which leaves one of two loops idle for small numbers, and would drop connections
+ * that wait in the queue of a socket that is closed.
+ */
+#include "net/listen.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { MOST_LISTENERS = 64, ACCEPTS_A_TURN = 16, BACKLOG = 4096, FULL_PAUSE_MS = 100 };
+
+struct watched {
+    struct loop_watch watch;
+    struct acceptor *acceptor;
+    const struct listener *listener;
+};
+
+struct acceptor {
+    struct loop *loop;
+    struct scope *scope;
+    struct acceptor **peers;
+    size_t peer_count;
+    struct watched watched[MOST_LISTENERS];
+    size_t watched_count;
+    struct loop_timer pause; /* descriptors ran out: accept again later */
+    bool is_stopped;
+    atomic_size_t stream_count;
+};
+
+/* A connection on its way to its loop. */
+struct arrival {
+    struct loop_message message;
+    struct acceptor *acceptor;
+    const struct listener *listener;
+    int descriptor;
+};
+
+struct fault listen_open(const struct endpoint *at, int *descriptor)
+{
+    char text[ENDPOINT_TEXT_MAX];
+    int family = at->address.ss_family, on = 1;
+    int s = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    bool is_fine = s >= 0;
+    if (is_fine && family == AF_UNIX)
+        unlink(((const struct sockaddr_un *)&at->address)->sun_path);
+    if (is_fine && family != AF_UNIX)
+        setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (is_fine && family == AF_INET6)
+        setsockopt(s, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    if (is_fine)
+        is_fine = bind(s, (const struct sockaddr *)&at->address, at->length) == 0 &&
+                  listen(s, BACKLOG) == 0;
+    if (is_fine) {
+        *descriptor = s;
+        return FINE;
+    }
+    int error = errno;
+    if (s >= 0)
+        close(s);
+    struct str name = endpoint_text(at, text);
+    return fault_make(451, FAULT_STATUS(4, 3, 5), "cannot listen on " STR_FMT ": %s", STR_ARG(name),
+                      strerrordesc_np(error));
+}
+
+static void serve(void *arg)
+{
+    struct arrival *arrival = arg;
+    struct acceptor *a = arrival->acceptor;
+    const struct listener *l = arrival->listener;
+    struct conn *c;
+    struct fault f = conn_open(arrival->descriptor, &c);
+    free(arrival);
+    if (!f.kind)
+        l->serve(c, l->arg);
+    atomic_fetch_sub(&a->stream_count, 1);
+}
+
+static void arrive(struct loop_message *message)
+{
+    struct arrival *arrival = (struct arrival *)(void *)message;
+    struct acceptor *a = arrival->acceptor;
+    if (task_start(a->scope, arrival->listener->task_name, serve, arrival))
+        return;
+    close(arrival->descriptor);
+    atomic_fetch_sub(&a->stream_count, 1);
+    free(arrival);
+}
+
+static struct acceptor *least_loaded(struct acceptor *a)
+{
+    struct acceptor *best = a;
+    for (size_t i = 0; i < a->peer_count; i++)
+        if (acceptor_count(a->peers[i]) < acceptor_count(best))
+            best = a->peers[i];
+    return best;
+}
+
+static void hand_over(struct watched *w, int descriptor)
+{
+    int on = 1;
+    setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    struct arrival *arrival = malloc(sizeof *arrival);
+    if (!arrival)
+        abort();
+    struct acceptor *to = least_loaded(w->acceptor);
+    *arrival = (struct arrival){{NULL, arrive}, to, w->listener, descriptor};
+    atomic_fetch_add(&to->stream_count, 1);
+    if (to == w->acceptor)
+        arrive(&arrival->message);
+    else
+        loop_post(to->loop, &arrival->message);
+}
+
+static void unwatch_all(struct acceptor *a)
+{
+    for (size_t i = 0; i < a->watched_count; i++)
+        loop_unwatch(a->loop, a->watched[i].listener->descriptor);
+}
+
+static void resume(struct loop_timer *timer)
+{
+    struct acceptor *a = (struct acceptor *)((char *)timer - offsetof(struct acceptor, pause));
+    if (a->is_stopped)
+        return;
+    for (size_t i = 0; i < a->watched_count; i++)
+        loop_watch_listener(a->loop, a->watched[i].listener->descriptor, &a->watched[i].watch);
+}
+
+static void accept_some(struct loop_watch *watch, uint32_t events)
+{
+    (void)events;
+    struct watched *w = (struct watched *)(void *)watch;
+    struct acceptor *a = w->acceptor;
+    for (int i = 0; i < ACCEPTS_A_TURN && !a->is_stopped; i++) {
+        int s = accept4(w->listener->descriptor, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (s >= 0) {
+            hand_over(w, s);
+        } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            /* The socket stays readable: look away for a moment instead of turning in circles. */
+            unwatch_all(a);
+            loop_timer_set(a->loop, &a->pause, loop_now_ms(a->loop) + FULL_PAUSE_MS);
+            return;
+        } else if (errno == EAGAIN) {
+            return;
+        }
+    }
+}
+
+struct acceptor *acceptor_start(struct scope *scope, struct acceptor **peers, size_t peer_count)
+{
+    struct acceptor *a = calloc(1, sizeof *a);
+    if (!a)
+        abort();
+    a->loop = loop_current();
+    a->scope = scope;
+    a->peers = peers;
+    a->peer_count = peer_count;
+    a->pause.expire = resume;
+    return a;
+}
+
+struct fault acceptor_add(struct acceptor *a, const struct listener *l)
+{
+    if (a->watched_count == MOST_LISTENERS)
+        return fault_make(451, FAULT_STATUS(4, 3, 5), "more than %d listeners", MOST_LISTENERS);
+    struct watched *w = &a->watched[a->watched_count];
+    *w = (struct watched){{accept_some}, a, l};
+    struct fault f = loop_watch_listener(a->loop, l->descriptor, &w->watch);
+    if (!f.kind)
+        a->watched_count++;
+    return f;
+}
+
+void acceptor_stop(struct acceptor *a)
+{
+    if (a->is_stopped)
+        return;
+    a->is_stopped = true;
+    unwatch_all(a);
+    loop_timer_clear(a->loop, &a->pause);
+}
+
+void acceptor_free(struct acceptor *a)
+{
+    assert(atomic_load(&a->stream_count) == 0);
+    free(a);
+}
+
+size_t acceptor_count(const struct acceptor *a)
+{
+    return atomic_load_explicit(&a->stream_count, memory_order_relaxed);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * listen.h - accepting connections and spreading them over the loops
+ */
+#ifndef NET_LISTEN_H
+#define NET_LISTEN_H
+
+#include "net/conn.h"
+#include "net/loop.h"
+#include "net/task.h"
+
+struct acceptor; /* the listeners of one loop */
+
+/*
+ * What one listening socket is for; shared by all loops, kept until the last acceptor is gone.
+ * serve runs as a task of its own and must close the stream.
+ */
+struct listener {
+    int descriptor;
+    const char *task_name;
+    void (*serve)(struct conn *c, void *arg);
+    void *arg;
+};
+
+/*
+ * A socket that listens on the endpoint; a Unix socket's file is replaced. The fault (451 4.3.5)
+ * names the endpoint and the system's word.
+ */
+struct fault listen_open(const struct endpoint *at, int *descriptor);
+
+/*
+ * Starts accepting on the calling thread's loop. Each new stream goes to the loop of the group that
+ * has the fewest. peers: all acceptors of the process, filled by the caller before connections may
+ * come; count of them.
+ */
+struct acceptor *acceptor_start(struct scope *scope, struct acceptor **peers, size_t peer_count);
+
+/* Adds a listener to this loop. */
+struct fault acceptor_add(struct acceptor *a, const struct listener *l);
+
+/* Stops accepting here; streams go on. Free with acceptor_free once the scope has ended. */
+void acceptor_stop(struct acceptor *a);
+void acceptor_free(struct acceptor *a);
+
+/* Streams being served that came through this acceptor's loop. */
+size_t acceptor_count(const struct acceptor *a);
+
+#endif

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * resolver.c - DNS questions asked by tasks (libunbound: asynchronous, validating, caching)
+ *
+ * libunbound works on a thread of its own and tells through a descriptor, which one loop watches,
+ * that answers are there. A question belongs to two parties, the task and the library; a task that
+ * stops waiting abandons it and the library's callback frees it.
+ */
+#include "net/resolver.h"
+
+#include <stdlib.h>
+#include <unbound.h>
+
+#include "net/loop.h"
+#include "net/task.h"
+#include "os/thread.h"
+
+struct question {
+    struct loop_message answered;
+    struct list link; /* in resolver->open, until answered */
+    struct resolver *resolver;
+    struct loop *loop;
+    struct task *task; /* NULL once abandoned */
+    struct ub_result *result;
+    int error;
+    bool is_done;
+};
+
+struct resolver {
+    struct loop_watch watch;
+    struct ub_ctx *context;
+    struct loop *loop;
+    struct mutex mutex; /* protects open and the questions' task */
+    struct list open;
+};
+
+static void process(struct loop_watch *watch, uint32_t events)
+{
+    (void)events;
+    struct resolver *r = (struct resolver *)(void *)watch;
+    ub_process(r->context);
+}
+
+static struct fault bad_option(const char *what, const char *value, int error)
+{
+    return fault_make(451, FAULT_STATUS(4, 3, 5), "resolver: %s %s: %s", what, value,
+                      ub_strerror(error));
+}
+
+static struct fault set_servers(struct ub_ctx *context, const struct resolver_options *o)
+{
+    char text[IP_TEXT_MAX];
+    for (size_t i = 0; i < o->server_count; i++) {
+        struct str s = ip_endpoint_format(&o->servers[i], text);
+        text[s.n] = '\0';
+        int error = ub_ctx_set_fwd(context, text);
+        if (error)
+            return bad_option("server", text, error);
+    }
+    if (o->server_count == 0 && o->stub_count == 0) {
+        int error = ub_ctx_resolvconf(context, NULL);
+        if (error)
+            return bad_option("file", "/etc/resolv.conf", error);
+    }
+    for (size_t i = 0; i < o->stub_count; i++) {
+        struct str s = ip_endpoint_format(&o->stubs[i].server, text);
+        text[s.n] = '\0';
+        int error = ub_ctx_set_stub(context, o->stubs[i].zone, text, 0);
+        if (error)
+            return bad_option("stub zone", o->stubs[i].zone, error);
+    }
+    return FINE;
+}
+
+static struct fault configure(struct ub_ctx *context, const struct resolver_options *o)
+{
+    struct fault f = set_servers(context, o);
+    if (f.kind)
+        return f;
+    if (o->trust_anchor) {
+        int error = ub_ctx_add_ta_file(context, o->trust_anchor);
+        if (error)
+            return bad_option("trust anchor", o->trust_anchor, error);
+    }
+    /* Questions to servers on this host are a matter of configuration, not of chance. */
+    ub_ctx_set_option(context, "do-not-query-localhost:", "no");
+    int error = ub_ctx_async(context, 1);
+    return error ? bad_option("option", "async", error) : FINE;
+}
+
+struct fault resolver_start(const struct resolver_options *options, struct resolver **out)
+{
+    *out = NULL;
+    struct resolver *r = calloc(1, sizeof *r);
+    if (!r)
+        abort();
+    r->context = ub_ctx_create();
+    if (!r->context)
+        abort();
+    r->watch.ready = process;
+    r->loop = loop_current();
+    mutex_init(&r->mutex);
+    list_init(&r->open);
+    struct fault f = configure(r->context, options);
+    if (!f.kind)
+        f = loop_watch_listener(r->loop, ub_fd(r->context), &r->watch);
+    if (f.kind) {
+        ub_ctx_delete(r->context);
+        mutex_destroy(&r->mutex);
+        free(r);
+        return f;
+    }
+    *out = r;
+    return FINE;
+}
+
+void resolver_stop(struct resolver *r)
+{
+    loop_unwatch(r->loop, ub_fd(r->context));
+    ub_ctx_delete(r->context);
+    for (struct list *link; (link = list_pop_front(&r->open));)
+        free(LIST_ENTRY(link, struct question, link));
+    mutex_destroy(&r->mutex);
+    free(r);
+}
+
+static void deliver(struct loop_message *message)
+{
+    struct question *q = (struct question *)(void *)message;
+    q->is_done = true;
+    task_wake(q->task);
+}
+
+static void answered(void *arg, int error, struct ub_result *result)
+{
+    struct question *q = arg;
+    struct resolver *r = q->resolver;
+    mutex_lock(&r->mutex);
+    list_remove(&q->link);
+    bool is_abandoned = !q->task;
+    q->error = error;
+    q->result = result;
+    if (!is_abandoned)
+        loop_post(q->loop, &q->answered);
+    mutex_unlock(&r->mutex);
+    if (is_abandoned) {
+        ub_resolve_free(result);
+        free(q);
+    }
+}
+
+/* True when the library will free the question; false when its answer has come after all. */
+static bool abandon(struct question *q)
+{
+    mutex_lock(&q->resolver->mutex);
+    bool is_open = !list_is_empty(&q->link);
+    if (is_open)
+        q->task = NULL;
+    mutex_unlock(&q->resolver->mutex);
+    return is_open;
+}
+
+static struct fault failure(const char *name, const char *why)
+{
+    return fault_make(451, FAULT_STATUS(4, 4, 3), "DNS lookup of %s failed: %s", name, why);
+}
+
+static struct fault read_result(const struct ub_result *u, struct arena *arena, const char *name,
+                                struct resolver_answer *out)
+{
+    enum { NO_ERROR = 0, NX_DOMAIN = 3 };
+    if (u->bogus)
+        return failure(name, u->why_bogus ? u->why_bogus : "the answer is bogus");
+    if (u->rcode != NO_ERROR && u->rcode != NX_DOMAIN)
+        return failure(name, u->rcode == 2 ? "SERVFAIL" : u->rcode == 5 ? "REFUSED" : "bad answer");
+    out->is_secure = u->secure;
+    out->ttl_s = u->ttl < 0 ? 0 : (uint32_t)u->ttl;
+    if (!u->havedata) {
+        out->status = u->nxdomain ? RESOLVER_NO_NAME : RESOLVER_NO_DATA;
+        return FINE;
+    }
+    out->status = RESOLVER_FOUND;
+    while (u->data[out->count])
+        out->count++;
+    out->data = arena_alloc(arena, out->count * sizeof *out->data);
+    for (size_t i = 0; i < out->count; i++)
+        out->data[i] = arena_copy(arena, str_make(u->data[i], (size_t)u->len[i]));
+    return FINE;
+}
+
+struct fault resolver_lookup(struct resolver *r, struct arena *arena, const char *name,
+                             uint16_t type, int64_t deadline_ms, struct resolver_answer *out)
+{
+    *out = (struct resolver_answer){0};
+    struct question *q = calloc(1, sizeof *q);
+    if (!q)
+        abort();
+    *q = (struct question){.answered.run = deliver,
+                           .resolver = r,
+                           .loop = loop_current(),
+                           .task = task_current()};
+    mutex_lock(&r->mutex);
+    list_push_back(&r->open, &q->link);
+    mutex_unlock(&r->mutex);
+    int error = ub_resolve_async(r->context, name, type, 1, q, answered, NULL);
+    if (error) {
+        mutex_lock(&r->mutex);
+        list_remove(&q->link);
+        mutex_unlock(&r->mutex);
+        free(q);
+        return failure(name, ub_strerror(error));
+    }
+    struct fault f = FINE;
+    while (!f.kind && !q->is_done)
+        f = task_wait(deadline_ms);
+    if (!q->is_done && abandon(q))
+        return task_is_cancelled() ? f : failure(name, "no answer in time");
+    while (!q->is_done)
+        task_wait_answer();
+    f = q->error ? failure(name, ub_strerror(q->error)) : read_result(q->result, arena, name, out);
+    ub_resolve_free(q->result);
+    free(q);
+    return f;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * resolver.h - DNS questions asked by tasks (libunbound: asynchronous, validating, caching)
+ */
+#ifndef NET_RESOLVER_H
+#define NET_RESOLVER_H
+
+#include "base/arena.h"
+#include "base/fault.h"
+#include "base/ip.h"
+
+#include <stdint.h>
+
+struct resolver;
+
+/* A zone whose own servers are asked. */
+struct resolver_stub {
+    const char *zone;
+    struct ip_endpoint server;
+};
+
+struct resolver_options {
+    const struct ip_endpoint *servers; /* forward everything to these; none: /etc/resolv.conf */
+    size_t server_count;
+    const struct resolver_stub *stubs;
+    size_t stub_count;
+    const char *trust_anchor; /* file with DS or DNSKEY of the root; NULL: no validation */
+};
+
+enum resolver_status { RESOLVER_FOUND, RESOLVER_NO_DATA, RESOLVER_NO_NAME };
+
+enum { RESOLVER_A = 1, RESOLVER_MX = 15, RESOLVER_TXT = 16, RESOLVER_PTR = 12, RESOLVER_AAAA = 28 };
+
+struct resolver_answer {
+    enum resolver_status status;
+    bool is_secure;   /* proven by DNSSEC, also for NO_DATA and NO_NAME */
+    uint32_t ttl_s;
+    struct str *data; /* the records' data in wire form, CNAMEs followed */
+    size_t count;
+};
+
+/* Starts on the calling thread's loop. The fault (451 4.3.5) names what cannot be used. */
+struct fault resolver_start(const struct resolver_options *options, struct resolver **out);
+
+/* No lookup may be waiting. */
+void resolver_stop(struct resolver *r);
+
+/*
+ * Asks for the records of that type (RESOLVER_*) at name (C string, A-labels). The answer lives in
+ * the arena. Faults: 451 4.4.3 when the servers fail, do not answer in time or the answer is bogus;
+ * 421 4.3.2 when cancelled. Any task of any loop may ask.
+ */
+struct fault resolver_lookup(struct resolver *r, struct arena *arena, const char *name,
+                             uint16_t type, int64_t deadline_ms, struct resolver_answer *out);
+
+#endif
