@@ -80,9 +80,9 @@ static bool find_unit(const struct unit *units, size_t count, struct str name, u
 bool num_parse_size(struct str s, uint64_t maximum, uint64_t *bytes)
 {
     static const struct unit units[] = {
-        {"", 1},           {"b", 1},           {"k", 1 << 10},   {"kb", 1 << 10}, {"kib", 1 << 10},
-        {"m", 1 << 20},    {"mb", 1 << 20},    {"mib", 1 << 20}, {"g", 1 << 30},  {"gb", 1 << 30},
-        {"gib", 1 << 30},
+        {"", 1},          {"b", 1},        {"k", 1 << 10},   {"kb", 1 << 10},
+        {"kib", 1 << 10}, {"m", 1 << 20},  {"mb", 1 << 20},  {"mib", 1 << 20},
+        {"g", 1 << 30},   {"gb", 1 << 30}, {"gib", 1 << 30},
     };
     struct str digits = take_digits(&s);
     uint64_t value, factor;
@@ -98,8 +98,12 @@ bool num_parse_size(struct str s, uint64_t maximum, uint64_t *bytes)
 bool num_parse_duration(struct str s, uint64_t maximum_ms, uint64_t *ms)
 {
     static const struct unit units[] = {
-        {"ms", 1},         {"", 1000},         {"s", 1000},
-        {"m", 60 * 1000},  {"h", 3600 * 1000}, {"d", UINT64_C(24) * 3600 * 1000},
+        {"ms", 1},
+        {"", 1000},
+        {"s", 1000},
+        {"m", 60 * 1000},
+        {"h", 3600 * 1000},
+        {"d", UINT64_C(24) * 3600 * 1000},
         {"w", UINT64_C(7) * 24 * 3600 * 1000},
     };
     uint64_t total = 0;

@@ -23,8 +23,7 @@ struct time_parts time_split(int64_t unix_seconds)
     int64_t day_of_era = days - era * DAYS_IN_400_YEARS;
     int64_t year_of_era =
         (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-    int64_t day_of_year =
-        day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     int64_t march_month = (5 * day_of_year + 2) / 153;
     struct time_parts parts;
     parts.day = (unsigned)(day_of_year - (153 * march_month + 2) / 5 + 1);

@@ -127,7 +127,8 @@ static void test_encodings_round_trip(void **state)
 static void test_malformed_encodings_are_refused(void **state)
 {
     (void)state;
-    static const char *const base64[] = {"Zg", "Zg=", "Zh==", "Zm9=", "=Zg=", "Z===", "Zg==Zg==", "Zm 9"};
+    static const char *const base64[] = {
+        "Zg", "Zg=", "Zh==", "Zm9=", "=Zg=", "Z===", "Zg==Zg==", "Zm 9"};
     struct buf b = buf_make(100);
     for (size_t i = 0; i < sizeof base64 / sizeof base64[0]; i++)
         assert_false(decode_base64(&b, str_from(base64[i])));
@@ -143,8 +144,9 @@ static void test_utf8_refuses_what_is_not_a_character(void **state)
 {
     (void)state;
     assert_true(utf8_is_valid(STR("gr\xC3\xBC\xC3\x9F \xF0\x9F\x93\xAF")));
-    static const char *const bad[] = {"\xC0\x80", "\xE0\x80\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80",
-                                      "\xC3", "\x80", "\xF8\x88\x80\x80\x80"};
+    static const char *const bad[] = {
+        "\xC0\x80", "\xE0\x80\x80", "\xED\xA0\x80",        "\xF4\x90\x80\x80",
+        "\xC3",     "\x80",         "\xF8\x88\x80\x80\x80"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_false(utf8_is_valid(str_from(bad[i])));
 }

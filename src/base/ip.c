@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * ip.c - addresses and networks of IPv4 and IPv6 as values
+ */
+#include "base/ip.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+
+#include "base/num.h"
+
+static const uint8_t v4_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
+
+bool ip_parse(struct str s, struct ip_address *out)
+{
+    char text[INET6_ADDRSTRLEN];
+    struct ip_address ip;
+    if (s.n == 0 || s.n >= sizeof text || str_has(s, '\0'))
+        return false;
+    memcpy(text, s.p, s.n);
+    text[s.n] = '\0';
+    memcpy(ip.byte, v4_prefix, sizeof v4_prefix);
+    if (inet_pton(AF_INET, text, ip.byte + 12) != 1 && inet_pton(AF_INET6, text, ip.byte) != 1)
+        return false;
+    *out = ip;
+    return true;
+}
+
+struct str ip_format(const struct ip_address *ip, char text[IP_TEXT_MAX])
+{
+    bool is_v4 = ip_is_v4(ip);
+    const char *done =
+        inet_ntop(is_v4 ? AF_INET : AF_INET6, is_v4 ? ip->byte + 12 : ip->byte, text, IP_TEXT_MAX);
+    assert(done);
+    return str_from(done);
+}
+
+bool ip_is_v4(const struct ip_address *ip)
+{
+    return memcmp(ip->byte, v4_prefix, sizeof v4_prefix) == 0;
+}
+
+bool ip_is_loopback(const struct ip_address *ip)
+{
+    static const struct ip_address one = {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}};
+    return ip_is_v4(ip) ? ip->byte[12] == 127 : ip_equal(ip, &one);
+}
+
+bool ip_equal(const struct ip_address *a, const struct ip_address *b)
+{
+    return memcmp(a->byte, b->byte, sizeof a->byte) == 0;
+}
+
+/* The address with its bits behind the prefix cleared. */
+static struct ip_address cut(struct ip_address ip, unsigned prefix_bits)
+{
+    for (unsigned i = 0; i < 16; i++) {
+        unsigned kept = prefix_bits > 8 * i ? prefix_bits - 8 * i : 0;
+        if (kept < 8)
+            ip.byte[i] &= (uint8_t)(0xFF00U >> kept);
+    }
+    return ip;
+}
+
+bool ip_network_parse(struct str s, struct ip_network *out)
+{
+    struct str address, bits;
+    struct ip_address ip;
+    bool has_bits = str_cut(s, '/', &address, &bits);
+    if (!ip_parse(address, &ip))
+        return false;
+    unsigned base = ip_is_v4(&ip) && !str_has(address, ':') ? 96 : 0;
+    uint64_t count = 128 - base;
+    if (has_bits && !num_parse(bits, count, &count))
+        return false;
+    struct ip_address start = cut(ip, base + (unsigned)count);
+    if (!ip_equal(&start, &ip))
+        return false;
+    *out = (struct ip_network){ip, (uint8_t)(base + count)};
+    return true;
+}
+
+struct ip_network ip_network_around(const struct ip_address *ip, unsigned bits)
+{
+    unsigned prefix = ip_is_v4(ip) ? 96 + bits : bits;
+    assert(prefix <= 128);
+    return (struct ip_network){cut(*ip, prefix), (uint8_t)prefix};
+}
+
+/* Appends a mark and a number to the text of length n. */
+static struct str add_number(char text[IP_TEXT_MAX], size_t n, char mark, unsigned number)
+{
+    char digits[NUM_DECIMAL_MAX];
+    struct str decimal = num_format(number, digits);
+    assert(n + 1 + decimal.n < IP_TEXT_MAX);
+    text[n] = mark;
+    memcpy(text + n + 1, decimal.p, decimal.n);
+    return str_make(text, n + 1 + decimal.n);
+}
+
+struct str ip_network_format(const struct ip_network *network, char text[IP_TEXT_MAX])
+{
+    bool is_v4 = ip_is_v4(&network->address) && network->prefix_bits >= 96;
+    size_t n = ip_format(&network->address, text).n;
+    return add_number(text, n, '/',
+                      is_v4 ? network->prefix_bits - 96U : (unsigned)network->prefix_bits);
+}
+
+bool ip_network_contains(const struct ip_network *network, const struct ip_address *ip)
+{
+    struct ip_address start = cut(*ip, network->prefix_bits);
+    return ip_equal(&start, &network->address);
+}
+
+bool ip_endpoint_parse(struct str s, uint16_t default_port, struct ip_endpoint *out)
+{
+    struct str address, digits;
+    struct ip_address ip;
+    uint64_t port = default_port;
+    if (str_cut(s, '@', &address, &digits) && !num_parse(digits, UINT16_MAX, &port))
+        return false;
+    if (port == 0 || !ip_parse(address, &ip))
+        return false;
+    *out = (struct ip_endpoint){ip, (uint16_t)port};
+    return true;
+}
+
+struct str ip_endpoint_format(const struct ip_endpoint *endpoint, char text[IP_TEXT_MAX])
+{
+    return add_number(text, ip_format(&endpoint->address, text).n, '@', endpoint->port);
+}
