@@ -13,9 +13,16 @@
 
 enum { MOST_CERTIFICATES = 64, TICKET_KEYS_MAX = 128 };
 
+struct named {
+    X509 *certificate;
+    SSL_CTX *context;
+};
+
 struct tls_context {
     SSL_CTX *context[MOST_CERTIFICATES]; /* the first one serves clients without SNI */
     size_t count;
+    struct named named[MOST_CERTIFICATES];
+    size_t named_count;
     atomic_uint references;
     bool is_slow;
 };
@@ -55,47 +62,44 @@ static struct fault load(SSL_CTX *x, const struct tls_certificate *certificate)
     return FINE;
 }
 
-/* True when a certificate of the context is for this name. */
-static bool serves_name(SSL_CTX *x, const char *name)
-{
-    for (int more = SSL_CTX_set_current_cert(x, SSL_CERT_SET_FIRST); more == 1;
-         more = SSL_CTX_set_current_cert(x, SSL_CERT_SET_NEXT))
-        if (X509_check_host(SSL_CTX_get0_certificate(x), name, 0, 0, NULL) == 1)
-            return true;
-    return false;
-}
-
 static int choose_by_name(SSL *ssl, int *alert, void *arg)
 {
     (void)alert;
-    struct tls_context *t = arg;
+    const struct tls_context *t = arg;
     const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
     if (!name)
         return SSL_TLSEXT_ERR_NOACK;
-    for (size_t i = 0; i < t->count; i++) {
-        if (serves_name(t->context[i], name)) {
-            SSL_set_SSL_CTX(ssl, t->context[i]);
+    for (size_t i = 0; i < t->named_count; i++) {
+        if (X509_check_host(t->named[i].certificate, name, 0, 0, NULL) == 1) {
+            SSL_set_SSL_CTX(ssl, t->named[i].context);
             break;
         }
     }
     return SSL_TLSEXT_ERR_OK;
 }
 
-/* The names are compared by the first one: an RSA and an ECDSA certificate share a context. */
-static SSL_CTX *context_for(struct tls_context *t, X509 *certificate)
+/* The context that has a certificate for the same name with another type of key, or NULL: an RSA
+ * and an ECDSA certificate share a context. */
+static SSL_CTX *context_for(const struct tls_context *t, X509 *certificate)
 {
     char name[256];
     X509_NAME *subject = X509_get_subject_name(certificate);
     if (X509_NAME_get_text_by_NID(subject, NID_commonName, name, sizeof name) <= 0)
         return NULL;
     int type = EVP_PKEY_get_base_id(X509_get0_pubkey(certificate));
-    for (size_t i = 0; i < t->count; i++) {
-        X509 *other = SSL_CTX_get0_certificate(t->context[i]);
+    for (size_t i = 0; i < t->named_count; i++) {
+        X509 *other = t->named[i].certificate;
         if (X509_check_host(other, name, 0, 0, NULL) == 1 &&
             EVP_PKEY_get_base_id(X509_get0_pubkey(other)) != type)
-            return t->context[i];
+            return t->named[i].context;
     }
     return NULL;
+}
+
+static void remember(struct tls_context *t, SSL_CTX *x, X509 *certificate)
+{
+    X509_up_ref(certificate);
+    t->named[t->named_count++] = (struct named){certificate, x};
 }
 
 static struct fault add_certificate(struct tls_context *t, const struct tls_certificate *c,
@@ -107,7 +111,9 @@ static struct fault add_certificate(struct tls_context *t, const struct tls_cert
         SSL_CTX_free(x);
         return f;
     }
-    SSL_CTX *shared = context_for(t, SSL_CTX_get0_certificate(x));
+    X509 *certificate = SSL_CTX_get0_certificate(x);
+    SSL_CTX *shared = context_for(t, certificate);
+    remember(t, shared ? shared : x, certificate);
     if (shared) {
         SSL_CTX_free(x);
         return load(shared, c);
@@ -194,6 +200,8 @@ void tls_context_drop(struct tls_context *t)
         return;
     for (size_t i = 0; i < t->count; i++)
         SSL_CTX_free(t->context[i]);
+    for (size_t i = 0; i < t->named_count; i++)
+        X509_free(t->named[i].certificate);
     free(t);
 }
 
