@@ -63,7 +63,6 @@ struct smtp_client_mail {
     size_t accepted_count;   /* recipients the server took */
     size_t final_count;      /* LMTP: answers after the body so far */
     struct fault mail_fault; /* refusal of MAIL or DATA */
-    bool is_body_due;
     bool is_failed; /* no body will be sent */
     uint8_t *is_accepted; /* one byte a recipient, given by the caller, zeroed */
 };
@@ -114,6 +113,9 @@ struct smtp_client {
     struct smtp_client_expect *expect; /* ring of outstanding commands */
     size_t expect_first, expect_count, expect_size;
     size_t mails_under_way;
+    /* An event that needs no further reply: BODY or DONE, else MORE. */
+    enum smtp_client_event_kind due;
+    struct smtp_client_mail *due_mail;
     bool is_broken;
 };
 

@@ -1,0 +1,654 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * smtp_client.c - the client's side of SMTP and LMTP, without I/O (RFC 5321, 2033, 2920, 3030)
+ *
+ * Two cursors run over the same ordered steps: what has been said, and what has been answered. The
+ * steps between them are the ring of expected replies. A server that pipelines lets the first
+ * cursor run ahead to DATA, and past the body to the next message; with one that does not, each
+ * reply lets it go one step on.
+ */
+#include "proto/smtp_client.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/num.h"
+
+enum command {
+    COMMAND_GREETING,
+    COMMAND_EHLO,
+    COMMAND_HELO,
+    COMMAND_STARTTLS,
+    COMMAND_AUTH,
+    COMMAND_MAIL,
+    COMMAND_RCPT,
+    COMMAND_DATA,
+    COMMAND_FINAL, /* the reply or, in LMTP, replies to the body */
+    COMMAND_RSET,
+    COMMAND_QUIT
+};
+
+static const struct {
+    const char *name;
+    int64_t patience_ms;
+} commands[] = {
+    [COMMAND_GREETING] = {"greeting", 300000}, [COMMAND_EHLO] = {"EHLO", 300000},
+    [COMMAND_HELO] = {"HELO", 300000},         [COMMAND_STARTTLS] = {"STARTTLS", 120000},
+    [COMMAND_AUTH] = {"AUTH", 120000},         [COMMAND_MAIL] = {"MAIL", 300000},
+    [COMMAND_RCPT] = {"RCPT", 300000},         [COMMAND_DATA] = {"DATA", 120000},
+    [COMMAND_FINAL] = {"end of data", 600000}, [COMMAND_RSET] = {"RSET", 120000},
+    [COMMAND_QUIT] = {"QUIT", 10000},
+};
+
+enum { LINE_MAX_BYTES = 4096, REPLY_MAX_BYTES = 2048, REPLY_MAX_LINES = 100 };
+
+static void say_expecting(struct smtp_client *c, enum command command, uint32_t index,
+                          struct smtp_client_mail *mail)
+{
+    if (c->expect_count == c->expect_size) {
+        size_t size = c->expect_size ? c->expect_size * 2 : 8;
+        struct smtp_client_expect *grown = malloc(size * sizeof *grown);
+        if (!grown)
+            abort();
+        for (size_t i = 0; i < c->expect_count; i++)
+            grown[i] = c->expect[(c->expect_first + i) % c->expect_size];
+        free(c->expect);
+        c->expect = grown;
+        c->expect_first = 0;
+        c->expect_size = size;
+    }
+    c->expect[(c->expect_first + c->expect_count++) % c->expect_size] =
+        (struct smtp_client_expect){(uint8_t)command, index, mail};
+}
+
+static const struct smtp_client_expect *expected(const struct smtp_client *c)
+{
+    return c->expect_count ? &c->expect[c->expect_first] : NULL;
+}
+
+static struct smtp_client_expect pop_expected(struct smtp_client *c)
+{
+    struct smtp_client_expect e = c->expect[c->expect_first];
+    c->expect_first = (c->expect_first + 1) % c->expect_size;
+    c->expect_count--;
+    return e;
+}
+
+/* Adds to the dialogue; its oldest lines make room. */
+static void note(struct smtp_client *c, const char *who, struct str line)
+{
+    line = str_head(line, 512);
+    size_t needed = line.n + 4;
+    if (needed > c->dialogue.limit - c->dialogue.used) {
+        size_t drop = c->dialogue.used < needed * 2 ? c->dialogue.used : needed * 2;
+        drop += str_index(str_skip(buf_str(&c->dialogue), drop), '\n') + 1;
+        buf_consume(&c->dialogue, drop < c->dialogue.used ? drop : c->dialogue.used);
+    }
+    buf_append(&c->dialogue, str_from(who));
+    buf_append(&c->dialogue, line);
+    buf_append_byte(&c->dialogue, '\n');
+}
+
+/* Appends a command line that may be shown to people. */
+static void say_line(struct smtp_client *c, size_t start)
+{
+    note(c, "C: ", str_skip(buf_str(&c->out), start));
+    buf_append(&c->out, STR("\r\n"));
+}
+
+static void say(struct smtp_client *c, struct str text)
+{
+    size_t start = c->out.used;
+    buf_append(&c->out, text);
+    say_line(c, start);
+}
+
+static void say_hello(struct smtp_client *c, enum command command)
+{
+    size_t start = c->out.used;
+    struct str verb = c->options->is_lmtp         ? STR("LHLO ")
+                      : command == COMMAND_EHLO ? STR("EHLO ")
+                                                : STR("HELO ");
+    buf_append(&c->out, verb);
+    buf_append(&c->out, c->options->hello_name);
+    say_line(c, start);
+    say_expecting(c, command, 0, NULL);
+}
+
+void smtp_client_init(struct smtp_client *c, const struct smtp_client_options *options)
+{
+    *c = (struct smtp_client){.options = options,
+                              .out = buf_make(1 << 20),
+                              .line = buf_make(LINE_MAX_BYTES),
+                              .reply = buf_make(REPLY_MAX_BYTES),
+                              .dialogue = buf_make(SMTP_CLIENT_DIALOGUE_MAX),
+                              .challenge = buf_make(LINE_MAX_BYTES)};
+    say_expecting(c, COMMAND_GREETING, 0, NULL);
+}
+
+void smtp_client_free(struct smtp_client *c)
+{
+    buf_free(&c->out);
+    buf_free(&c->line);
+    buf_free(&c->reply);
+    buf_free(&c->dialogue);
+    buf_free(&c->challenge);
+    free(c->expect);
+    c->expect = NULL;
+    c->expect_count = c->expect_size = 0;
+}
+
+struct str smtp_client_output(const struct smtp_client *c)
+{
+    return buf_str(&c->out);
+}
+
+void smtp_client_sent(struct smtp_client *c, size_t n)
+{
+    buf_consume(&c->out, n);
+}
+
+size_t smtp_client_outstanding(const struct smtp_client *c)
+{
+    return c->expect_count;
+}
+
+const char *smtp_client_step(const struct smtp_client *c)
+{
+    const struct smtp_client_expect *e = expected(c);
+    return e ? commands[e->command].name : "idle";
+}
+
+int64_t smtp_client_patience_ms(const struct smtp_client *c)
+{
+    const struct smtp_client_expect *e = expected(c);
+    return commands[e ? e->command : COMMAND_QUIT].patience_ms;
+}
+
+void smtp_client_starttls(struct smtp_client *c)
+{
+    say(c, STR("STARTTLS"));
+    say_expecting(c, COMMAND_STARTTLS, 0, NULL);
+}
+
+void smtp_client_tls_started(struct smtp_client *c)
+{
+    c->capabilities = 0;
+    c->size_limit = 0;
+    c->rcpt_max = c->mail_max = 0;
+    buf_free(&c->line);
+    note(c, "", STR("(TLS)"));
+    say_hello(c, COMMAND_EHLO);
+}
+
+void smtp_client_auth(struct smtp_client *c, const char *mechanism, const struct str *initial)
+{
+    buf_append(&c->out, STR("AUTH "));
+    buf_append(&c->out, str_from(mechanism));
+    if (initial) {
+        buf_append(&c->out, STR(" "));
+        buf_append(&c->out, initial->n ? *initial : STR("="));
+    }
+    buf_append(&c->out, STR("\r\n"));
+    note(c, "C: AUTH ", str_from(mechanism));
+    say_expecting(c, COMMAND_AUTH, 0, NULL);
+}
+
+void smtp_client_auth_response(struct smtp_client *c, struct str base64)
+{
+    buf_append(&c->out, base64);
+    buf_append(&c->out, STR("\r\n"));
+    note(c, "C: ", STR("(response)"));
+    say_expecting(c, COMMAND_AUTH, 0, NULL);
+}
+
+void smtp_client_quit(struct smtp_client *c)
+{
+    say(c, STR("QUIT"));
+    say_expecting(c, COMMAND_QUIT, 0, NULL);
+}
+
+static bool has(const struct smtp_client *c, unsigned capability)
+{
+    return (c->capabilities & capability) != 0;
+}
+
+bool smtp_client_is_chunked(const struct smtp_client *c)
+{
+    return c->options->may_chunk && has(c, SMTP_HAS_CHUNKING) && has(c, SMTP_HAS_PIPELINING);
+}
+
+static void say_mail(struct smtp_client *c, struct smtp_client_mail *m)
+{
+    size_t start = c->out.used;
+    buf_append(&c->out, STR("MAIL FROM:<"));
+    buf_append(&c->out, m->sender);
+    buf_append(&c->out, STR(">"));
+    if (has(c, SMTP_HAS_SIZE)) {
+        buf_append(&c->out, STR(" SIZE="));
+        buf_append_number(&c->out, (int64_t)m->size_bytes);
+    }
+    if (m->is_8bit && has(c, SMTP_HAS_8BITMIME))
+        buf_append(&c->out, STR(" BODY=8BITMIME"));
+    if (m->is_utf8)
+        buf_append(&c->out, STR(" SMTPUTF8"));
+    if (has(c, SMTP_HAS_DSN) && m->ret.n > 0) {
+        buf_append(&c->out, STR(" RET="));
+        buf_append(&c->out, m->ret);
+    }
+    if (has(c, SMTP_HAS_DSN) && m->envid.n > 0) {
+        buf_append(&c->out, STR(" ENVID="));
+        buf_append(&c->out, m->envid);
+    }
+    say_line(c, start);
+    say_expecting(c, COMMAND_MAIL, 0, m);
+}
+
+static void say_rcpt(struct smtp_client *c, struct smtp_client_mail *m, uint32_t index)
+{
+    const struct smtp_client_rcpt *r = &m->rcpt[index];
+    size_t start = c->out.used;
+    buf_append(&c->out, STR("RCPT TO:<"));
+    buf_append(&c->out, r->path);
+    buf_append(&c->out, STR(">"));
+    if (has(c, SMTP_HAS_DSN) && r->notify.n > 0) {
+        buf_append(&c->out, STR(" NOTIFY="));
+        buf_append(&c->out, r->notify);
+    }
+    if (has(c, SMTP_HAS_DSN) && r->orcpt.n > 0) {
+        buf_append(&c->out, STR(" ORCPT="));
+        buf_append(&c->out, r->orcpt);
+    }
+    say_line(c, start);
+    say_expecting(c, COMMAND_RCPT, index, m);
+}
+
+static void say_data(struct smtp_client *c, struct smtp_client_mail *m)
+{
+    say(c, STR("DATA"));
+    say_expecting(c, COMMAND_DATA, 0, m);
+}
+
+static void say_bdat(struct smtp_client *c, struct smtp_client_mail *m)
+{
+    size_t start = c->out.used;
+    buf_append(&c->out, STR("BDAT "));
+    buf_append_number(&c->out, (int64_t)m->size_bytes);
+    buf_append(&c->out, STR(" LAST"));
+    say_line(c, start);
+    c->due = SMTP_CLIENT_BODY;
+    c->due_mail = m;
+}
+
+bool smtp_client_may_begin(const struct smtp_client *c)
+{
+    if (c->is_broken || c->mails_under_way >= SMTP_CLIENT_PIPELINE_MAX)
+        return false;
+    const struct smtp_client_expect *e = expected(c);
+    if (!e)
+        return true;
+    return has(c, SMTP_HAS_PIPELINING) && c->expect_count == 1 && e->command == COMMAND_FINAL;
+}
+
+void smtp_client_begin(struct smtp_client *c, struct smtp_client_mail *m)
+{
+    assert(smtp_client_may_begin(c) && m->rcpt_count > 0);
+    if (c->expect_count == 0)
+        c->dialogue.used = 0;
+    m->accepted_count = m->final_count = 0;
+    m->is_failed = false;
+    m->mail_fault = FINE;
+    c->mails_under_way++;
+    say_mail(c, m);
+    if (!has(c, SMTP_HAS_PIPELINING))
+        return;
+    for (size_t i = 0; i < m->rcpt_count; i++)
+        say_rcpt(c, m, (uint32_t)i);
+    if (smtp_client_is_chunked(c))
+        say_bdat(c, m);
+    else
+        say_data(c, m);
+}
+
+void smtp_client_body_sent(struct smtp_client *c, struct smtp_client_mail *m)
+{
+    note(c, "C: ", STR("(message)"));
+    say_expecting(c, COMMAND_FINAL, 0, m);
+}
+
+/* The reply just read as a fault: code, enhanced code where its class fits, text. */
+static struct fault reply_fault(const struct smtp_client *c)
+{
+    struct fault_status status = {0};
+    struct str text = buf_str(&c->reply), rest;
+    if (fault_status_parse(text, &status, &rest) && status.class == c->reply_code / 100)
+        text = rest;
+    else
+        status = (struct fault_status){0};
+    return fault_make(c->reply_code, status, STR_FMT, STR_ARG(text));
+}
+
+static void learn_auth(struct smtp_client *c, struct str mechanisms)
+{
+    for (struct str word; (word = str_word(&mechanisms)).n > 0;) {
+        if (str_equal_nocase(word, STR("PLAIN")))
+            c->capabilities |= SMTP_HAS_AUTH_PLAIN;
+        else if (str_equal_nocase(word, STR("LOGIN")))
+            c->capabilities |= SMTP_HAS_AUTH_LOGIN;
+        else if (str_equal_nocase(word, STR("SCRAM-SHA-256")))
+            c->capabilities |= SMTP_HAS_AUTH_SCRAM_SHA_256;
+    }
+}
+
+/* RFC 9422: a hint whose value is bad is ignored. */
+static void learn_limits(struct smtp_client *c, struct str limits)
+{
+    for (struct str word; (word = str_word(&limits)).n > 0;) {
+        struct str name, value;
+        uint64_t number;
+        if (!str_cut(word, '=', &name, &value) || !num_parse(value, 999999, &number) || !number)
+            continue;
+        if (str_equal_nocase(name, STR("RCPTMAX")))
+            c->rcpt_max = (uint32_t)number;
+        else if (str_equal_nocase(name, STR("MAILMAX")))
+            c->mail_max = (uint32_t)number;
+    }
+}
+
+static void learn(struct smtp_client *c, struct str line)
+{
+    static const struct {
+        const char *keyword;
+        unsigned capability;
+    } table[] = {
+        {"PIPELINING", SMTP_HAS_PIPELINING}, {"SIZE", SMTP_HAS_SIZE},
+        {"8BITMIME", SMTP_HAS_8BITMIME},     {"SMTPUTF8", SMTP_HAS_SMTPUTF8},
+        {"CHUNKING", SMTP_HAS_CHUNKING},     {"DSN", SMTP_HAS_DSN},
+        {"STARTTLS", SMTP_HAS_STARTTLS},     {"ENHANCEDSTATUSCODES", SMTP_HAS_ENHANCED},
+    };
+    struct str keyword = str_word(&line);
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+        if (str_equal_nocase(keyword, str_from(table[i].keyword)))
+            c->capabilities |= table[i].capability;
+    if (str_equal_nocase(keyword, STR("SIZE")) &&
+        !num_parse(str_word(&line), UINT64_MAX, &c->size_limit))
+        c->size_limit = 0;
+    if (str_equal_nocase(keyword, STR("AUTH")))
+        learn_auth(c, line);
+    if (str_equal_nocase(keyword, STR("LIMITS")))
+        learn_limits(c, line);
+}
+
+static enum smtp_client_event_kind after_hello(struct smtp_client *c, enum command command,
+                                               struct smtp_client_event *out)
+{
+    if (c->reply_code / 100 == 2)
+        return SMTP_CLIENT_READY;
+    c->capabilities = 0;
+    /* Only a server that does not know EHLO is asked again with HELO. */
+    bool is_unknown = c->reply_code == 500 || c->reply_code == 502;
+    if (command == COMMAND_EHLO && is_unknown && !c->options->is_lmtp) {
+        say_hello(c, COMMAND_HELO);
+        return SMTP_CLIENT_MORE;
+    }
+    out->fault = reply_fault(c);
+    return SMTP_CLIENT_REFUSED;
+}
+
+/* The message has ended without a body; the server may still hold the transaction. */
+static enum smtp_client_event_kind give_up(struct smtp_client *c, struct smtp_client_mail *m,
+                                           bool needs_reset, struct smtp_client_event *out)
+{
+    if (needs_reset) {
+        say(c, STR("RSET"));
+        say_expecting(c, COMMAND_RSET, 0, NULL);
+    }
+    c->mails_under_way--;
+    out->mail = m;
+    out->fault = m->mail_fault;
+    return SMTP_CLIENT_DONE;
+}
+
+static enum smtp_client_event_kind after_mail(struct smtp_client *c, struct smtp_client_mail *m,
+                                              struct smtp_client_event *out)
+{
+    if (c->reply_code / 100 != 2)
+        m->mail_fault = reply_fault(c);
+    if (has(c, SMTP_HAS_PIPELINING))
+        return SMTP_CLIENT_MORE;
+    if (m->mail_fault.kind)
+        return give_up(c, m, false, out);
+    say_rcpt(c, m, 0);
+    return SMTP_CLIENT_MORE;
+}
+
+/* The message ends with the next feed: this one's event is about a recipient. */
+static void finish_later(struct smtp_client *c, struct smtp_client_mail *m)
+{
+    c->due = SMTP_CLIENT_DONE;
+    c->due_mail = m;
+}
+
+static enum smtp_client_event_kind after_rcpt(struct smtp_client *c, struct smtp_client_mail *m,
+                                              uint32_t index, struct smtp_client_event *out)
+{
+    if (m->mail_fault.kind)
+        return SMTP_CLIENT_MORE;
+    out->mail = m;
+    out->index = index;
+    out->fault = reply_fault(c);
+    if (c->reply_code / 100 == 2) {
+        m->is_accepted[index] = 1;
+        m->accepted_count++;
+    }
+    if (!has(c, SMTP_HAS_PIPELINING)) {
+        if (index + 1 < m->rcpt_count)
+            say_rcpt(c, m, index + 1);
+        else if (m->accepted_count > 0)
+            say_data(c, m);
+        else
+            finish_later(c, m);
+    }
+    return SMTP_CLIENT_RCPT;
+}
+
+static enum smtp_client_event_kind after_data(struct smtp_client *c, struct smtp_client_mail *m,
+                                              struct smtp_client_event *out)
+{
+    if (c->reply_code / 100 != 3) {
+        if (!m->mail_fault.kind && m->accepted_count > 0)
+            m->mail_fault = reply_fault(c);
+        return give_up(c, m, true, out);
+    }
+    out->mail = m;
+    if (m->accepted_count > 0)
+        return SMTP_CLIENT_BODY;
+    /* Nobody is left to send to, yet the server waits (RFC 2920 section 3.1): end it at once. */
+    m->is_failed = true;
+    say(c, STR("."));
+    say_expecting(c, COMMAND_FINAL, 0, m);
+    return SMTP_CLIENT_MORE;
+}
+
+static size_t accepted_at(const struct smtp_client_mail *m, size_t number)
+{
+    for (size_t i = 0; i < m->rcpt_count; i++)
+        if (m->is_accepted[i] && number-- == 0)
+            return i;
+    return m->rcpt_count;
+}
+
+static enum smtp_client_event_kind after_final(struct smtp_client *c, struct smtp_client_mail *m,
+                                               struct smtp_client_event *out)
+{
+    out->mail = m;
+    out->fault = reply_fault(c);
+    if (c->options->is_lmtp && !m->is_failed) {
+        out->index = accepted_at(m, m->final_count++);
+        if (m->final_count == m->accepted_count)
+            finish_later(c, m);
+        return SMTP_CLIENT_RCPT;
+    }
+    c->mails_under_way--;
+    if (m->is_failed)
+        out->fault = m->mail_fault;
+    return SMTP_CLIENT_DONE;
+}
+
+static enum smtp_client_event_kind broken(struct smtp_client *c, struct smtp_client_event *out,
+                                          struct fault f)
+{
+    c->is_broken = true;
+    out->fault = f;
+    return SMTP_CLIENT_BROKEN;
+}
+
+static enum smtp_client_event_kind after_auth(struct smtp_client *c, struct smtp_client_event *out)
+{
+    if (c->reply_code == 334) {
+        c->challenge.used = 0;
+        buf_append(&c->challenge, buf_str(&c->reply));
+        out->data = buf_str(&c->challenge);
+        return SMTP_CLIENT_CHALLENGE;
+    }
+    out->fault = reply_fault(c);
+    return SMTP_CLIENT_AUTH;
+}
+
+/* Acts on a whole reply to the command it answers. */
+static enum smtp_client_event_kind act(struct smtp_client *c, struct smtp_client_event *out)
+{
+    const struct smtp_client_expect e = *expected(c);
+    /* LMTP answers a body once for each recipient (RFC 2033 section 4.2). */
+    bool has_more = e.command == COMMAND_FINAL && c->options->is_lmtp && !e.mail->is_failed &&
+                    e.mail->final_count + 1 < e.mail->accepted_count;
+    if (!has_more)
+        pop_expected(c);
+    if (c->reply_code == 421 && e.command != COMMAND_GREETING)
+        return broken(c, out, reply_fault(c));
+    switch ((enum command)e.command) {
+    case COMMAND_GREETING:
+        out->fault = reply_fault(c);
+        if (c->reply_code / 100 != 2)
+            return SMTP_CLIENT_REFUSED;
+        say_hello(c, COMMAND_EHLO);
+        return SMTP_CLIENT_MORE;
+    case COMMAND_EHLO:
+    case COMMAND_HELO:
+        return after_hello(c, (enum command)e.command, out);
+    case COMMAND_STARTTLS:
+        out->fault = reply_fault(c);
+        return SMTP_CLIENT_TLS;
+    case COMMAND_AUTH:
+        return after_auth(c, out);
+    case COMMAND_MAIL:
+        return after_mail(c, e.mail, out);
+    case COMMAND_RCPT:
+        return after_rcpt(c, e.mail, e.index, out);
+    case COMMAND_DATA:
+        return after_data(c, e.mail, out);
+    case COMMAND_FINAL:
+        return after_final(c, e.mail, out);
+    case COMMAND_RSET:
+    case COMMAND_QUIT:
+        return SMTP_CLIENT_MORE;
+    }
+    return SMTP_CLIENT_MORE;
+}
+
+/* Takes a reply line without its end. False when it is none. */
+static bool take_line(struct smtp_client *c, struct str line, bool *is_last)
+{
+    uint64_t code;
+    if (line.n < 3 || !num_parse(str_head(line, 3), 599, &code) || code < 200)
+        return false;
+    if (c->reply_code != 0 && c->reply_code != code)
+        return false;
+    if (line.n > 3 && line.p[3] != ' ' && line.p[3] != '-')
+        return false;
+    const struct smtp_client_expect *e = expected(c);
+    struct str text = str_skip(line, 4);
+    bool is_first = c->reply_code == 0;
+    c->reply_code = (unsigned)code;
+    *is_last = line.n == 3 || line.p[3] == ' ';
+    if (e && e->command == COMMAND_EHLO && code == 250 && !is_first)
+        learn(c, text);
+    if (!is_first) {
+        /* Every line may repeat the enhanced code; one is enough. */
+        struct fault_status status;
+        fault_status_parse(text, &status, &text);
+        buf_append_byte(&c->reply, ' ');
+    }
+    buf_append(&c->reply, str_head(text, REPLY_MAX_BYTES - c->reply.used));
+    return ++c->reply_lines <= REPLY_MAX_LINES;
+}
+
+/* Gives an event that needs no further reply, if there is one. */
+static bool take_due(struct smtp_client *c, struct smtp_client_event *out)
+{
+    const struct smtp_client_expect *e = expected(c);
+    struct smtp_client_mail *m = c->due_mail;
+    enum smtp_client_event_kind due = c->due;
+    if (due == SMTP_CLIENT_MORE && e && e->command == COMMAND_FINAL && c->options->is_lmtp &&
+        !e->mail->is_failed && e->mail->accepted_count == 0) {
+        /* No recipient was accepted: LMTP answers the body not at all. */
+        out->kind = give_up(c, pop_expected(c).mail, false, out);
+        return true;
+    }
+    if (due == SMTP_CLIENT_MORE)
+        return false;
+    c->due = SMTP_CLIENT_MORE;
+    out->mail = m;
+    out->kind = due;
+    if (due == SMTP_CLIENT_DONE)
+        out->kind = give_up(c, m, m->accepted_count == 0, out);
+    return true;
+}
+
+/* Moves bytes up to and including a line feed into c->line; true when a line is complete. */
+static bool gather_line(struct smtp_client *c, struct str *in, struct str *line, bool *is_too_long)
+{
+    size_t n = str_index(*in, '\n');
+    bool is_whole = n < in->n;
+    struct str piece = str_head(*in, is_whole ? n + 1 : n);
+    *in = str_skip(*in, piece.n);
+    *is_too_long = !buf_append(&c->line, piece);
+    if (!is_whole)
+        return false;
+    *line = str_head(buf_str(&c->line), c->line.used - 1);
+    if (line->n > 0 && line->p[line->n - 1] == '\r')
+        line->n--;
+    return true;
+}
+
+size_t smtp_client_feed(struct smtp_client *c, struct str in, struct smtp_client_event *out)
+{
+    size_t given = in.n;
+    *out = (struct smtp_client_event){.kind = SMTP_CLIENT_MORE};
+    if (c->is_broken || take_due(c, out))
+        return 0;
+    while (in.n > 0 && out->kind == SMTP_CLIENT_MORE) {
+        struct str line;
+        bool is_too_long, is_last = false;
+        bool is_whole = gather_line(c, &in, &line, &is_too_long);
+        if (is_whole && !is_too_long)
+            note(c, "S: ", line);
+        if (is_too_long || (is_whole && (!expected(c) || !take_line(c, line, &is_last)))) {
+            out->kind = broken(c, out,
+                               fault_make(451, FAULT_STATUS(4, 5, 0), "the server broke the "
+                                          "protocol in its reply to %s", smtp_client_step(c)));
+            break;
+        }
+        if (is_whole)
+            c->line.used = 0;
+        if (!is_last)
+            continue;
+        out->kind = act(c, out);
+        c->reply.used = 0;
+        c->reply_code = 0;
+        c->reply_lines = 0;
+    }
+    if (out->kind == SMTP_CLIENT_MORE)
+        take_due(c, out);
+    return given - in.n;
+}
