@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * envelope.h - what the queue keeps of a message beside its content
+ */
+#ifndef QUEUE_ENVELOPE_H
+#define QUEUE_ENVELOPE_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+
+#include <stdint.h>
+
+enum { QUEUE_ID_TEXT_MAX = 14 };
+
+struct queue_rcpt {
+    struct str address; /* "local@domain", canonical */
+    struct str orcpt;   /* ORCPT as received, empty when none */
+    uint8_t notify;     /* enum dsn_notify, 0 when absent */
+};
+
+struct queue_envelope {
+    struct str sender;  /* "local@domain", empty for the null path */
+    struct str envid;   /* ENVID as received, empty when none */
+    struct str session; /* id of the session that brought it, for people */
+    struct str account; /* who logged in, empty when nobody */
+    uint8_t ret;        /* enum dsn_return */
+    bool is_8bit;       /* BODY=8BITMIME was given */
+    bool is_utf8;       /* SMTPUTF8 was given */
+    int64_t arrival_ms; /* real time */
+    struct queue_rcpt *rcpt;
+    size_t rcpt_count;
+};
+
+/* Bytes that envelope_pack appends at most. */
+size_t envelope_packed_max(const struct queue_envelope *e);
+void envelope_pack(struct buf *out, const struct queue_envelope *e);
+
+/* The inverse; everything is copied to the arena. False when the bytes are no envelope. */
+bool envelope_unpack(struct arena *arena, struct str bytes, struct queue_envelope *out);
+
+/* A copy of which every part lives in the arena. */
+struct queue_envelope envelope_copy(struct arena *arena, const struct queue_envelope *e);
+
+/* The domain of "local@domain"; empty when there is none ("Postmaster"). */
+struct str envelope_domain(struct str address);
+
+/* A message's id as people see it: 13 characters of 0-9 and A-Z without I, L, O, U. */
+struct str queue_id_text(uint64_t id, char text[QUEUE_ID_TEXT_MAX]);
+bool queue_id_parse(struct str text, uint64_t *id);
+
+#endif

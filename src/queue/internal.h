@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * internal.h - what queue.c, checkpoint.c and operator.c share
+ */
+#ifndef QUEUE_INTERNAL_H
+#define QUEUE_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include "queue/cold.h"
+#include "queue/queue.h"
+
+struct queue {
+    struct queue_options options;
+    struct journal *journal;
+    struct cold *cold;
+    struct loop *owner;
+    struct map by_id;
+    struct list hot;   /* messages by position, the oldest first */
+    struct list dirty; /* cold messages whose change queue.db does not have yet */
+    size_t hot_count, dirty_count, cold_count; /* cold: in memory */
+    size_t ready_count;
+    int64_t accepted, finished;
+    uint64_t seen_position; /* of the newest record that has come to the owner */
+    struct heap due;        /* WAITING deliveries in memory, by monotonic time */
+    struct loop_timer due_timer;
+    int64_t cold_messages;    /* at rest, with those in memory */
+    int64_t cold_next_due_ms; /* real time of the first one not in memory */
+    struct cold_cursor cursor;
+    struct task *keeper;       /* the task of checkpoint.c */
+    bool is_checkpoint_wanted; /* now, not at the interval */
+    uint64_t checkpoints;      /* finished */
+    struct fault checkpoint_fault;
+    bool is_started, is_closing;
+    uint64_t *discard; /* body files of ended messages, removed by the keeper */
+    size_t discard_count, discard_size;
+    unsigned results_in_flight; /* records of deliveries that the journal has not answered yet */
+    atomic_uint_least64_t last_id;
+    atomic_int_least64_t body_bytes;
+    /* Accepts that have begun and not arrived at the owner, by the epoch they began in: a trim
+     * waits for those of the epoch before. */
+    atomic_uint epoch;
+    atomic_size_t accepting[2];
+};
+
+/* The message in memory, or NULL. */
+struct queue_message *queue_find(const struct queue *q, uint64_t id);
+
+/* Puts a message that is in no list into memory's index; hot ones into the order. */
+void queue_insert(struct queue *q, struct queue_message *m);
+
+/* Takes a message out of memory and frees it. */
+void queue_forget(struct queue *q, struct queue_message *m);
+
+/* Gives every WAITING delivery that is due to the sender, and sets the clock for the others. */
+void queue_schedule(struct queue *q, struct queue_message *m);
+
+/* Frees or puts to rest what needs no memory: called when a message's state has changed. */
+void queue_settle(struct queue *q, struct queue_message *m);
+
+/* Lets the body's memory go; it is in the journal or a file. */
+void queue_drop_body(struct queue *q, struct queue_message *m);
+
+/* Writes the delivery's present state to the journal, without waiting. */
+void queue_record(struct queue *q, struct queue_delivery *d);
+
+/* The body of checkpoint.c's task. */
+void queue_keep(void *arg);
+
+#endif

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * message.c - a message in the queue and its deliveries
+ */
+#include "queue/message.h"
+
+#include <stdlib.h>
+
+/* Sorts recipients by domain so that each domain's are neighbours. */
+struct sorted_rcpt {
+    struct str domain;
+    uint32_t index;
+};
+
+static int by_domain(const void *a, const void *b)
+{
+    const struct sorted_rcpt *x = a, *y = b;
+    int order = str_compare(x->domain, y->domain);
+    return order ? order : (x->index > y->index) - (x->index < y->index);
+}
+
+static void make_deliveries(struct queue_message *m)
+{
+    size_t n = m->envelope.rcpt_count;
+    struct sorted_rcpt *sorted = arena_alloc(&m->arena, n * sizeof *sorted);
+    uint32_t *index = arena_alloc(&m->arena, n * sizeof *index);
+    for (size_t i = 0; i < n; i++)
+        sorted[i] = (struct sorted_rcpt){envelope_domain(m->envelope.rcpt[i].address), (uint32_t)i};
+    qsort(sorted, n, sizeof *sorted, by_domain);
+    size_t domains = 0;
+    for (size_t i = 0; i < n; i++)
+        domains += i == 0 || !str_equal(sorted[i].domain, sorted[i - 1].domain);
+    m->delivery = arena_alloc(&m->arena, domains * sizeof *m->delivery);
+    for (size_t i = 0; i < n; i++) {
+        index[i] = sorted[i].index;
+        if (i == 0 || !str_equal(sorted[i].domain, sorted[i - 1].domain)) {
+            struct queue_delivery *d = &m->delivery[m->delivery_count++];
+            *d = (struct queue_delivery){
+                .message = m, .domain = sorted[i].domain, .rcpt = &index[i]};
+            list_init(&d->link);
+        }
+        m->delivery[m->delivery_count - 1].rcpt_count++;
+    }
+    m->open_count = m->delivery_count;
+}
+
+struct queue_message *message_make(uint64_t id, struct arena *arena,
+                                   const struct queue_envelope *envelope)
+{
+    struct queue_message *m = arena_alloc(arena, sizeof *m);
+    m->id = id;
+    m->arena = *arena;
+    m->envelope = *envelope;
+    list_init(&m->in_order);
+    make_deliveries(m);
+    return m;
+}
+
+void message_drop_body(struct queue_message *m)
+{
+    free(m->body);
+    m->body = NULL;
+    if (m->body_kind == QUEUE_BODY_MEMORY)
+        m->body_kind = QUEUE_BODY_JOURNAL;
+}
+
+void message_free(struct queue_message *m)
+{
+    for (size_t i = 0; i < m->delivery_count; i++)
+        free(m->delivery[i].trouble);
+    free(m->body);
+    struct arena arena = m->arena;
+    arena_free(&arena);
+}
+
+void delivery_set_trouble(struct queue_delivery *d, const struct fault *fault, int64_t time_ms,
+                          struct str remote, struct str dialogue)
+{
+    struct queue_trouble *t = malloc(sizeof *t + remote.n + dialogue.n);
+    if (!t)
+        abort();
+    t->fault = *fault;
+    t->time_ms = time_ms;
+    if (remote.n)
+        memcpy(t->memory, remote.p, remote.n);
+    if (dialogue.n)
+        memcpy(t->memory + remote.n, dialogue.p, dialogue.n);
+    t->remote = str_make(t->memory, remote.n);
+    t->dialogue = str_make(t->memory + remote.n, dialogue.n);
+    free(d->trouble);
+    d->trouble = t;
+}
+
+struct queue_delivery *message_delivery(struct queue_message *m, struct str domain)
+{
+    for (size_t i = 0; i < m->delivery_count; i++)
+        if (str_equal(m->delivery[i].domain, domain))
+            return &m->delivery[i];
+    return NULL;
+}
+
+void delivery_set_rcpts(struct queue_delivery *d, const uint32_t *rcpt, size_t count)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < count && kept < d->rcpt_count; i++)
+        if (rcpt[i] < d->message->envelope.rcpt_count)
+            d->rcpt[kept++] = rcpt[i];
+    d->rcpt_count = kept;
+}

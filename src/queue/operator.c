@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * operator.c - an operator's view of the queue, and an operator's words
+ */
+#include <stdlib.h>
+
+#include "net/offload.h"
+#include "queue/internal.h"
+
+struct pin {
+    struct queue *queue;
+    uint64_t id;
+    struct queue_message *message;
+    struct fault fault;
+};
+
+static void load(void *arg)
+{
+    struct pin *p = arg;
+    p->fault = cold_load(p->queue->cold, p->id, &p->message);
+}
+
+struct fault queue_pin(struct queue *q, uint64_t id, struct queue_message **out)
+{
+    struct queue_message *m = queue_find(q, id);
+    struct pin p = {.queue = q, .id = id};
+    *out = NULL;
+    if (!m) {
+        offload(load, &p);
+        if (p.fault.kind)
+            return p.fault;
+        m = queue_find(q, id);
+        if (m && p.message) {
+            message_free(p.message);
+        } else if (p.message) {
+            m = p.message;
+            queue_insert(q, m);
+        }
+    }
+    if (!m || m->open_count == 0)
+        return FINE;
+    m->pin_count++;
+    *out = m;
+    return FINE;
+}
+
+void queue_unpin(struct queue *q, struct queue_message *m)
+{
+    m->pin_count--;
+    queue_schedule(q, m);
+    queue_settle(q, m);
+}
+
+struct listing {
+    struct queue *queue;
+    uint64_t above;
+    uint64_t *ids;
+    size_t limit, count;
+    struct fault fault;
+};
+
+static void list_cold(void *arg)
+{
+    struct listing *l = arg;
+    l->fault = cold_ids(l->queue->cold, l->above, l->ids, l->limit, &l->count);
+}
+
+static int by_number(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+struct fault queue_ids(struct queue *q, uint64_t above, uint64_t *ids, size_t limit, size_t *count)
+{
+    struct listing l = {.queue = q, .above = above, .ids = ids, .limit = limit};
+    *count = 0;
+    offload(list_cold, &l);
+    if (l.fault.kind)
+        return l.fault;
+    /* Those at rest and the hot ones; both sorted, then the first ones of both. */
+    uint64_t *all = malloc((l.count + q->hot_count + 1) * sizeof *all);
+    if (!all)
+        abort();
+    size_t n = 0;
+    for (; n < l.count; n++)
+        all[n] = ids[n];
+    LIST_EACH (link, &q->hot) {
+        const struct queue_message *m = LIST_ENTRY(link, struct queue_message, in_order);
+        if (m->id > above && m->open_count > 0)
+            all[n++] = m->id;
+    }
+    qsort(all, n, sizeof *all, by_number);
+    for (size_t i = 0; i < n && *count < limit; i++)
+        if (i == 0 || all[i] != all[i - 1])
+            ids[(*count)++] = all[i];
+    free(all);
+    return FINE;
+}
+
+bool queue_hold(struct queue *q, struct queue_delivery *d)
+{
+    if (d->state == QUEUE_READY) {
+        d->is_hold_wanted = true;
+        return true;
+    }
+    if (d->state != QUEUE_WAITING)
+        return false;
+    heap_remove(&q->due, &d->due);
+    d->state = QUEUE_HELD;
+    queue_record(q, d);
+    return true;
+}
+
+bool queue_release(struct queue *q, struct queue_delivery *d)
+{
+    d->is_hold_wanted = false;
+    if (d->state != QUEUE_HELD)
+        return false;
+    d->state = QUEUE_WAITING;
+    d->next_attempt_ms = loop_real_ms(q->owner);
+    queue_record(q, d);
+    return true;
+}
+
+bool queue_retry(struct queue *q, struct queue_delivery *d)
+{
+    if (d->state != QUEUE_WAITING)
+        return false;
+    heap_remove(&q->due, &d->due);
+    d->next_attempt_ms = loop_real_ms(q->owner);
+    queue_record(q, d);
+    return true;
+}
+
+bool queue_take(struct queue *q, struct queue_delivery *d)
+{
+    if (d->state != QUEUE_WAITING && d->state != QUEUE_HELD)
+        return false;
+    heap_remove(&q->due, &d->due);
+    d->state = QUEUE_READY;
+    d->message->ready_count++;
+    q->ready_count++;
+    return true;
+}
+
+bool queue_drop(struct queue *q, struct queue_delivery *d)
+{
+    if (!queue_take(q, d))
+        return false;
+    queue_finish(q, d, &(struct queue_outcome){0});
+    return true;
+}

@@ -1,0 +1,511 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * queue.c - the durable queue: accept, schedule, remember
+ *
+ * The order of durable steps: an ACCEPT record (envelope and body) before the 250; a DELIVERY record
+ * after each attempt, whose loss costs a second attempt and nothing else; queue.db and the body
+ * file before the journal is trimmed (checkpoint.c).
+ */
+#include "queue/queue.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "net/offload.h"
+#include "os/clock.h"
+#include "os/random.h"
+#include "queue/internal.h"
+#include "queue/record.h"
+
+enum { PATH_MAX_BYTES = 1024, ID_COUNTER_BITS = 20, RESULTS_MOST = 1 << 20 };
+
+struct queue_message *queue_find(const struct queue *q, uint64_t id)
+{
+    struct map_node *n = map_find(&q->by_id, str_make((const char *)&id, sizeof id));
+    return n ? MAP_ENTRY(n, struct queue_message, by_id) : NULL;
+}
+
+static void insert_in_order(struct list *l, struct queue_message *m)
+{
+    struct list *at = l;
+    while (at->prev != l &&
+           LIST_ENTRY(at->prev, struct queue_message, in_order)->position > m->position)
+        at = at->prev;
+    list_insert_before(at, &m->in_order);
+}
+
+void queue_insert(struct queue *q, struct queue_message *m)
+{
+    m->queue = q;
+    map_insert(&q->by_id, &m->by_id, str_make((const char *)&m->id, sizeof m->id));
+    if (m->is_cold) {
+        q->cold_count++;
+        return;
+    }
+    q->hot_count++;
+    insert_in_order(&q->hot, m);
+    if (m->position > q->seen_position)
+        q->seen_position = m->position;
+}
+
+void queue_forget(struct queue *q, struct queue_message *m)
+{
+    assert(m->ready_count == 0 && m->pin_count == 0 && !m->is_checkpointed);
+    for (size_t i = 0; i < m->delivery_count; i++)
+        heap_remove(&q->due, &m->delivery[i].due);
+    map_remove(&q->by_id, &m->by_id);
+    list_remove(&m->in_order);
+    if (m->is_dirty)
+        q->dirty_count--;
+    if (m->is_cold)
+        q->cold_count--;
+    else
+        q->hot_count--;
+    queue_drop_body(q, m);
+    message_free(m);
+}
+
+/* Replay: the journal's records in order, before the loop runs. */
+static struct queue_message *replay_find(struct queue *q, uint64_t id)
+{
+    struct queue_message *m = queue_find(q, id);
+    if (m)
+        return m;
+    struct fault f = cold_load(q->cold, id, &m);
+    if (f.kind || !m)
+        return NULL;
+    queue_insert(q, m);
+    return m;
+}
+
+static void mark_dirty(struct queue *q, struct queue_message *m, uint64_t position)
+{
+    if (m->is_checkpointed)
+        m->is_changed = true;
+    if (!m->is_cold || m->is_dirty)
+        return;
+    m->is_dirty = true;
+    m->position = position;
+    q->dirty_count++;
+    insert_in_order(&q->dirty, m);
+}
+
+static void replay_accept(struct queue *q, const struct journal_record *record)
+{
+    struct queue_message *m = record_unpack_accept(record->payload, record->position);
+    if (!m)
+        return;
+    bool is_cold = false;
+    struct fault f = cold_has(q->cold, m->id, &is_cold);
+    if (m->id > atomic_load(&q->last_id))
+        atomic_store(&q->last_id, m->id);
+    if (queue_find(q, m->id) || (!f.kind && is_cold))
+        message_free(m);
+    else
+        queue_insert(q, m);
+}
+
+static void replay_delivery(struct queue *q, const struct journal_record *record)
+{
+    struct queue_message *m = replay_find(q, record_delivery_id(record->payload));
+    if (!m || !record_apply_delivery(m, record->payload))
+        return;
+    mark_dirty(q, m, record->position);
+    if (m->open_count == 0 && !m->is_cold)
+        queue_forget(q, m);
+}
+
+static void replay(void *arg, const struct journal_record *record)
+{
+    struct queue *q = arg;
+    if (record->position > q->seen_position)
+        q->seen_position = record->position;
+    if (record->type == QUEUE_RECORD_ACCEPT)
+        replay_accept(q, record);
+    else if (record->type == QUEUE_RECORD_DELIVERY)
+        replay_delivery(q, record);
+}
+
+static struct fault open_storage(struct queue *q)
+{
+    struct fault f = cold_open(q->options.directory, &q->cold);
+    uint64_t largest = 0;
+    if (!f.kind)
+        f = cold_count(q->cold, &q->cold_messages, &largest);
+    if (f.kind)
+        return f;
+    atomic_store(&q->last_id, largest);
+    char path[PATH_MAX_BYTES];
+    snprintf(path, sizeof path, "%s/journal", q->options.directory);
+    struct journal_options o = q->options.journal;
+    o.directory = path;
+    struct journal_replay r = {.record = replay, .arg = q};
+    return journal_open(&o, &r, &q->journal);
+}
+
+static void expire_due(struct loop_timer *timer);
+
+struct fault queue_open(const struct queue_options *options, struct queue **out)
+{
+    *out = NULL;
+    struct queue *q = calloc(1, sizeof *q);
+    if (!q)
+        abort();
+    q->options = *options;
+    q->owner = loop_current();
+    q->by_id = map_make(random_u64(), random_u64());
+    list_init(&q->hot);
+    list_init(&q->dirty);
+    q->due_timer.expire = expire_due;
+    struct fault f = open_storage(q);
+    if (f.kind) {
+        queue_close(q);
+        return f;
+    }
+    *out = q;
+    return FINE;
+}
+
+void queue_close(struct queue *q)
+{
+    loop_timer_clear(q->owner, &q->due_timer);
+    journal_close(q->journal);
+    cold_close(q->cold);
+    size_t cursor = 0;
+    struct map_node *n = map_walk(&q->by_id, &cursor, NULL);
+    while (n) {
+        struct queue_message *m = MAP_ENTRY(n, struct queue_message, by_id);
+        n = map_walk(&q->by_id, &cursor, n);
+        message_free(m);
+    }
+    map_free(&q->by_id);
+    heap_free(&q->due);
+    free(q->discard);
+    free(q);
+}
+
+void queue_set_options(struct queue *q, const struct queue_options *options)
+{
+    q->options.retry_first_ms = options->retry_first_ms;
+    q->options.retry_most_ms = options->retry_most_ms;
+    q->options.memory_bytes = options->memory_bytes;
+    q->options.journal_bytes = options->journal_bytes;
+    q->options.checkpoint_ms = options->checkpoint_ms;
+    q->options.hot_most = options->hot_most;
+}
+
+uint64_t queue_new_id(struct queue *q)
+{
+    uint64_t now = (uint64_t)clock_real_ms() << ID_COUNTER_BITS;
+    uint64_t last = atomic_load(&q->last_id), next;
+    do
+        next = last >= now ? last + 1 : now;
+    while (!atomic_compare_exchange_weak(&q->last_id, &last, next));
+    return next;
+}
+
+struct fault queue_body_file(struct queue *q, uint64_t id, struct file **out)
+{
+    char path[PATH_MAX_BYTES];
+    if (!cold_body_path(q->cold, id, path, sizeof path))
+        return fault_make(451, FAULT_STATUS(4, 3, 0), "the spool's path is too long");
+    return file_open(path, FILE_CREATE, out);
+}
+
+struct fault queue_body_discard(struct queue *q, uint64_t id)
+{
+    char path[PATH_MAX_BYTES];
+    if (!cold_body_path(q->cold, id, path, sizeof path))
+        return FINE;
+    return file_remove(path);
+}
+
+/* Scheduling: the owner's clock. */
+static int64_t monotonic_of(struct queue *q, int64_t real_ms)
+{
+    return loop_now_ms(q->owner) + (real_ms - loop_real_ms(q->owner));
+}
+
+static void set_clock(struct queue *q)
+{
+    struct heap_node *first = heap_top(&q->due);
+    if (first)
+        loop_timer_set(q->owner, &q->due_timer, first->key);
+    else
+        loop_timer_clear(q->owner, &q->due_timer);
+}
+
+static void make_ready(struct queue *q, struct queue_delivery *d)
+{
+    d->state = QUEUE_READY;
+    d->message->ready_count++;
+    q->ready_count++;
+    q->options.ready(q->options.ready_arg, d);
+}
+
+static void expire_due(struct loop_timer *timer)
+{
+    struct queue *q = (struct queue *)((char *)timer - offsetof(struct queue, due_timer));
+    for (struct heap_node *n; (n = heap_top(&q->due)) && n->key <= loop_now_ms(q->owner);) {
+        heap_remove(&q->due, n);
+        make_ready(q, HEAP_ENTRY(n, struct queue_delivery, due));
+    }
+    set_clock(q);
+}
+
+void queue_schedule(struct queue *q, struct queue_message *m)
+{
+    if (!q->is_started)
+        return;
+    int64_t now = loop_real_ms(q->owner);
+    m->pin_count++; /* the sender may finish a delivery at once, and with the last one the message */
+    for (size_t i = 0; i < m->delivery_count; i++) {
+        struct queue_delivery *d = &m->delivery[i];
+        if (d->state != QUEUE_WAITING || heap_has(&d->due))
+            continue;
+        if (d->next_attempt_ms <= now)
+            make_ready(q, d);
+        else
+            heap_insert(&q->due, &d->due, monotonic_of(q, d->next_attempt_ms));
+    }
+    set_clock(q);
+    m->pin_count--;
+}
+
+/* Accepting: on the session's loop, then on the owner's. */
+static void arrive(struct loop_message *message)
+{
+    struct queue_message *m =
+        (struct queue_message *)((char *)message - offsetof(struct queue_message, arrival));
+    struct queue *q = m->queue;
+    queue_insert(q, m);
+    q->accepted++;
+    atomic_fetch_sub(&q->accepting[m->arrival_epoch & 1], 1);
+    queue_schedule(q, m);
+    queue_settle(q, m);
+}
+
+static struct fault write_accept(struct queue *q, struct queue_message *m, struct str head,
+                                 unsigned epoch)
+{
+    struct iovec parts[2] = {{(void *)(uintptr_t)head.p, head.n}, {m->body, m->body_size}};
+    size_t count = m->body_kind == QUEUE_BODY_FILE ? 1 : 2;
+    struct fault f = journal_wait(q->journal, QUEUE_RECORD_ACCEPT, parts, count, &m->position);
+    if (f.kind) {
+        atomic_fetch_sub(&q->accepting[epoch & 1], 1);
+        return f;
+    }
+    m->arrival.run = arrive;
+    m->queue = q;
+    m->arrival_epoch = epoch;
+    return FINE;
+}
+
+struct fault queue_accept(struct queue *q, uint64_t id, const struct queue_envelope *envelope,
+                          struct buf *body, uint64_t body_size)
+{
+    struct buf head = buf_make(record_accept_max(envelope));
+    record_pack_accept(&head, id, envelope, !body, body ? body->used : body_size);
+    struct arena arena = arena_make(16 << 20);
+    struct queue_envelope copy = envelope_copy(&arena, envelope);
+    struct queue_message *m = message_make(id, &arena, &copy);
+    m->body_kind = body ? QUEUE_BODY_MEMORY : QUEUE_BODY_FILE;
+    m->body = body ? body->data : NULL;
+    m->body_size = body ? body->used : (size_t)body_size;
+    m->body_offset = head.used;
+    if (body)
+        *body = buf_make(body->limit);
+    unsigned epoch = atomic_load(&q->epoch);
+    atomic_fetch_add(&q->accepting[epoch & 1], 1);
+    struct fault f = write_accept(q, m, buf_str(&head), epoch);
+    buf_free(&head);
+    if (f.kind) {
+        message_free(m);
+        return f;
+    }
+    if (m->body && atomic_load(&q->body_bytes) + (int64_t)m->body_size > q->options.memory_bytes)
+        message_drop_body(m);
+    else if (m->body)
+        atomic_fetch_add(&q->body_bytes, (int_least64_t)m->body_size);
+    loop_post(q->owner, &m->arrival);
+    return FINE;
+}
+
+/* Outcomes. */
+struct result {
+    struct journal_append append;
+    struct iovec part;
+    struct queue *queue;
+    char bytes[];
+};
+
+static void result_written(struct loop_message *message)
+{
+    struct result *r = (struct result *)(void *)message;
+    struct queue *q = r->queue;
+    q->results_in_flight--;
+    if (!r->append.result.kind && r->append.position > q->seen_position)
+        q->seen_position = r->append.position;
+    free(r);
+    if (q->is_closing && q->results_in_flight == 0 && q->keeper)
+        task_wake(q->keeper);
+}
+
+void queue_record(struct queue *q, struct queue_delivery *d)
+{
+    struct buf packed = buf_make(record_delivery_max(d));
+    record_pack_delivery(&packed, d);
+    struct result *r = calloc(1, sizeof *r + packed.used);
+    if (!r)
+        abort();
+    memcpy(r->bytes, packed.data, packed.used);
+    r->part = (struct iovec){r->bytes, packed.used};
+    buf_free(&packed);
+    r->queue = q;
+    r->append = (struct journal_append){.message.run = result_written,
+                                        .loop = q->owner,
+                                        .parts = &r->part,
+                                        .part_count = 1,
+                                        .type = QUEUE_RECORD_DELIVERY};
+    q->results_in_flight++;
+    mark_dirty(q, d->message, q->seen_position);
+    journal_submit(q->journal, &r->append);
+}
+
+/* min(most, first * 2^(attempts - 1)), give or take a fifth so that a crowd spreads out. */
+static int64_t back_off(const struct queue *q, uint32_t attempts)
+{
+    int64_t pause = q->options.retry_first_ms;
+    for (uint32_t i = 1; i < attempts && pause < q->options.retry_most_ms; i++)
+        pause *= 2;
+    if (pause > q->options.retry_most_ms)
+        pause = q->options.retry_most_ms;
+    int64_t fifth = pause / 5;
+    return pause - fifth + (int64_t)random_below((uint64_t)(2 * fifth + 1));
+}
+
+static void take_back(struct queue *q, struct queue_delivery *d)
+{
+    assert(d->state == QUEUE_READY);
+    d->message->ready_count--;
+    q->ready_count--;
+}
+
+static void end_delivery(struct queue_delivery *d)
+{
+    d->state = QUEUE_ENDED;
+    d->message->open_count--;
+}
+
+void queue_finish(struct queue *q, struct queue_delivery *d, const struct queue_outcome *outcome)
+{
+    int64_t now = loop_real_ms(q->owner);
+    take_back(q, d);
+    delivery_set_rcpts(d, outcome->left, outcome->left_count);
+    d->is_delay_noticed |= outcome->is_delay_noticed;
+    d->attempts += outcome->is_attempt;
+    if (outcome->trouble)
+        delivery_set_trouble(d, outcome->trouble, now, outcome->remote, outcome->dialogue);
+    if (d->rcpt_count == 0) {
+        end_delivery(d);
+    } else {
+        int64_t pause = outcome->pause_ms ? outcome->pause_ms : back_off(q, d->attempts);
+        d->next_attempt_ms = now + pause;
+        d->state = d->is_hold_wanted ? QUEUE_HELD : QUEUE_WAITING;
+        d->is_hold_wanted = false;
+    }
+    queue_record(q, d);
+    queue_schedule(q, d->message);
+    queue_settle(q, d->message);
+}
+
+void queue_drop_body(struct queue *q, struct queue_message *m)
+{
+    if (m->body)
+        atomic_fetch_sub(&q->body_bytes, (int_least64_t)m->body_size);
+    message_drop_body(m);
+    if (m->is_cold)
+        m->body_kind = QUEUE_BODY_FILE;
+}
+
+static void discard_later(struct queue *q, uint64_t id)
+{
+    if (q->discard_count == q->discard_size) {
+        q->discard_size = q->discard_size ? q->discard_size * 2 : 16;
+        q->discard = realloc(q->discard, q->discard_size * sizeof *q->discard);
+        if (!q->discard)
+            abort();
+    }
+    q->discard[q->discard_count++] = id;
+}
+
+void queue_settle(struct queue *q, struct queue_message *m)
+{
+    if (m->ready_count > 0 || m->pin_count > 0 || m->is_checkpointed)
+        return;
+    if (m->open_count == 0 && !m->is_cold) {
+        if (m->body_kind == QUEUE_BODY_FILE)
+            discard_later(q, m->id);
+        queue_forget(q, m);
+        q->finished++;
+        return;
+    }
+    queue_drop_body(q, m);
+    if (m->is_cold && !m->is_dirty)
+        queue_forget(q, m);
+    else if (q->hot_count + q->dirty_count > q->options.hot_most && q->keeper) {
+        q->is_checkpoint_wanted = true;
+        task_wake(q->keeper);
+    }
+}
+
+struct fault queue_read_body(struct queue *q, const struct queue_message *m, size_t offset,
+                             size_t size, struct buf *out)
+{
+    if (offset >= m->body_size)
+        return FINE;
+    if (size > m->body_size - offset)
+        size = m->body_size - offset;
+    if (m->body_kind == QUEUE_BODY_MEMORY)
+        return buf_append(out, str_make(m->body + offset, size))
+                   ? FINE
+                   : fault_make(451, FAULT_STATUS(4, 3, 0), "the buffer is too small");
+    if (m->body_kind == QUEUE_BODY_JOURNAL)
+        return journal_read(q->journal, m->position, m->body_offset + offset, size, out);
+    char path[PATH_MAX_BYTES];
+    struct file *file = NULL;
+    if (!cold_body_path(q->cold, m->id, path, sizeof path) || !buf_reserve(out, size))
+        return fault_make(451, FAULT_STATUS(4, 3, 0), "the buffer is too small");
+    struct fault f = file_open(path, FILE_READ, &file);
+    size_t got = 0;
+    if (!f.kind)
+        f = file_read_at(file, out->data + out->used, size, (int64_t)offset, &got);
+    file_close(file);
+    if (!f.kind && got != size)
+        f = fault_make(451, FAULT_STATUS(4, 3, 0), "%s is too short", path);
+    out->used += got;
+    return f;
+}
+
+void queue_start(struct queue *q, struct scope *scope)
+{
+    q->is_started = true;
+    q->keeper = task_start(scope, "queue keeper", queue_keep, q);
+    assert(q->keeper);
+}
+
+void queue_statistics(struct queue *q, struct queue_statistics *out)
+{
+    *out = (struct queue_statistics){
+        .messages = q->cold_messages + (int64_t)q->hot_count,
+        .hot = (int64_t)q->hot_count,
+        .cold_loaded = (int64_t)q->cold_count,
+        .ready = (int64_t)q->ready_count,
+        .waiting = (int64_t)q->due.count,
+        .body_bytes = atomic_load(&q->body_bytes),
+        .accepted = q->accepted,
+        .finished = q->finished,
+    };
+    journal_statistics(q->journal, &out->journal);
+}
