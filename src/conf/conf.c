@@ -214,7 +214,7 @@ static int line_of(cfg_t *cfg, const char *section, struct str title)
 {
     for (unsigned i = 0; i < cfg_size(cfg, section); i++) {
         cfg_t *sec = cfg_getnsec(cfg, section, i);
-        if (!cfg_title(sec) || str_equal(str_from(cfg_title(sec)), title))
+        if (!cfg_title(sec) || str_equal_nocase(str_from(cfg_title(sec)), title))
             return sec->line;
     }
     return cfg->line;

@@ -4,27 +4,16 @@
  */
 #include "conf/value.h"
 
+#include "base/hostname.h"
 #include "base/ip.h"
 #include "base/num.h"
 
-/* A domain in ASCII (RFC 1123 section 2.1, with underscores), perhaps with a dot before it. */
+/* A domain in ASCII, perhaps with a dot before it for what is below. */
 static bool parse_name(struct str text, struct arena *a, struct str *out)
 {
-    char *copy = arena_c_string(a, text);
-    struct str rest = str_has(text, '.') && text.p[0] == '.' ? str_skip(text, 1) : text;
-    if (rest.n == 0 || rest.n > 253)
+    if (!hostname_is_valid(text.n > 0 && text.p[0] == '.' ? str_skip(text, 1) : text))
         return false;
-    for (bool is_more = true; is_more;) {
-        struct str label;
-        is_more = str_cut(rest, '.', &label, &rest);
-        if (label.n == 0 || label.n > 63 || label.p[0] == '-' || label.p[label.n - 1] == '-')
-            return false;
-        for (size_t i = 0; i < label.n; i++) {
-            char c = str_lower_byte(label.p[i]);
-            if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_'))
-                return false;
-        }
-    }
+    char *copy = arena_c_string(a, text);
     for (size_t i = 0; i < text.n; i++)
         copy[i] = str_lower_byte(copy[i]);
     *out = str_make(copy, text.n);
