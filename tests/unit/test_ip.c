@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * test_ip.c - addresses, networks and endpoints
+ * test_ip.c - addresses, networks, endpoints and host names
  */
+#include "base/hostname.h"
 #include "base/ip.h"
 
 #include <setjmp.h>
@@ -116,6 +117,37 @@ static void test_endpoints(void **state)
     assert_false(ip_endpoint_parse(STR("::1@65536"), 53, &endpoint));
 }
 
+static void test_host_names(void **state)
+{
+    const struct str good[] = {STR("a"), STR("mx-1.example.test"), STR("_25._tcp.mx.example"),
+                               STR("1.2.3.4")};
+    const struct str bad[] = {STR(""),
+                              STR("."),
+                              STR(".a"),
+                              STR("a."),
+                              STR("a..b"),
+                              STR("-a.b"),
+                              STR("a-.b"),
+                              STR("a b"),
+                              STR("a\0b"),
+                              STR("b\xC3\xBC"
+                                  "cher"),
+                              STR("a@b")};
+    (void)state;
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+        assert_true(hostname_is_valid(good[i]));
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_false(hostname_is_valid(bad[i]));
+    char longest[256];
+    memset(longest, 'a', sizeof longest);
+    assert_true(hostname_is_valid(str_make(longest, 63)));
+    assert_false(hostname_is_valid(str_make(longest, 64)));
+    for (size_t i = 63; i < sizeof longest; i += 64)
+        longest[i] = '.';
+    assert_true(hostname_is_valid(str_make(longest, 253)));
+    assert_false(hostname_is_valid(str_make(longest, 254)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -125,6 +157,7 @@ int main(void)
         cmocka_unit_test(test_network_holds_its_addresses_only),
         cmocka_unit_test(test_networks_round_trip_and_are_strict),
         cmocka_unit_test(test_endpoints),
+        cmocka_unit_test(test_host_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * complete.c - what follows from the values together: derived values and contradictions
+ */
+#include "conf/complete.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "conf/field.h"
+#include "conf/value.h"
+
+static bool fail(struct complete_error *error, const char *section, struct str title,
+                 const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+static bool fail(struct complete_error *error, const char *section, struct str title,
+                 const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(error->text, sizeof error->text, format, args);
+    va_end(args);
+    error->section = section;
+    error->title = title;
+    return false;
+}
+
+/* A relative path is relative to the directory. */
+static void resolve(struct arena *a, struct str directory, struct str *path)
+{
+    if (path->n > 0 && path->p[0] != '/')
+        *path = arena_printf(a, STR_FMT "/" STR_FMT, STR_ARG(directory), STR_ARG(*path));
+}
+
+/* The state directory: as written, or seen from where the file is. */
+static void complete_state_directory(struct conf *c)
+{
+    size_t slash = str_last_index(c->path, '/');
+    struct str folder = slash == c->path.n ? STR(".") : str_head(c->path, slash ? slash : 1);
+    if (str_equal(c->state_directory, STR(".")))
+        c->state_directory = folder;
+    else
+        resolve(&c->arena, folder, &c->state_directory);
+}
+
+struct role_rule {
+    int64_t port;
+    int tls;
+};
+
+static const struct role_rule role_rules[] = {
+    [CONF_ROLE_NONE] = {0, CONF_TLS_NONE},
+    [CONF_ROLE_MX] = {25, CONF_TLS_STARTTLS},
+    [CONF_ROLE_SUBMISSION] = {587, CONF_TLS_STARTTLS},
+    [CONF_ROLE_SUBMISSIONS] = {465, CONF_TLS_IMPLICIT},
+    [CONF_ROLE_LMTP] = {24, CONF_TLS_NONE},
+    [CONF_ROLE_POP3] = {110, CONF_TLS_STARTTLS},
+    [CONF_ROLE_POP3S] = {995, CONF_TLS_IMPLICIT},
+};
+
+static const struct ip_address any_address[] = {
+    {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 0, 0, 0, 0}},
+    {{0}},
+};
+
+static bool complete_place(struct conf *c, struct conf_listener *l, struct complete_error *error)
+{
+    resolve(&c->arena, c->state_directory, &l->path);
+    if (l->path.n > 0) {
+        if (l->address.count > 0 || l->port_base > 0)
+            return fail(error, "listener", l->name,
+                        "listener \"" STR_FMT "\" has a path; then it has no address and no port",
+                        STR_ARG(l->name));
+        return true;
+    }
+    if (l->address.count == 0)
+        l->address = (struct conf_addresses){any_address, 2};
+    if (l->port_base == 0)
+        l->port_base = role_rules[l->role].port;
+    if (l->port_base + c->port_offset > 65535)
+        return fail(error, "listener", l->name,
+                    "port %lld and port-offset %lld together pass 65535", (long long)l->port_base,
+                    (long long)c->port_offset);
+    l->port = (uint16_t)(l->port_base + c->port_offset);
+    return true;
+}
+
+static bool complete_listener(struct conf *c, struct conf_listener *l, struct complete_error *error)
+{
+    if (l->role == CONF_ROLE_NONE)
+        return fail(error, "listener", l->name,
+                    "listener \"" STR_FMT "\" has no role; allowed: mx, submission, submissions, "
+                    "lmtp, pop3, pop3s",
+                    STR_ARG(l->name));
+    int tls = role_rules[l->role].tls;
+    if (l->tls == CONF_TLS_DEFAULT)
+        l->tls = l->path.n > 0 ? CONF_TLS_NONE : tls;
+    if (tls == CONF_TLS_IMPLICIT && l->tls != CONF_TLS_IMPLICIT)
+        return fail(error, "listener", l->name, "role %s needs tls = implicit",
+                    field_roles[l->role]);
+    if (l->clear_auth && l->role != CONF_ROLE_POP3)
+        return fail(error, "listener", l->name, "clear-auth is for role pop3 only");
+    if (l->tls != CONF_TLS_NONE && c->certificate_count == 0)
+        return fail(error, "listener", l->name,
+                    "listener \"" STR_FMT "\" has TLS, but there is no certificate section",
+                    STR_ARG(l->name));
+    return complete_place(c, l, error);
+}
+
+static bool complete_hop(struct conf *c, struct conf_next_hop *h, const char *section,
+                         struct complete_error *error)
+{
+    resolve(&c->arena, c->state_directory, &h->path);
+    resolve(&c->arena, c->state_directory, &h->password_file);
+    if (h->path.n > 0 && h->host.n > 0)
+        return fail(error, section, h->domain, "%s has a host and a path; one of them", section);
+    if (h->path.n > 0 && h->protocol != CONF_PROTOCOL_LMTP)
+        return fail(error, section, h->domain, "a path needs protocol = lmtp");
+    if ((h->username.n > 0) != (h->password_file.n > 0))
+        return fail(error, section, h->domain, "username and password-file go together");
+    if (h->username.n > 0 && h->tls < CONF_PEER_TLS_ENCRYPT)
+        return fail(
+            error, section, h->domain,
+            "a password needs tls = encrypt or tls = verify, it is never sent in the clear");
+    if (h->port == 0)
+        h->port = h->protocol == CONF_PROTOCOL_LMTP ? 24 : h->username.n > 0 ? 587 : 25;
+    return true;
+}
+
+/* A title that is a domain: checked and in lower case. */
+static bool complete_domain(struct conf *c, const char *section, struct str *title,
+                            struct complete_error *error)
+{
+    static const struct field domain = {.name = "title", .kind = FIELD_NAME};
+    struct str written = *title;
+    if (value_parse(&domain, written, &c->arena, title))
+        return true;
+    return fail(error, section, written, "\"" STR_FMT "\" is not a domain name in ASCII",
+                STR_ARG(str_head(written, 60)));
+}
+
+static bool complete_hops(struct conf *c, struct complete_error *error)
+{
+    struct conf_next_hop *hop = &c->smarthost;
+    if (!complete_hop(c, hop, "smarthost", error))
+        return false;
+    if (c->local.host.n == 0 && c->local.path.n == 0)
+        c->local.path = STR("lmtp.sock");
+    if (!complete_hop(c, &c->local, "local", error))
+        return false;
+    for (size_t i = 0; i < c->transport_count; i++) {
+        hop = &c->transport[i];
+        if (!complete_domain(c, "transport", &hop->domain, error))
+            return false;
+        if (!complete_hop(c, hop, "transport", error))
+            return false;
+        if (hop->host.n == 0 && hop->path.n == 0)
+            return fail(error, "transport", hop->domain,
+                        "transport \"" STR_FMT "\" has neither host nor path",
+                        STR_ARG(hop->domain));
+    }
+    return true;
+}
+
+static bool complete_certificates(struct conf *c, struct complete_error *error)
+{
+    for (size_t i = 0; i < c->certificate_count; i++) {
+        struct conf_certificate *k = &c->certificate[i];
+        if (k->chain.n == 0 || k->key.n == 0)
+            return fail(error, "certificate", k->name,
+                        "certificate \"" STR_FMT "\" needs chain and key", STR_ARG(k->name));
+        resolve(&c->arena, c->state_directory, &k->chain);
+        resolve(&c->arena, c->state_directory, &k->key);
+    }
+    return true;
+}
+
+static bool complete_stub_zones(struct conf *c, struct complete_error *error)
+{
+    for (size_t i = 0; i < c->stub_zone_count; i++) {
+        struct conf_stub_zone *z = &c->stub_zone[i];
+        if (!str_equal(z->zone, STR(".")) && !complete_domain(c, "stub-zone", &z->zone, error))
+            return false;
+        if (z->server.count == 0)
+            return fail(error, "stub-zone", z->zone, "stub-zone \"" STR_FMT "\" has no server",
+                        STR_ARG(z->zone));
+    }
+    return true;
+}
+
+bool complete_conf(struct conf *c, struct complete_error *error)
+{
+    complete_state_directory(c);
+    resolve(&c->arena, c->state_directory, &c->resolver.trust_anchor_file);
+    if (c->hostname.n == 0 || c->hostname.p[0] == '.')
+        return fail(error, NULL, STR_NONE, "hostname is missing");
+    if (c->queue.retry_first_ms > c->queue.retry_max_ms)
+        return fail(error, "queue", STR_NONE, "retry-first is longer than retry-max");
+    if (!complete_stub_zones(c, error) || !complete_certificates(c, error) ||
+        !complete_hops(c, error))
+        return false;
+    for (size_t i = 0; i < c->listener_count; i++)
+        if (!complete_listener(c, &c->listener[i], error))
+            return false;
+    return true;
+}

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * conf.c - the configuration as an immutable snapshot
+ *
+ * libconfuse parses the file; every option is a string to it and is checked against its row of the
+ * table as soon as it is read, while the line is known. Afterwards the values, which are all good,
+ * are copied into the struct and what hangs together is looked at in conf/complete.c.
+ */
+#include "conf/conf.h"
+
+#include <assert.h>
+#include <confuse.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "conf/complete.h"
+#include "conf/field.h"
+#include "conf/value.h"
+#include "os/file.h"
+
+enum { ARENA_LIMIT = 16 * 1024 * 1024, SOURCE_LIMIT = 1024 * 1024, VALUE_MAX_BYTES = 64 };
+
+/* libconfuse gives its callbacks no argument of ours: the parse that is going on. */
+static _Thread_local struct {
+    const char *path;
+    struct fault *fault;
+} parsing;
+
+static const struct section *find_section(const char *name)
+{
+    for (size_t i = 1; i < field_section_count; i++)
+        if (strcmp(field_sections[i].name, name) == 0)
+            return &field_sections[i];
+    return &field_sections[0];
+}
+
+/* Edits that turn one word into the other (Levenshtein), for names of options. */
+static size_t distance(struct str a, struct str b)
+{
+    size_t row[64];
+    assert(b.n < 64);
+    for (size_t j = 0; j <= b.n; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= a.n; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= b.n; j++) {
+            size_t change = diagonal + (a.p[i - 1] != b.p[j - 1]);
+            size_t shorter = row[j] < row[j - 1] ? row[j] : row[j - 1];
+            diagonal = row[j];
+            row[j] = change < shorter + 1 ? change : shorter + 1;
+        }
+    }
+    return row[b.n];
+}
+
+static const char *nearest_option(const cfg_t *cfg, struct str name)
+{
+    const char *best = "";
+    size_t least = SIZE_MAX;
+    for (const cfg_opt_t *opt = cfg->opts; opt->name; opt++) {
+        size_t d = distance(str_head(name, 63), str_from(opt->name));
+        if (d < least) {
+            least = d;
+            best = opt->name;
+        }
+    }
+    return best;
+}
+
+/* Keeps the first error of a parse, with the place. */
+static void on_error(cfg_t *cfg, const char *format, va_list args)
+{
+    if (!parsing.fault || parsing.fault->kind)
+        return;
+    char text[FAULT_TEXT_MAX];
+    vsnprintf(text, sizeof text, format, args);
+    struct str name = STR_NONE, rest = str_from(text);
+    if (str_starts(rest, STR("no such option '"))) {
+        str_cut(str_skip(rest, 16), '\'', &name, &rest);
+        snprintf(text, sizeof text, "unknown option \"" STR_FMT "\"; did you mean \"%s\"?",
+                 STR_ARG(str_head(name, 60)), nearest_option(cfg, name));
+    }
+    *parsing.fault =
+        fault_make(500, (struct fault_status){0}, "%s:%d: %s", parsing.path, cfg->line, text);
+}
+
+/* Called by libconfuse when an option got a value: checks the last one. */
+static int check_value(cfg_t *cfg, cfg_opt_t *opt)
+{
+    const struct field *f = field_find(find_section(cfg_name(cfg)), opt->name);
+    struct str text = str_from(cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1));
+    struct arena scratch = arena_make(ARENA_LIMIT);
+    _Alignas(max_align_t) char value[VALUE_MAX_BYTES];
+    assert(f && field_size(f) <= sizeof value);
+    bool is_good = value_parse(f, text, &scratch, value);
+    if (!is_good) {
+        struct buf allowed = buf_make(FAULT_TEXT_MAX);
+        value_describe(f, &allowed);
+        cfg_error(cfg, "%s is \"" STR_FMT "\"; allowed: " STR_FMT, f->name,
+                  STR_ARG(str_head(text, 60)), STR_ARG(buf_str(&allowed)));
+        buf_free(&allowed);
+    }
+    arena_free(&scratch);
+    return is_good ? 0 : -1;
+}
+
+static cfg_opt_t *make_options(const struct section *section, struct arena *a, cfg_opt_t *more,
+                               size_t more_count)
+{
+    cfg_opt_t *opts = arena_alloc(a, (section->field_count + more_count + 1) * sizeof *opts);
+    for (size_t i = 0; i < section->field_count; i++) {
+        const struct field *f = &section->fields[i];
+        if (f->is_list)
+            opts[i] = (cfg_opt_t)CFG_STR_LIST(f->name, NULL, CFGF_NODEFAULT);
+        else
+            opts[i] = (cfg_opt_t)CFG_STR(f->name, NULL, CFGF_NODEFAULT);
+        opts[i].validcb = check_value;
+    }
+    for (size_t i = 0; i < more_count; i++)
+        opts[section->field_count + i] = more[i];
+    opts[section->field_count + more_count] = (cfg_opt_t)CFG_END();
+    return opts;
+}
+
+/* The whole grammar: the top level's options and the sections. */
+static cfg_opt_t *make_grammar(struct arena *a)
+{
+    cfg_opt_t *sections = arena_alloc(a, field_section_count * sizeof *sections);
+    for (size_t i = 1; i < field_section_count; i++) {
+        const struct section *s = &field_sections[i];
+        cfg_flag_t flags = s->has_title ? CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES : CFGF_NONE;
+        sections[i - 1] = (cfg_opt_t)CFG_SEC(s->name, make_options(s, a, NULL, 0), flags);
+    }
+    return make_options(&field_sections[0], a, sections, field_section_count - 1);
+}
+
+static void fill_list(const struct field *f, cfg_opt_t *opt, char *place, struct arena *a)
+{
+    size_t count = cfg_opt_size(opt), size = field_size(f);
+    char *items = arena_alloc(a, count * size);
+    for (size_t i = 0; i < count; i++) {
+        bool is_good =
+            value_parse(f, str_from(cfg_opt_getnstr(opt, (unsigned)i)), a, items + i * size);
+        assert(is_good);
+    }
+    /* Every list is {item, count}, whatever it lists. */
+    memcpy(place, &items, sizeof items);
+    memcpy(place + sizeof items, &count, sizeof count);
+}
+
+/* The limits of a listener begin as those of the limits section. */
+static bool is_inherited(const struct section *section, const struct field *f)
+{
+    return section->offset == offsetof(struct conf, listener) &&
+           f->offset >= offsetof(struct conf_listener, limits);
+}
+
+/* Copies the values of one section, or their defaults, into its struct. */
+static void fill(const struct section *section, cfg_t *cfg, char *base, struct arena *a)
+{
+    for (size_t i = 0; i < section->field_count; i++) {
+        const struct field *f = &section->fields[i];
+        cfg_opt_t *opt = cfg_getopt(cfg, f->name);
+        char *place = base + f->offset;
+        struct str text = str_from(f->standard);
+        if (f->is_list) {
+            fill_list(f, opt, place, a);
+            continue;
+        }
+        if (cfg_opt_size(opt) > 0)
+            text = str_from(cfg_opt_getnstr(opt, 0));
+        else if (is_inherited(section, f))
+            continue;
+        if (text.n == 0 || (f->minimum > 0 && str_equal(text, STR("0"))))
+            continue;
+        bool is_good = value_parse(f, text, a, place);
+        assert(is_good);
+    }
+}
+
+static void fill_sections(struct conf *c, cfg_t *cfg, const struct section *s)
+{
+    unsigned count = cfg_size(cfg, s->name);
+    char *items = arena_alloc(&c->arena, count * s->size);
+    size_t kept = count;
+    for (unsigned i = 0; i < count; i++) {
+        cfg_t *sec = cfg_getnsec(cfg, s->name, i);
+        struct str title = arena_copy(&c->arena, str_from(cfg_title(sec)));
+        if (s->offset == offsetof(struct conf, listener))
+            ((struct conf_listener *)(void *)items)[i].limits = c->limits;
+        memcpy(items + i * s->size, &title, sizeof title);
+        fill(s, sec, items + i * s->size, &c->arena);
+    }
+    memcpy((char *)c + s->offset, &items, sizeof items);
+    memcpy((char *)c + s->offset + sizeof items, &kept, sizeof kept);
+}
+
+static void fill_all(struct conf *c, cfg_t *cfg)
+{
+    fill(&field_sections[0], cfg, (char *)c, &c->arena);
+    for (size_t i = 1; i < field_section_count; i++) {
+        const struct section *s = &field_sections[i];
+        if (s->has_title)
+            fill_sections(c, cfg, s);
+        else
+            fill(s, cfg_getsec(cfg, s->name), (char *)c + s->offset, &c->arena);
+    }
+}
+
+/* The line where the section with that title ended. */
+static int line_of(cfg_t *cfg, const char *section, struct str title)
+{
+    for (unsigned i = 0; i < cfg_size(cfg, section); i++) {
+        cfg_t *sec = cfg_getnsec(cfg, section, i);
+        if (!cfg_title(sec) || str_equal_nocase(str_from(cfg_title(sec)), title))
+            return sec->line;
+    }
+    return cfg->line;
+}
+
+static struct fault complete(struct conf *c, cfg_t *cfg)
+{
+    struct complete_error error = {0};
+    if (complete_conf(c, &error))
+        return FINE;
+    if (!error.section)
+        return fault_make(500, (struct fault_status){0}, "%s: %s", c->path.p, error.text);
+    return fault_make(500, (struct fault_status){0}, "%s:%d: %s", c->path.p,
+                      line_of(cfg, error.section, error.title), error.text);
+}
+
+/* The file as a C string that ends with a line end. */
+static struct fault read_source(const char *path, struct buf *content)
+{
+    struct fault f = file_load(path, content);
+    if (f.kind)
+        return fault_make(500, (struct fault_status){0}, "%s", f.text);
+    if (str_has(buf_str(content), '\0'))
+        return fault_make(500, (struct fault_status){0}, "%s: a NUL byte is in it", path);
+    if (!buf_append(content, str_make("\n", 2)))
+        return fault_make(500, (struct fault_status){0}, "%s: larger than 1M", path);
+    return FINE;
+}
+
+static struct fault parse(struct conf *c, const char *source)
+{
+    struct fault f = FINE;
+    struct arena grammar = arena_make(ARENA_LIMIT);
+    cfg_t *cfg = cfg_init(make_grammar(&grammar), CFGF_NONE);
+    if (!cfg)
+        abort();
+    cfg_set_error_function(cfg, on_error);
+    parsing.path = c->path.p;
+    parsing.fault = &f;
+    int result = cfg_parse_buf(cfg, source);
+    parsing.fault = NULL;
+    if (result == CFG_SUCCESS) {
+        fill_all(c, cfg);
+        f = complete(c, cfg);
+    } else if (!f.kind) {
+        f = fault_make(500, (struct fault_status){0}, "%s: cannot be parsed", c->path.p);
+    }
+    cfg_free(cfg);
+    arena_free(&grammar);
+    return f;
+}
+
+struct fault conf_load(const char *path, struct conf **out)
+{
+    *out = NULL;
+    struct conf *c = calloc(1, sizeof *c);
+    if (!c)
+        abort();
+    c->arena = arena_make(ARENA_LIMIT);
+    c->path = arena_copy(&c->arena, str_from(path));
+    struct buf source = buf_make(SOURCE_LIMIT);
+    struct fault f = read_source(path, &source);
+    if (!f.kind)
+        f = parse(c, source.data);
+    buf_free(&source);
+    if (f.kind)
+        conf_free(c);
+    else
+        *out = c;
+    return f;
+}
+
+void conf_free(struct conf *c)
+{
+    if (!c)
+        return;
+    struct arena arena = c->arena;
+    free(c);
+    arena_free(&arena);
+}
+
+char *conf_state_path(const struct conf *c, struct arena *a, const char *name)
+{
+    struct str path = arena_printf(a, STR_FMT "/%s", STR_ARG(c->state_directory), name);
+    return arena_c_string(a, path);
+}
+
+const struct conf_next_hop *conf_transport(const struct conf *c, struct str domain)
+{
+    const struct conf_next_hop *best = NULL;
+    for (size_t i = 0; i < c->transport_count; i++) {
+        const struct conf_next_hop *t = &c->transport[i];
+        if (str_equal(t->domain, domain))
+            return t;
+        if (t->domain.p[0] == '.' && domain.n > t->domain.n && str_ends_nocase(domain, t->domain) &&
+            (!best || t->domain.n > best->domain.n))
+            best = t;
+    }
+    return best;
+}
+
+bool conf_is_relay_domain(const struct conf *c, struct str domain)
+{
+    for (size_t i = 0; i < c->relay_domains.count; i++) {
+        struct str item = c->relay_domains.item[i];
+        if (str_equal(item, domain) || (item.p[0] == '.' && str_ends_nocase(domain, item)))
+            return true;
+    }
+    return false;
+}
+
+bool conf_networks_contain(const struct conf_networks *networks, const struct ip_address *ip)
+{
+    for (size_t i = 0; i < networks->count; i++)
+        if (ip_network_contains(&networks->item[i], ip))
+            return true;
+    return false;
+}

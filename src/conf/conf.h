@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * conf.h - the configuration as an immutable snapshot
+ *
+ * conf_load reads eilbote.conf and checks every value; what it gives is complete (defaults filled
+ * in), never changes and may be read by any thread until conf_free. Names of fields follow the
+ * options of eilbote.conf(5). Sizes are bytes, durations milliseconds.
+ */
+#ifndef CONF_CONF_H
+#define CONF_CONF_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/fault.h"
+#include "base/ip.h"
+
+#include <stdint.h>
+
+enum conf_role {
+    CONF_ROLE_NONE,
+    CONF_ROLE_MX,
+    CONF_ROLE_SUBMISSION,
+    CONF_ROLE_SUBMISSIONS,
+    CONF_ROLE_LMTP,
+    CONF_ROLE_POP3,
+    CONF_ROLE_POP3S
+};
+
+enum conf_tls { CONF_TLS_DEFAULT, CONF_TLS_NONE, CONF_TLS_STARTTLS, CONF_TLS_IMPLICIT };
+
+/* What to ask of a next hop: no TLS; TLS when offered; TLS always; TLS with a valid certificate. */
+enum conf_peer_tls {
+    CONF_PEER_TLS_NEVER,
+    CONF_PEER_TLS_MAY,
+    CONF_PEER_TLS_ENCRYPT,
+    CONF_PEER_TLS_VERIFY
+};
+
+enum conf_protocol { CONF_PROTOCOL_SMTP, CONF_PROTOCOL_LMTP };
+
+enum conf_tls_version { CONF_TLS_VERSION_1_2, CONF_TLS_VERSION_1_3 };
+
+struct conf_names {
+    const struct str *item; /* domains in lower case */
+    size_t count;
+};
+
+struct conf_networks {
+    const struct ip_network *item;
+    size_t count;
+};
+
+struct conf_addresses {
+    const struct ip_address *item;
+    size_t count;
+};
+
+struct conf_endpoints {
+    const struct ip_endpoint *item;
+    size_t count;
+};
+
+struct conf_limits {
+    int64_t session_max;              /* open at a time on the listener */
+    int64_t address_session_max;      /* the same for one client address */
+    int64_t address_command_max;      /* commands of one client address in a minute */
+    int64_t connection_message_max;   /* messages in one connection */
+    int64_t connection_error_max;     /* refused commands in one connection */
+    int64_t auth_address_failure_max; /* failed logins of one address in the window */
+    int64_t auth_account_failure_max; /* failed logins to one account in the window */
+    int64_t auth_window_ms;
+    int64_t message_size_bytes;
+    int64_t recipient_max; /* of one message */
+    int64_t line_size_bytes;
+    int64_t command_size_bytes;
+    int64_t greeting_delay_ms; /* for clients outside trust */
+    int64_t command_timeout_ms;
+    int64_t data_timeout_ms; /* between two reads of a message */
+    int64_t session_timeout_ms;
+};
+
+struct conf_listener {
+    struct str name;
+    int role; /* enum conf_role */
+    int tls;  /* enum conf_tls, never the default */
+    struct conf_addresses address;
+    struct str path;   /* of a Unix socket; then there is no address */
+    int64_t port_base; /* as written */
+    uint16_t port;     /* to bind: port_base + port_offset */
+    struct conf_networks trust;
+    struct conf_networks proxy_from;
+    bool clear_auth; /* POP3 only: passwords without TLS */
+    struct conf_limits limits;
+};
+
+struct conf_certificate {
+    struct str name;
+    struct str chain; /* PEM files */
+    struct str key;
+};
+
+/* A place to hand mail to: smarthost, transport, local delivery. */
+struct conf_next_hop {
+    struct str domain; /* of a transport: "example.net", or ".example.net" for what is below it */
+    int protocol;      /* enum conf_protocol */
+    struct str host;   /* name or address; empty when there is a path, or no smarthost */
+    int64_t port;
+    struct str path; /* of a Unix socket */
+    int tls;         /* enum conf_peer_tls */
+    struct str username;
+    struct str password_file;
+};
+
+struct conf_delivery {
+    int64_t connect_timeout_ms;
+    int64_t greeting_timeout_ms;
+    int64_t mail_timeout_ms;
+    int64_t rcpt_timeout_ms;
+    int64_t data_timeout_ms;
+    int64_t block_timeout_ms;
+    int64_t end_timeout_ms;
+    int64_t site_connection_max;
+    int64_t connection_max;
+    int64_t connection_message_max;
+    int64_t idle_timeout_ms; /* an unused connection is kept that long */
+    struct conf_addresses source;
+};
+
+struct conf_queue {
+    int64_t retry_first_ms;
+    int64_t retry_max_ms;
+    int64_t delay_notice_ms; /* 0: none */
+    int64_t bounce_after_ms;
+    int64_t memory_bytes;    /* bodies kept in memory */
+    int64_t in_flight_bytes; /* messages being received */
+    int64_t checkpoint_ms;
+    int64_t disk_reserve_bytes;
+};
+
+struct conf_stub_zone {
+    struct str zone;
+    struct conf_endpoints server;
+};
+
+struct conf_resolver {
+    struct conf_endpoints server; /* none: ask from the root down */
+    struct str trust_anchor_file; /* empty: the built-in root anchor */
+    bool is_validating;
+    int64_t edns_size_bytes;
+    int64_t cache_bytes;
+};
+
+struct conf {
+    struct arena arena;
+    struct str path;
+    struct str hostname;
+    struct str state_directory; /* absolute unless the path of the file is relative */
+    int64_t port_offset;
+    struct str mta_user; /* a name, or UID:GID; empty: stay who we are */
+    struct str mda_user;
+    int64_t mta_threads; /* 0: one for each processor */
+    int64_t mda_threads;
+    int64_t offload_threads;
+    struct conf_names relay_domains;
+    struct conf_limits limits; /* what listeners begin with */
+    struct conf_listener *listener;
+    size_t listener_count;
+    struct conf_certificate *certificate;
+    size_t certificate_count;
+    int tls_minimum; /* enum conf_tls_version */
+    struct conf_next_hop smarthost;
+    struct conf_next_hop local;
+    struct conf_next_hop *transport;
+    size_t transport_count;
+    struct conf_delivery delivery;
+    struct conf_queue queue;
+    struct conf_resolver resolver;
+    struct conf_stub_zone *stub_zone;
+    size_t stub_zone_count;
+    int64_t log_size_bytes;
+    int64_t log_count;
+};
+
+/*
+ * Reads and checks the file. *out is the caller's to conf_free; NULL on a fault, which is 5xx and
+ * names the file, the line, what was found and what is allowed. One call at a time in a process
+ * (libconfuse keeps its scanner in globals).
+ */
+struct fault conf_load(const char *path, struct conf **out);
+void conf_free(struct conf *c);
+
+/* Appends the whole configuration, defaults included, in the syntax of the file. False when the
+ * buffer's limit is reached. */
+bool conf_print(const struct conf *c, struct buf *out);
+
+/* The path of a name in the state directory, allocated in a. */
+char *conf_state_path(const struct conf *c, struct arena *a, const char *name);
+
+/* The transport for a domain (lower case): its own, else the longest ".parent"; NULL for none. */
+const struct conf_next_hop *conf_transport(const struct conf *c, struct str domain);
+
+bool conf_is_relay_domain(const struct conf *c, struct str domain);
+
+/* True when one of the networks holds the address. */
+bool conf_networks_contain(const struct conf_networks *networks, const struct ip_address *ip);
+
+#endif

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * database.c - the SQLite file behind the directory: its schema and its statements
+ *
+ * The rollback journal (not WAL) is used so that a reader needs no right to write beside the file.
+ */
+#include "directory/database.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+enum { SCHEMA_VERSION = 1, BUSY_TIMEOUT_MS = 5000 };
+
+static const char schema[] =
+    "BEGIN IMMEDIATE;"
+    "CREATE TABLE setting (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE domain (name TEXT PRIMARY KEY) WITHOUT ROWID;"
+    "CREATE TABLE account (domain TEXT NOT NULL REFERENCES domain, local TEXT NOT NULL,"
+    " salt BLOB NOT NULL, iterations INTEGER NOT NULL, stored_key BLOB NOT NULL,"
+    " server_key BLOB NOT NULL, quota INTEGER NOT NULL, enabled INTEGER NOT NULL,"
+    " PRIMARY KEY (domain, local)) WITHOUT ROWID;"
+    /* An empty local part is the domain's catch-all. */
+    "CREATE TABLE alias (domain TEXT NOT NULL REFERENCES domain, local TEXT NOT NULL,"
+    " target TEXT NOT NULL, PRIMARY KEY (domain, local, target)) WITHOUT ROWID;"
+    "INSERT INTO setting VALUES ('secret', randomblob(32));"
+    "PRAGMA user_version = 1;"
+    "COMMIT;";
+
+/* clang-format off */
+static const char *const queries[DATABASE_QUERY_COUNT] = {
+    [DATABASE_BEGIN] = "BEGIN IMMEDIATE",
+    [DATABASE_COMMIT] = "COMMIT",
+    [DATABASE_ROLLBACK] = "ROLLBACK",
+    [DATABASE_VERSION] = "PRAGMA data_version",
+    [DATABASE_SECRET] = "SELECT value FROM setting WHERE name = 'secret'",
+    [DATABASE_DOMAIN] = "SELECT 1 FROM domain WHERE name = ?1",
+    [DATABASE_DOMAINS] = "SELECT name FROM domain ORDER BY name",
+    [DATABASE_DOMAIN_ADD] = "INSERT OR IGNORE INTO domain VALUES (?1)",
+    [DATABASE_DOMAIN_REMOVE] = "DELETE FROM domain WHERE name = ?1",
+    [DATABASE_DOMAIN_USE] = "SELECT (SELECT count(*) FROM account WHERE domain = ?1) +"
+        " (SELECT count(*) FROM alias WHERE domain = ?1)",
+    [DATABASE_ACCOUNT] = "SELECT salt, iterations, stored_key, server_key, quota, enabled"
+        " FROM account WHERE domain = ?1 AND local = ?2",
+    [DATABASE_ACCOUNTS] = "SELECT domain, local, salt, iterations, stored_key, server_key, quota, enabled"
+        " FROM account ORDER BY domain, local",
+    [DATABASE_ACCOUNT_SAVE] = "INSERT OR REPLACE INTO account VALUES (?1, ?2, ?4, ?5, ?6, ?7, ?8, ?9)",
+    [DATABASE_ACCOUNT_REMOVE] = "DELETE FROM account WHERE domain = ?1 AND local = ?2",
+    [DATABASE_ALIAS] = "SELECT target FROM alias WHERE domain = ?1 AND local = ?2 ORDER BY target",
+    [DATABASE_ALIASES] = "SELECT domain, local, target FROM alias ORDER BY domain, local, target",
+    [DATABASE_ALIAS_ADD] = "INSERT OR IGNORE INTO alias VALUES (?1, ?2, ?3)",
+    [DATABASE_ALIAS_REMOVE] = "DELETE FROM alias WHERE domain = ?1 AND local = ?2",
+    [DATABASE_ALIAS_TARGET_REMOVE] = "DELETE FROM alias WHERE domain = ?1 AND local = ?2 AND target = ?3",
+    [DATABASE_CLEAR_ALIASES] = "DELETE FROM alias",
+    [DATABASE_CLEAR_ACCOUNTS] = "DELETE FROM account",
+    [DATABASE_CLEAR_DOMAINS] = "DELETE FROM domain",
+};
+/* clang-format on */
+
+struct directory *database_lock(struct directory *d)
+{
+    mutex_lock(&d->lock);
+    return d;
+}
+
+void database_unlock(struct directory **d)
+{
+    mutex_unlock(&(*d)->lock);
+}
+
+struct fault database_fault(struct directory *d)
+{
+    return fault_make(451, FAULT_STATUS(4, 3, 0), "directory.db: %s", sqlite3_errmsg(d->db));
+}
+
+static int read_version(sqlite3 *db)
+{
+    sqlite3_stmt *s = NULL;
+    int version = -1;
+    if (sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &s, NULL) == SQLITE_OK &&
+        sqlite3_step(s) == SQLITE_ROW)
+        version = sqlite3_column_int(s, 0);
+    sqlite3_finalize(s);
+    return version;
+}
+
+static struct fault prepare_schema(struct directory *d, enum directory_access access)
+{
+    int version = read_version(d->db);
+    if (version == 0 && access == DIRECTORY_CREATE) {
+        if (sqlite3_exec(d->db, schema, NULL, NULL, NULL) != SQLITE_OK)
+            return database_fault(d);
+        version = read_version(d->db);
+    }
+    if (version < 0)
+        return database_fault(d);
+    if (version != SCHEMA_VERSION)
+        return fault_make(451, FAULT_STATUS(4, 3, 0),
+                          "directory.db: format %d, this program knows format %d", version,
+                          SCHEMA_VERSION);
+    if (access != DIRECTORY_READ &&
+        sqlite3_exec(d->db, "PRAGMA foreign_keys = ON", NULL, NULL, NULL) != SQLITE_OK)
+        return database_fault(d);
+    return FINE;
+}
+
+struct fault directory_open(const char *path, enum directory_access access, struct directory **out)
+{
+    static const int flags[] = {
+        [DIRECTORY_READ] = SQLITE_OPEN_READONLY,
+        [DIRECTORY_WRITE] = SQLITE_OPEN_READWRITE,
+        [DIRECTORY_CREATE] = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
+    };
+    struct directory *d = calloc(1, sizeof *d);
+    if (!d)
+        abort();
+    mutex_init(&d->lock);
+    *out = NULL;
+    int result = sqlite3_open_v2(path, &d->db, flags[access] | SQLITE_OPEN_NOMUTEX, NULL);
+    struct fault f = FINE;
+    if (result != SQLITE_OK)
+        f = fault_make(451, FAULT_STATUS(4, 3, 0), "%s: %s", path, sqlite3_errstr(result));
+    else if (sqlite3_busy_timeout(d->db, BUSY_TIMEOUT_MS) != SQLITE_OK)
+        f = database_fault(d);
+    else
+        f = prepare_schema(d, access);
+    if (f.kind)
+        directory_close(d);
+    else
+        *out = d;
+    return f;
+}
+
+void directory_close(struct directory *d)
+{
+    if (!d)
+        return;
+    for (size_t i = 0; i < DATABASE_QUERY_COUNT; i++)
+        sqlite3_finalize(d->statement[i]);
+    sqlite3_close(d->db);
+    mutex_destroy(&d->lock);
+    free(d);
+}
+
+static void bind_text(sqlite3_stmt *s, int place, struct str text)
+{
+    if (place <= sqlite3_bind_parameter_count(s) && text.p)
+        sqlite3_bind_text(s, place, text.p, (int)text.n, SQLITE_TRANSIENT);
+}
+
+sqlite3_stmt *database_start(struct directory *d, enum database_query query, struct str first,
+                             struct str second, struct str third)
+{
+    sqlite3_stmt **s = &d->statement[query];
+    if (!*s && sqlite3_prepare_v3(d->db, queries[query], -1, SQLITE_PREPARE_PERSISTENT, s, NULL) !=
+                   SQLITE_OK)
+        return NULL;
+    sqlite3_reset(*s);
+    sqlite3_clear_bindings(*s);
+    bind_text(*s, 1, first);
+    bind_text(*s, 2, second);
+    bind_text(*s, 3, third);
+    return *s;
+}
+
+bool database_row(struct directory *d, sqlite3_stmt *s, struct fault *f)
+{
+    int result = s ? sqlite3_step(s) : SQLITE_ERROR;
+    if (result == SQLITE_ROW)
+        return true;
+    *f = result == SQLITE_DONE ? FINE : database_fault(d);
+    sqlite3_reset(s);
+    return false;
+}
+
+struct fault database_run(struct directory *d, enum database_query query, struct str first,
+                          struct str second, struct str third, int *changed)
+{
+    struct fault f;
+    sqlite3_stmt *s = database_start(d, query, first, second, third);
+    while (database_row(d, s, &f))
+        continue;
+    if (changed)
+        *changed = sqlite3_changes(d->db);
+    return f;
+}
+
+struct str database_text(sqlite3_stmt *s, int column)
+{
+    const char *p = sqlite3_column_blob(s, column);
+    return str_make(p, (size_t)sqlite3_column_bytes(s, column));
+}
+
+static void read_bytes(sqlite3_stmt *s, int column, void *out, size_t size)
+{
+    struct str bytes = database_text(s, column);
+    if (bytes.n == size)
+        memcpy(out, bytes.p, size);
+}
+
+void database_read_account(sqlite3_stmt *s, int column, struct directory_account *out)
+{
+    struct directory_verifier *v = &out->verifier;
+    read_bytes(s, column, v->salt, sizeof v->salt);
+    v->iterations = (uint32_t)sqlite3_column_int64(s, column + 1);
+    read_bytes(s, column + 2, v->stored_key, sizeof v->stored_key);
+    read_bytes(s, column + 3, v->server_key, sizeof v->server_key);
+    out->quota_bytes = sqlite3_column_int64(s, column + 4);
+    out->is_enabled = sqlite3_column_int(s, column + 5) != 0;
+}
+
+struct fault database_save_account(struct directory *d, struct str domain, struct str local,
+                                   const struct directory_account *account)
+{
+    const struct directory_verifier *v = &account->verifier;
+    sqlite3_stmt *s = database_start(d, DATABASE_ACCOUNT_SAVE, domain, local, STR_NONE);
+    struct fault f;
+    if (!s)
+        return database_fault(d);
+    sqlite3_bind_blob(s, 4, v->salt, sizeof v->salt, SQLITE_TRANSIENT);
+    sqlite3_bind_int64(s, 5, v->iterations);
+    sqlite3_bind_blob(s, 6, v->stored_key, sizeof v->stored_key, SQLITE_TRANSIENT);
+    sqlite3_bind_blob(s, 7, v->server_key, sizeof v->server_key, SQLITE_TRANSIENT);
+    sqlite3_bind_int64(s, 8, account->quota_bytes);
+    sqlite3_bind_int(s, 9, account->is_enabled);
+    while (database_row(d, s, &f))
+        continue;
+    return f;
+}
+
+struct str database_fold(struct arena *a, struct str s)
+{
+    char *copy = arena_c_string(a, s);
+    for (size_t i = 0; i < s.n; i++)
+        copy[i] = str_lower_byte(copy[i]);
+    return str_make(copy, s.n);
+}

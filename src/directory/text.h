@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * text.h - the directory as one text file
+ *
+ *   domain example.org
+ *   account bob@example.org quota=0 enabled=yes scram-sha-256=ITERATIONS:SALT:STORED:SERVER
+ *   alias info@example.org bob@example.org eve@example.net
+ *   alias @example.org bob@example.org
+ *
+ * Empty lines and lines that begin with '#' mean nothing. Sorted when written, so that two exports
+ * can be compared; keys are base64. When read, quota, enabled and scram-sha-256 may be missing: no
+ * quota, enabled, and the password the account has now.
+ */
+#ifndef DIRECTORY_TEXT_H
+#define DIRECTORY_TEXT_H
+
+#include "base/buf.h"
+#include "directory/directory.h"
+
+/* Appends the whole directory. 452 4.3.1 when the buffer's limit is reached. */
+struct fault directory_export(struct directory *d, struct buf *out);
+
+/*
+ * Makes the directory what the text says, in one transaction: what the text does not name is gone.
+ * On a fault nothing has changed; a mistake is 550 with "name:line: " and what is wrong.
+ */
+struct fault directory_apply(struct directory *d, struct str text, const char *name);
+
+#endif

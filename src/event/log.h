@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * log.h - the file that the events go to
+ *
+ * Each thread has a buffer of its own; event_flush, called by one thread now and then, takes them
+ * all and writes them to the file, which is rotated by size. What comes while a buffer is full is
+ * dropped, counted and told in the next flush as event "log.dropped".
+ */
+#ifndef EVENT_LOG_H
+#define EVENT_LOG_H
+
+#include "base/fault.h"
+
+#include <stdint.h>
+
+struct event_log;
+
+enum { EVENT_BUFFER_BYTES = 1024 * 1024 };
+
+/*
+ * Opens (or makes) the file to append to. Beyond size_bytes it is renamed to path.1, path.1 to
+ * path.2 and so on; of those file_count are kept. *out is for event_log_close; NULL on a fault.
+ */
+struct fault event_log_open(const char *path, int64_t size_bytes, unsigned file_count,
+                            struct event_log **out);
+
+/* Writes what the threads have collected. The fault of the file; then the lines are lost and
+ * counted. */
+struct fault event_flush(struct event_log *log);
+
+/* Flushes and frees; no thread may use the log any more. */
+void event_log_close(struct event_log *log);
+
+/* Copies a line with its line end into the calling thread's buffer, or counts it as dropped. */
+void event_log_add(struct event_log *log, struct str line);
+
+#endif
