@@ -52,10 +52,10 @@ static const struct field log_fields[] = {
 #undef AT
 
 #define LIMIT_FIELDS(base) \
-    NUMBER("sessions",                  FIELD_COUNT,    base + offsetof(struct conf_limits, session_max), "10000", 1, 1000000), \
+    NUMBER("sessions",                  FIELD_COUNT,    base + offsetof(struct conf_limits, session_max), "100000", 1, 1000000), \
     NUMBER("sessions-per-address",      FIELD_COUNT,    base + offsetof(struct conf_limits, address_session_max), "50", 1, 1000000), \
     NUMBER("commands-per-minute",       FIELD_COUNT,    base + offsetof(struct conf_limits, address_command_max), "10000", 1, 100000000), \
-    NUMBER("messages-per-connection",   FIELD_COUNT,    base + offsetof(struct conf_limits, connection_message_max), "1000", 1, 100000000), \
+    NUMBER("messages-per-connection",   FIELD_COUNT,    base + offsetof(struct conf_limits, connection_message_max), "0", 0, 100000000), \
     NUMBER("errors-per-connection",     FIELD_COUNT,    base + offsetof(struct conf_limits, connection_error_max), "20", 1, 1000000), \
     NUMBER("auth-failures-per-address", FIELD_COUNT,    base + offsetof(struct conf_limits, auth_address_failure_max), "20", 1, 1000000), \
     NUMBER("auth-failures-per-account", FIELD_COUNT,    base + offsetof(struct conf_limits, auth_account_failure_max), "20", 1, 1000000), \
@@ -64,7 +64,7 @@ static const struct field log_fields[] = {
     NUMBER("recipients",                FIELD_COUNT,    base + offsetof(struct conf_limits, recipient_max), "1000", 100, 100000), \
     NUMBER("line-length",               FIELD_SIZE,     base + offsetof(struct conf_limits, line_size_bytes), "1000", 1000, MIB), \
     NUMBER("command-length",            FIELD_SIZE,     base + offsetof(struct conf_limits, command_size_bytes), "2048", 512, 64 * KIB), \
-    NUMBER("greeting-delay",            FIELD_DURATION, base + offsetof(struct conf_limits, greeting_delay_ms), "0", 0, MINUTE), \
+    NUMBER("greeting-delay",            FIELD_DURATION, base + offsetof(struct conf_limits, greeting_delay_ms), "200ms", 0, MINUTE), \
     NUMBER("command-timeout",           FIELD_DURATION, base + offsetof(struct conf_limits, command_timeout_ms), "5m", SECOND, HOUR), \
     NUMBER("data-timeout",              FIELD_DURATION, base + offsetof(struct conf_limits, data_timeout_ms), "5m", SECOND, HOUR), \
     NUMBER("session-timeout",           FIELD_DURATION, base + offsetof(struct conf_limits, session_timeout_ms), "4h", MINUTE, 7 * DAY)

@@ -213,6 +213,16 @@ struct fault queue_body_file(struct queue *q, uint64_t id, struct file **out)
     return file_open(path, FILE_CREATE, out);
 }
 
+struct fault queue_body_sync(struct queue *q, uint64_t id, struct file *file)
+{
+    char path[PATH_MAX_BYTES];
+    struct fault f = file_sync(file);
+    if (f.kind)
+        return f;
+    snprintf(path, sizeof path, "%s/bodies/%02x", q->options.directory, (unsigned)(id & 255));
+    return file_sync_directory(path);
+}
+
 struct fault queue_body_discard(struct queue *q, uint64_t id)
 {
     char path[PATH_MAX_BYTES];

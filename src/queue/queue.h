@@ -50,6 +50,7 @@ uint64_t queue_new_id(struct queue *q);
 /* Makes the file for the body of a large message; the file is removed by queue_body_discard or
  * belongs to the message once accepted. Blocks. */
 struct fault queue_body_file(struct queue *q, uint64_t id, struct file **out);
+struct fault queue_body_sync(struct queue *q, uint64_t id, struct file *file); /* and its name */
 struct fault queue_body_discard(struct queue *q, uint64_t id);
 
 /*

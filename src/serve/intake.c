@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * intake.c - taking a message's content in: memory first, a file when it grows
+ */
+#include "serve/intake.h"
+
+#include "net/offload.h"
+
+enum {
+    CONTENT_LIMIT = INTAKE_MEMORY_MAX + (128 << 10),
+    RESERVE_MAX = 64 << 10, /* a stranger's word is worth that much memory */
+    RESERVE_TRACE = 1024
+};
+
+static void count(struct intake *i, int64_t bytes)
+{
+    atomic_fetch_add(i->in_flight, bytes);
+    i->counted += bytes;
+}
+
+void intake_start(struct intake *i, struct queue *q, uint64_t id, atomic_int_least64_t *in_flight,
+                  int64_t in_flight_limit, uint64_t expected_bytes)
+{
+    *i = (struct intake){.queue = q,
+                         .in_flight = in_flight,
+                         .in_flight_limit = in_flight_limit,
+                         .id = id,
+                         .content = buf_make(CONTENT_LIMIT),
+                         .header = buf_make(INTAKE_HEADER_MAX)};
+    uint64_t reserved = expected_bytes < RESERVE_MAX ? expected_bytes : RESERVE_MAX;
+    buf_reserve(&i->content, (size_t)reserved + RESERVE_TRACE);
+    count(i, (int64_t)i->content.size);
+}
+
+struct spill {
+    struct intake *intake;
+    bool is_last;
+    struct fault fault;
+};
+
+static void write_out(void *arg)
+{
+    struct spill *s = arg;
+    struct intake *i = s->intake;
+    if (!i->file)
+        s->fault = queue_body_file(i->queue, i->id, &i->file);
+    struct iovec part = {i->content.data, i->content.used};
+    if (!s->fault.kind)
+        s->fault = file_write_at(i->file, &part, 1, (int64_t)i->file_size);
+    if (!s->fault.kind && s->is_last)
+        s->fault = queue_body_sync(i->queue, i->id, i->file);
+}
+
+static void prepare(struct intake *i)
+{
+    if (i->prepare)
+        i->prepare(i->prepare_arg, &i->content);
+    i->prepare = NULL;
+}
+
+/* Moves what is in memory to the file. */
+static struct fault spill(struct intake *i, bool is_last)
+{
+    prepare(i);
+    struct spill s = {.intake = i, .is_last = is_last};
+    offload(write_out, &s);
+    if (i->file_size == 0)
+        buf_append(&i->header, str_head(buf_str(&i->content), INTAKE_HEADER_MAX));
+    i->file_size += i->content.used;
+    i->content.used = 0;
+    return s.fault;
+}
+
+void intake_add(struct intake *i, struct str content)
+{
+    while (content.n > 0 && !i->fault.kind) {
+        struct str piece = str_head(content, INTAKE_MEMORY_MAX - i->content.used);
+        content = str_skip(content, piece.n);
+        size_t before = i->content.size;
+        buf_append(&i->content, piece);
+        count(i, (int64_t)(i->content.size - before));
+        if (atomic_load(i->in_flight) > i->in_flight_limit)
+            i->fault = fault_make(452, FAULT_STATUS(4, 3, 1),
+                                  "too much mail is being received, try again later");
+        else if (i->content.used == INTAKE_MEMORY_MAX)
+            i->fault = spill(i, false);
+    }
+}
+
+struct str intake_header(const struct intake *i)
+{
+    return i->file ? buf_str(&i->header) : buf_str(&i->content);
+}
+
+uint64_t intake_size(const struct intake *i)
+{
+    return i->file_size + i->content.used;
+}
+
+/* Gives everything back but the body file. */
+static void release(struct intake *i)
+{
+    if (i->in_flight)
+        atomic_fetch_sub(i->in_flight, i->counted);
+    buf_free(&i->content);
+    buf_free(&i->header);
+    file_close(i->file);
+    *i = (struct intake){0};
+}
+
+static void discard_file(void *arg)
+{
+    struct intake *i = arg;
+    queue_body_discard(i->queue, i->id);
+}
+
+void intake_drop(struct intake *i)
+{
+    if (i->file)
+        offload(discard_file, i);
+    release(i);
+}
+
+struct fault intake_finish(struct intake *i, const struct queue_envelope *envelope)
+{
+    struct fault f = i->fault;
+    prepare(i);
+    if (!f.kind && i->file)
+        f = spill(i, true);
+    if (!f.kind)
+        f = queue_accept(i->queue, i->id, envelope, i->file ? NULL : &i->content, i->file_size);
+    if (f.kind)
+        intake_drop(i);
+    else
+        release(i);
+    return f;
+}

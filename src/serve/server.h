@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * server.h - what all sessions of a role share
+ *
+ * Made once by the role; the parts a role does not have are NULL. Everything in it may be used by
+ * the sessions of every loop.
+ */
+#ifndef SERVE_SERVER_H
+#define SERVE_SERVER_H
+
+#include <stdatomic.h>
+
+#include "conf/live.h"
+#include "directory/cache.h"
+#include "event/event.h"
+#include "event/log.h"
+#include "net/listen.h"
+#include "queue/queue.h"
+#include "serve/clients.h"
+
+struct store;
+
+struct server {
+    struct live_holder *live;
+    struct directory *directory;
+    struct directory_cache *directory_cache;
+    struct clients *clients;
+    struct event_log *log;
+    struct queue *queue; /* mta */
+    struct store *store; /* mda */
+    atomic_int_least64_t in_flight_bytes;
+    atomic_int_least64_t session_count;
+    atomic_bool is_disk_low;
+    atomic_bool is_draining; /* shutting down: sessions end after their transaction */
+    atomic_uint_least64_t next_session;
+};
+
+/* One listening socket and what it is for; the listener's arg. */
+struct service {
+    struct server *server;
+    struct listener listener;
+    char name[64];               /* of the listener in the configuration */
+    atomic_int_least64_t session_count;
+};
+
+enum { SESSION_ID_MAX = 20 };
+
+/* A new id for a session, unique in the role's life and short. */
+struct str server_session_id(struct server *s, char text[SESSION_ID_MAX]);
+
+/* The listener's part of a snapshot, or NULL when a reload has taken the listener away. */
+const struct conf_listener *service_conf(const struct service *s, const struct conf *conf);
+
+#endif

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * session_mail.c - what we do about MAIL, RCPT, DATA and the end of the message
+ *
+ * session_message is where the promise is made: when it returns FINE, envelope and content are on
+ * stable storage (queue_accept waits for the journal), and only then is 250 said.
+ */
+#include <stdlib.h>
+
+#include "mail/header.h"
+#include "mail/received.h"
+#include "net/offload.h"
+#include "os/clock.h"
+#include "serve/session.h"
+#include "serve/submit.h"
+
+enum { ARENA_LIMIT = 16 << 20, EXPANDED_MOST = 10000 };
+
+void session_forget(struct session *s)
+{
+    intake_drop(&s->transaction.intake);
+    struct arena arena = s->transaction.arena;
+    arena_free(&arena);
+    s->transaction = (struct transaction){.arena = arena_make(ARENA_LIMIT)};
+}
+
+static bool is_submission(const struct session *s)
+{
+    return s->options.kind == SMTP_SUBMISSION;
+}
+
+/* An event about this session's message, with what every one says. */
+static void begin_event(const struct session *s, struct event *e, const char *name)
+{
+    event_begin(e, s->server->log, name);
+    event_text(e, "session", str_from(s->id));
+}
+
+struct may_send {
+    struct directory *directory;
+    struct str account, local, domain;
+    bool may;
+    struct fault fault;
+};
+
+static void ask_may_send(void *arg)
+{
+    struct may_send *m = arg;
+    m->fault = directory_may_send_as(m->directory, m->account, m->local, m->domain, &m->may);
+}
+
+/* An authenticated sender uses its own addresses and aliases, or the null path of notices. */
+static struct fault check_sender(struct session *s, const struct address *sender)
+{
+    if (s->account.n == 0 || sender->is_null)
+        return FINE;
+    struct may_send m = {.directory = s->server->directory,
+                         .account = s->account,
+                         .local = sender->local,
+                         .domain = sender->domain};
+    offload(ask_may_send, &m);
+    if (m.fault.kind)
+        return m.fault;
+    return m.may ? FINE
+                 : fault_make(550, FAULT_STATUS(5, 7, 1),
+                              "this sender address does not belong to your account");
+}
+
+struct fault session_mail(struct session *s, const struct smtp_mail *mail)
+{
+    struct server *server = s->server;
+    if (atomic_load(&server->is_draining))
+        return fault_make(421, FAULT_STATUS(4, 3, 2), "shutting down, try again in a moment");
+    if (atomic_load(&server->is_disk_low))
+        return fault_make(452, FAULT_STATUS(4, 3, 1), "insufficient system storage");
+    if (is_submission(s) && s->account.n == 0 && !s->is_trusted)
+        return fault_make(530, FAULT_STATUS(5, 7, 0), "authentication required");
+    struct fault f = check_sender(s, &mail->sender);
+    if (f.kind)
+        return f;
+    session_forget(s);
+    struct transaction *t = &s->transaction;
+    t->id = queue_new_id(server->queue);
+    t->announced_size = mail->size;
+    t->envelope = (struct queue_envelope){
+        .sender = address_text(&t->arena, &mail->sender),
+        .envid = arena_copy(&t->arena, mail->envid),
+        .session = str_from(s->id),
+        .account = s->account,
+        .ret = (uint8_t)mail->ret,
+        .is_8bit = mail->is_8bit,
+        .is_utf8 = mail->is_utf8,
+        .arrival_ms = clock_real_ms(),
+    };
+    return FINE;
+}
+
+static struct queue_rcpt *add_rcpt(struct transaction *t)
+{
+    struct queue_envelope *e = &t->envelope;
+    if (e->rcpt_count == t->rcpt_size) {
+        size_t size = t->rcpt_size ? t->rcpt_size * 2 : 4;
+        struct queue_rcpt *grown = arena_alloc(&t->arena, size * sizeof *grown);
+        if (e->rcpt_count > 0)
+            memcpy(grown, e->rcpt, e->rcpt_count * sizeof *grown);
+        e->rcpt = grown;
+        t->rcpt_size = size;
+    }
+    return &e->rcpt[e->rcpt_count++];
+}
+
+/* The ORCPT of an address that we replace (RFC 3461 section 5.2.7). */
+static struct str original_of(struct transaction *t, const struct smtp_rcpt *rcpt)
+{
+    if (rcpt->orcpt.n > 0)
+        return arena_copy(&t->arena, rcpt->orcpt);
+    return arena_printf(&t->arena, "rfc822;" STR_FMT,
+                        STR_ARG(address_text(&t->arena, &rcpt->address)));
+}
+
+/* Takes what the directory says the address stands for. */
+static struct fault take_expanded(struct session *s, const struct smtp_rcpt *rcpt,
+                                  const struct directory_recipients *r)
+{
+    struct transaction *t = &s->transaction;
+    if (t->envelope.rcpt_count + r->count > EXPANDED_MOST)
+        return fault_make(452, FAULT_STATUS(4, 5, 3), "too many recipients behind aliases");
+    struct str own = address_text(&t->arena, &rcpt->address);
+    for (size_t i = 0; i < r->count; i++) {
+        bool is_same = str_equal_nocase(r->item[i].address, own);
+        struct queue_rcpt *to = add_rcpt(t);
+        to->address = r->item[i].address;
+        to->orcpt = is_same ? arena_copy(&t->arena, rcpt->orcpt) : original_of(t, rcpt);
+        to->notify = (uint8_t)rcpt->notify;
+        /* Several targets cannot each report success for the one address asked for. */
+        if (r->count > 1 && to->notify)
+            to->notify &= (uint8_t)~DSN_NOTIFY_SUCCESS;
+    }
+    return FINE;
+}
+
+static struct fault take_as_is(struct session *s, const struct smtp_rcpt *rcpt)
+{
+    struct transaction *t = &s->transaction;
+    struct queue_rcpt *to = add_rcpt(t);
+    to->address = address_text(&t->arena, &rcpt->address);
+    to->orcpt = arena_copy(&t->arena, rcpt->orcpt);
+    to->notify = (uint8_t)rcpt->notify;
+    return FINE;
+}
+
+/* Postmaster without a domain is the one of our own host's first domain (RFC 5321 4.5.1). */
+static struct str domain_of(const struct session *s, const struct address *a)
+{
+    if (a->kind != ADDRESS_POSTMASTER)
+        return a->domain;
+    return s->live->conf->hostname;
+}
+
+static struct fault decide_rcpt(struct session *s, const struct smtp_rcpt *rcpt)
+{
+    const struct conf *conf = s->live->conf;
+    struct transaction *t = &s->transaction;
+    struct str domain = domain_of(s, &rcpt->address);
+    struct str local =
+        rcpt->address.kind == ADDRESS_POSTMASTER ? STR("postmaster") : rcpt->address.local;
+    struct directory_recipients expanded;
+    bool is_ours;
+    struct fault f = directory_cache_expand(s->server->directory_cache, local, domain, &t->arena,
+                                            &is_ours, &expanded);
+    if (f.kind == FAULT_NEVER)
+        return fault_make(550, FAULT_STATUS(5, 1, 1), "no such user here");
+    if (f.kind)
+        return f;
+    if (is_ours)
+        return take_expanded(s, rcpt, &expanded);
+    bool may_relay = s->account.n > 0 || s->is_trusted;
+    if (may_relay || conf_is_relay_domain(conf, domain))
+        return take_as_is(s, rcpt);
+    return fault_make(550, FAULT_STATUS(5, 7, 1), "relaying denied");
+}
+
+struct fault session_rcpt(struct session *s, const struct smtp_rcpt *rcpt)
+{
+    struct fault f = decide_rcpt(s, rcpt);
+    struct transaction *t = &s->transaction;
+    if (!f.kind) {
+        if (t->asked_rcpts++ == 0)
+            t->only_rcpt = address_copy(&t->arena, &rcpt->address);
+        return f;
+    }
+    struct event e;
+    begin_event(s, &e, "smtp.rcpt.refused");
+    event_text(&e, "from", t->envelope.sender);
+    event_text(&e, "to", address_text(&t->arena, &rcpt->address));
+    event_fault(&e, &f);
+    event_end(&e);
+    return f;
+}
+
+/* The trace field for the message at hand (RFC 5321 section 4.4). */
+static void add_trace(struct session *s)
+{
+    struct transaction *t = &s->transaction;
+    char ip[IP_TEXT_MAX], id[QUEUE_ID_TEXT_MAX];
+    int64_t now = clock_real_ms() / 1000;
+    struct received r = {
+        .helo = smtp_server_helo(&s->engine),
+        .client_ip = s->is_ip ? ip_format(&s->ip, ip) : STR_NONE,
+        .hostname = s->live->conf->hostname,
+        .is_extended = s->engine.is_extended,
+        .is_tls = conn_is_tls(s->conn),
+        .is_authenticated = s->account.n > 0,
+        .is_utf8 = t->envelope.is_utf8,
+        .tls_version = str_from(conn_tls_version(s->conn)),
+        .tls_cipher = str_from(conn_tls_cipher(s->conn)),
+        .id = queue_id_text(t->id, id),
+        .recipient = t->asked_rcpts == 1 ? &t->only_rcpt : NULL,
+        .time = now,
+        .offset_minutes = clock_zone_minutes(now),
+    };
+    struct buf field = buf_make(RECEIVED_FIELD_MAX);
+    received_append(&field, &r);
+    intake_add(&t->intake, buf_str(&field));
+    buf_free(&field);
+}
+
+/* Adds what RFC 6409 lets a submission server add; the trace field stays in front. */
+static void repair(void *arg, struct buf *content)
+{
+    struct session *s = arg;
+    char id[QUEUE_ID_TEXT_MAX];
+    int64_t now = clock_real_ms() / 1000;
+    size_t header = header_size(buf_str(content));
+    struct str rest = str_skip(buf_str(content), header);
+    struct buf repaired = buf_make(content->limit);
+    bool is_changed =
+        submit_repair(str_head(buf_str(content), header), s->live->conf->hostname,
+                      queue_id_text(s->transaction.id, id), now, clock_zone_minutes(now), &repaired);
+    if (is_changed && buf_append(&repaired, rest)) {
+        buf_free(content);
+        *content = repaired;
+    } else {
+        buf_free(&repaired);
+    }
+}
+
+struct fault session_data(struct session *s)
+{
+    struct transaction *t = &s->transaction;
+    if (atomic_load(&s->server->is_disk_low))
+        return fault_make(452, FAULT_STATUS(4, 3, 1), "insufficient system storage");
+    int64_t limit = s->live->conf->queue.in_flight_bytes;
+    if (atomic_load(&s->server->in_flight_bytes) >= limit)
+        return fault_make(452, FAULT_STATUS(4, 3, 1),
+                          "too much mail is being received, try again later");
+    intake_start(&t->intake, s->server->queue, t->id, &s->server->in_flight_bytes, limit,
+                 t->announced_size);
+    add_trace(s);
+    if (is_submission(s)) {
+        t->intake.prepare = repair;
+        t->intake.prepare_arg = s;
+    }
+    return FINE;
+}
+
+static void tell_message(const struct session *s, const struct transaction *t, uint64_t size,
+                         const struct fault *f)
+{
+    char id[QUEUE_ID_TEXT_MAX];
+    struct event e;
+    begin_event(s, &e, f->kind ? "message.refused" : "message.accepted");
+    event_text(&e, "message", queue_id_text(t->id, id));
+    event_text(&e, "from", t->envelope.sender);
+    event_number(&e, "recipients", (int64_t)t->envelope.rcpt_count);
+    for (size_t i = 0; i < t->envelope.rcpt_count && i < 3; i++)
+        event_text(&e, "to", t->envelope.rcpt[i].address);
+    event_number(&e, "size", (int64_t)size);
+    if (f->kind)
+        event_fault(&e, f);
+    event_end(&e);
+}
+
+struct fault session_message(struct session *s)
+{
+    struct transaction *t = &s->transaction;
+    char id[QUEUE_ID_TEXT_MAX];
+    uint64_t size = intake_size(&t->intake);
+    struct fault f = FINE;
+    if (header_count(intake_header(&t->intake), STR("Received"), RECEIVED_LOOP_LIMIT + 1) >
+        RECEIVED_LOOP_LIMIT)
+        f = fault_make(554, FAULT_STATUS(5, 4, 6), "mail loop: more than %d Received fields",
+                       RECEIVED_LOOP_LIMIT);
+    if (!f.kind)
+        f = intake_finish(&t->intake, &t->envelope);
+    tell_message(s, t, size, &f);
+    if (f.kind)
+        return f;
+    struct str text = queue_id_text(t->id, id);
+    return fault_make(250, FAULT_STATUS(2, 0, 0), "accepted as " STR_FMT, STR_ARG(text));
+}

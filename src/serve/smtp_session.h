@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * smtp_session.h - one connection to the MX, submission and submissions listeners
+ */
+#ifndef SERVE_SMTP_SESSION_H
+#define SERVE_SMTP_SESSION_H
+
+#include "serve/server.h"
+
+/* Serves the stream to its end and closes it. arg is the struct service. For acceptor_add. */
+void smtp_session_serve(struct conn *c, void *arg);
+
+#endif

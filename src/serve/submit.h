@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * submit.h - what a submission server may repair in a message (RFC 6409 section 8)
+ */
+#ifndef SERVE_SUBMIT_H
+#define SERVE_SUBMIT_H
+
+#include "base/buf.h"
+
+#include <stdint.h>
+
+/*
+ * The header section with Date and Message-ID added where they are missing and Bcc removed; header
+ * is the message's header section with its empty line, out gets the new one. False when nothing
+ * needs repair (out is unchanged).
+ */
+bool submit_repair(struct str header, struct str hostname, struct str id, int64_t unix_seconds,
+                   int zone_minutes, struct buf *out);
+
+#endif
