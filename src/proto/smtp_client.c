@@ -30,14 +30,19 @@ enum command {
 
 static const struct {
     const char *name;
-    int64_t patience_ms;
+    enum smtp_client_step step;
 } commands[] = {
-    [COMMAND_GREETING] = {"greeting", 300000}, [COMMAND_EHLO] = {"EHLO", 300000},
-    [COMMAND_HELO] = {"HELO", 300000},         [COMMAND_STARTTLS] = {"STARTTLS", 120000},
-    [COMMAND_AUTH] = {"AUTH", 120000},         [COMMAND_MAIL] = {"MAIL", 300000},
-    [COMMAND_RCPT] = {"RCPT", 300000},         [COMMAND_DATA] = {"DATA", 120000},
-    [COMMAND_FINAL] = {"end of data", 600000}, [COMMAND_RSET] = {"RSET", 120000},
-    [COMMAND_QUIT] = {"QUIT", 10000},
+    [COMMAND_GREETING] = {"greeting", SMTP_CLIENT_STEP_GREETING},
+    [COMMAND_EHLO] = {"EHLO", SMTP_CLIENT_STEP_HELLO},
+    [COMMAND_HELO] = {"HELO", SMTP_CLIENT_STEP_HELLO},
+    [COMMAND_STARTTLS] = {"STARTTLS", SMTP_CLIENT_STEP_HELLO},
+    [COMMAND_AUTH] = {"AUTH", SMTP_CLIENT_STEP_HELLO},
+    [COMMAND_MAIL] = {"MAIL", SMTP_CLIENT_STEP_MAIL},
+    [COMMAND_RCPT] = {"RCPT", SMTP_CLIENT_STEP_RCPT},
+    [COMMAND_DATA] = {"DATA", SMTP_CLIENT_STEP_DATA},
+    [COMMAND_FINAL] = {"end of data", SMTP_CLIENT_STEP_END},
+    [COMMAND_RSET] = {"RSET", SMTP_CLIENT_STEP_HELLO},
+    [COMMAND_QUIT] = {"QUIT", SMTP_CLIENT_STEP_HELLO},
 };
 
 enum { LINE_MAX_BYTES = 4096, REPLY_MAX_BYTES = 2048, REPLY_MAX_LINES = 100 };
@@ -153,16 +158,16 @@ size_t smtp_client_outstanding(const struct smtp_client *c)
     return c->expect_count;
 }
 
-const char *smtp_client_step(const struct smtp_client *c)
+enum smtp_client_step smtp_client_step(const struct smtp_client *c)
 {
     const struct smtp_client_expect *e = expected(c);
-    return e ? commands[e->command].name : "idle";
+    return e ? commands[e->command].step : SMTP_CLIENT_STEP_NONE;
 }
 
-int64_t smtp_client_patience_ms(const struct smtp_client *c)
+const char *smtp_client_step_name(const struct smtp_client *c)
 {
     const struct smtp_client_expect *e = expected(c);
-    return commands[e ? e->command : COMMAND_QUIT].patience_ms;
+    return e ? commands[e->command].name : "no command";
 }
 
 void smtp_client_starttls(struct smtp_client *c)
@@ -636,7 +641,7 @@ size_t smtp_client_feed(struct smtp_client *c, struct str in, struct smtp_client
         if (is_too_long || (is_whole && (!expected(c) || !take_line(c, line, &is_last)))) {
             out->kind = broken(c, out,
                                fault_make(451, FAULT_STATUS(4, 5, 0), "the server broke the "
-                                          "protocol in its reply to %s", smtp_client_step(c)));
+                                          "protocol in its reply to %s", smtp_client_step_name(c)));
             break;
         }
         if (is_whole)

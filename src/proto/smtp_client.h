@@ -160,10 +160,19 @@ void smtp_client_quit(struct smtp_client *c);
 /* Replies that are still to come. */
 size_t smtp_client_outstanding(const struct smtp_client *c);
 
-/* The name of the step whose reply is awaited ("greeting", "MAIL", "end of data"), for people. */
-const char *smtp_client_step(const struct smtp_client *c);
+/* The step whose reply is awaited; each has its own time-out (RFC 5321 section 4.5.3.2). */
+enum smtp_client_step {
+    SMTP_CLIENT_STEP_NONE,
+    SMTP_CLIENT_STEP_GREETING,
+    SMTP_CLIENT_STEP_HELLO, /* EHLO, STARTTLS, AUTH, RSET, QUIT */
+    SMTP_CLIENT_STEP_MAIL,
+    SMTP_CLIENT_STEP_RCPT,
+    SMTP_CLIENT_STEP_DATA,
+    SMTP_CLIENT_STEP_END
+};
+enum smtp_client_step smtp_client_step(const struct smtp_client *c);
 
-/* The time a client must give the server for the awaited reply (RFC 5321 section 4.5.3.2), in ms. */
-int64_t smtp_client_patience_ms(const struct smtp_client *c);
+/* The name of that step ("greeting", "MAIL", "end of data"), for people. */
+const char *smtp_client_step_name(const struct smtp_client *c);
 
 #endif

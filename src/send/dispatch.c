@@ -1,0 +1,468 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * dispatch.c - which delivery goes over which connection, and when
+ *
+ * A delivery finds its destination (domain), the destination its route, the route its site. At a
+ * site the senders take turns, so that a million messages of one do not hold up the first of
+ * another. Everything here runs on the owner's loop.
+ */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "net/loop.h"
+#include "os/random.h"
+#include "send/internal.h"
+
+enum {
+    DOWN_FIRST_MS = 30000,
+    DOWN_MOST_MS = 600000,
+    DOWN_LOCAL_MS = 1000,
+    UNPROVEN_CARRIERS = 2 /* connections to a site that has not answered yet */
+};
+
+static void pump(struct site *site);
+
+static char *copy_text(struct str s)
+{
+    char *text = malloc(s.n + 1);
+    if (!text)
+        abort();
+    if (s.n)
+        memcpy(text, s.p, s.n);
+    text[s.n] = '\0';
+    return text;
+}
+
+struct sender *sender_make(const struct sender_options *options)
+{
+    struct sender *s = calloc(1, sizeof *s);
+    if (!s)
+        abort();
+    s->options = *options;
+    s->owner = loop_current();
+    s->domains = map_make(random_u64(), random_u64());
+    s->sites = map_make(random_u64(), random_u64());
+    return s;
+}
+
+void sender_set_queue(struct sender *s, struct queue *q)
+{
+    s->queue = q;
+}
+
+/* Jobs. */
+struct job *job_make(struct sender *s, struct queue_delivery *d)
+{
+    struct job *j = calloc(1, sizeof *j + d->rcpt_count * sizeof(struct fault) + d->rcpt_count);
+    if (!j)
+        abort();
+    j->sender = s;
+    j->delivery = d;
+    j->result = (struct fault *)(void *)(j + 1);
+    j->is_settled = (bool *)(j->result + d->rcpt_count);
+    j->dialogue = buf_make(4096);
+    j->started_ms = loop_now_ms(s->owner);
+    list_init(&j->link);
+    s->job_count++;
+    return j;
+}
+
+void job_fail(struct job *j, const struct fault *f)
+{
+    for (size_t i = 0; i < j->delivery->rcpt_count; i++) {
+        if (j->is_settled[i])
+            continue;
+        j->result[i] = *f;
+        j->is_settled[i] = true;
+    }
+}
+
+void job_free(struct job *j)
+{
+    j->sender->job_count--;
+    buf_free(&j->dialogue);
+    free(j);
+}
+
+/* Sites and flows. */
+static struct site *site_of(struct sender *s, struct str name)
+{
+    struct map_node *n = map_find(&s->sites, name);
+    if (n)
+        return MAP_ENTRY(n, struct site, node);
+    struct site *site = calloc(1, sizeof *site);
+    if (!site)
+        abort();
+    site->sender = s;
+    site->name = copy_text(name);
+    site->flows = map_make(random_u64(), random_u64());
+    list_init(&site->turn);
+    list_init(&site->carriers);
+    map_insert(&s->sites, &site->node, str_from(site->name));
+    return site;
+}
+
+static void free_site_if_unused(struct site *site)
+{
+    if (site->references > 0 || site->waiting > 0 || site->carrier_count > 0)
+        return;
+    map_remove(&site->sender->sites, &site->node);
+    size_t cursor = 0;
+    for (struct map_node *n = map_walk(&site->flows, &cursor, NULL), *next; n; n = next) {
+        next = map_walk(&site->flows, &cursor, n);
+        free(MAP_ENTRY(n, struct flow, node));
+    }
+    map_free(&site->flows);
+    free(site->name);
+    free(site);
+}
+
+/* Who takes turns: an account, else a sender's domain, else notices. */
+static struct str flow_key(const struct queue_message *m)
+{
+    return m->envelope.account.n ? m->envelope.account : envelope_domain(m->envelope.sender);
+}
+
+static struct flow *flow_of(struct site *site, struct str key)
+{
+    struct map_node *n = map_find(&site->flows, key);
+    if (n)
+        return MAP_ENTRY(n, struct flow, node);
+    struct flow *f = calloc(1, sizeof *f + key.n + 1);
+    if (!f)
+        abort();
+    if (key.n)
+        memcpy(f->key, key.p, key.n);
+    list_init(&f->deliveries);
+    list_init(&f->link);
+    map_insert(&site->flows, &f->node, str_make(f->key, key.n));
+    return f;
+}
+
+static void enqueue(struct site *site, struct queue_delivery *d)
+{
+    struct flow *f = flow_of(site, flow_key(d->message));
+    list_push_back(&f->deliveries, &d->link);
+    if (list_is_empty(&f->link))
+        list_push_back(&site->turn, &f->link);
+    site->waiting++;
+}
+
+/* The delivery whose sender's turn it is; a flow that has run dry is forgotten. */
+static struct queue_delivery *take_turn(struct site *site)
+{
+    struct flow *f = LIST_ENTRY(list_pop_front(&site->turn), struct flow, link);
+    struct queue_delivery *d =
+        LIST_ENTRY(list_pop_front(&f->deliveries), struct queue_delivery, link);
+    site->waiting--;
+    if (!list_is_empty(&f->deliveries)) {
+        list_push_back(&site->turn, &f->link);
+    } else {
+        map_remove(&site->flows, &f->node);
+        free(f);
+    }
+    return d;
+}
+
+/* Destinations. */
+static struct destination *destination_of(struct sender *s, struct str name)
+{
+    struct map_node *n = map_find(&s->domains, name);
+    if (n)
+        return MAP_ENTRY(n, struct destination, node);
+    struct destination *d = calloc(1, sizeof *d);
+    if (!d)
+        abort();
+    d->sender = s;
+    d->name = copy_text(name);
+    list_init(&d->waiting);
+    map_insert(&s->domains, &d->node, str_make(d->name, name.n));
+    return d;
+}
+
+static void forget_route(struct destination *d)
+{
+    struct site *site = d->site;
+    route_drop(d->route);
+    d->route = NULL;
+    d->site = NULL;
+    if (site) {
+        site->references--;
+        free_site_if_unused(site);
+    }
+}
+
+static bool is_route_fresh(const struct destination *d)
+{
+    return d->route && d->route->expires_ms > loop_now_ms(d->sender->owner);
+}
+
+/* Gives a delivery to its site, or fails it when there is no way. */
+static void go_on(struct destination *to, struct queue_delivery *d)
+{
+    if (to->site) {
+        enqueue(to->site, d);
+        return;
+    }
+    struct job *j = job_make(to->sender, d);
+    job_fail(j, &to->route->fault);
+    settle_job(j);
+}
+
+static void look_up(void *arg)
+{
+    struct destination *d = arg;
+    struct sender *s = d->sender;
+    struct route_context x = {s->options.live, s->options.directory, s->options.resolver};
+    struct route *route = route_find(&x, str_from(d->name));
+    forget_route(d);
+    d->route = route;
+    if (!route->fault.kind) {
+        d->site = site_of(s, route->site);
+        d->site->references++;
+    }
+    d->is_looking_up = false;
+    s->lookup_count--;
+    while (!list_is_empty(&d->waiting) && !s->is_stopping) {
+        d->waiting_count--;
+        go_on(d, LIST_ENTRY(list_pop_front(&d->waiting), struct queue_delivery, link));
+    }
+    if (d->site)
+        pump(d->site);
+}
+
+void sender_ready(void *arg, struct queue_delivery *d)
+{
+    struct sender *s = arg;
+    list_init(&d->link);
+    if (s->is_stopping)
+        return; /* stays with us; after the restart it is simply due again */
+    struct destination *to = destination_of(s, d->domain);
+    if (is_route_fresh(to)) {
+        go_on(to, d);
+        if (to->site)
+            pump(to->site);
+        return;
+    }
+    list_push_back(&to->waiting, &d->link);
+    to->waiting_count++;
+    if (to->is_looking_up)
+        return;
+    to->is_looking_up = true;
+    s->lookup_count++;
+    if (!task_start(s->options.scope, "route", look_up, to))
+        abort();
+}
+
+/* Connections. */
+static struct carrier *choose_carrier(const struct site *site)
+{
+    struct carrier *best = NULL;
+    LIST_EACH (link, &site->carriers) {
+        struct carrier *c = LIST_ENTRY(link, struct carrier, link);
+        if (!c->is_leaving && c->load < JOBS_A_CARRIER && (!best || c->load < best->load))
+            best = c;
+    }
+    return best;
+}
+
+static bool may_connect(const struct site *site)
+{
+    struct live *live = live_keep(site->sender->options.live);
+    const struct conf_delivery *limits = &live->conf->delivery;
+    size_t most = (size_t)limits->site_connection_max;
+    bool is_proven = site->carrier_count > site->starting_count;
+    if (!is_proven && most > UNPROVEN_CARRIERS)
+        most = UNPROVEN_CARRIERS;
+    bool may = site->carrier_count < most &&
+               site->sender->carrier_count < (size_t)limits->connection_max;
+    live_drop(site->sender->options.live, live);
+    return may;
+}
+
+/* The route by which the delivery came here. */
+static struct route *route_of(struct sender *s, const struct queue_delivery *d)
+{
+    return destination_of(s, d->domain)->route;
+}
+
+static void assign(struct carrier *c, struct queue_delivery *d)
+{
+    struct job *j = job_make(c->sender, d);
+    j->carrier = c;
+    c->load++;
+    carrier_give(c, j);
+}
+
+static bool is_down(const struct site *site)
+{
+    return site->down_until_ms > loop_now_ms(site->sender->owner);
+}
+
+/* Everything that waits for a site that is down fails for now, without a connection. */
+static void fail_waiting(struct site *site)
+{
+    site->references++;
+    while (site->waiting > 0) {
+        struct job *j = job_make(site->sender, take_turn(site));
+        job_fail(j, &site->down_fault);
+        settle_job(j);
+    }
+    site->references--;
+}
+
+/* Hands out what the limits allow. */
+static void pump(struct site *site)
+{
+    if (site->carrier_count == 0 && is_down(site))
+        fail_waiting(site);
+    while (site->waiting > 0 && !site->sender->is_stopping) {
+        struct carrier *c = choose_carrier(site);
+        if ((!c || c->load > 0) && may_connect(site)) {
+            struct flow *f = LIST_ENTRY(site->turn.next, struct flow, link);
+            struct queue_delivery *d =
+                LIST_ENTRY(f->deliveries.next, struct queue_delivery, link);
+            struct route *route = route_of(site->sender, d);
+            if (route && !route->fault.kind) {
+                carrier_start(site->sender, site, route);
+                c = LIST_ENTRY(site->carriers.prev, struct carrier, link);
+            }
+        }
+        if (!c)
+            break;
+        assign(c, take_turn(site));
+    }
+    free_site_if_unused(site);
+}
+
+static void mark_up(struct site *site, struct carrier *c)
+{
+    if (!c->is_started) {
+        c->is_started = true;
+        site->starting_count--;
+    }
+    site->down_until_ms = 0;
+    site->down_pause_ms = 0;
+}
+
+static void mark_down(struct site *site, const struct job *j)
+{
+    if (site->carrier_count > site->starting_count)
+        return; /* other connections work */
+    bool is_local = j->is_local;
+    int64_t pause = site->down_pause_ms * 2;
+    if (pause == 0)
+        pause = is_local ? DOWN_LOCAL_MS : DOWN_FIRST_MS;
+    if (pause > (is_local ? DOWN_LOCAL_MS : DOWN_MOST_MS))
+        pause = is_local ? DOWN_LOCAL_MS : DOWN_MOST_MS;
+    if (!is_down(site))
+        site->down_pause_ms = pause;
+    site->down_until_ms = loop_now_ms(site->sender->owner) + site->down_pause_ms;
+    site->down_fault = j->result[0];
+}
+
+void dispatch_job_back(struct job *j)
+{
+    struct carrier *c = j->carrier;
+    struct site *site = c->site;
+    c->load--;
+    if (j->is_untried) {
+        struct queue_delivery *d = j->delivery;
+        job_free(j);
+        enqueue(site, d);
+    } else {
+        if (j->is_site_down)
+            mark_down(site, j);
+        else
+            mark_up(site, c);
+        settle_job(j);
+    }
+    pump(site);
+}
+
+void dispatch_carrier_leaves(struct carrier *c)
+{
+    struct site *site = c->site;
+    list_remove(&c->link);
+    site->carrier_count--;
+    if (!c->is_started)
+        site->starting_count--;
+    site->sender->carrier_count--;
+    pump(site);
+}
+
+/* Stopping and looking. */
+void sender_refresh(struct sender *s)
+{
+    size_t cursor = 0;
+    for (struct map_node *n = map_walk(&s->domains, &cursor, NULL); n;
+         n = map_walk(&s->domains, &cursor, n))
+        if (MAP_ENTRY(n, struct destination, node)->route)
+            MAP_ENTRY(n, struct destination, node)->route->expires_ms = 0;
+    cursor = 0;
+    for (struct map_node *n = map_walk(&s->sites, &cursor, NULL); n;
+         n = map_walk(&s->sites, &cursor, n))
+        MAP_ENTRY(n, struct site, node)->down_until_ms = 0;
+}
+
+bool sender_is_idle(const struct sender *s)
+{
+    return s->carrier_count == 0 && s->job_count == 0 && s->lookup_count == 0;
+}
+
+void sender_free(struct sender *s)
+{
+    size_t cursor = 0;
+    for (struct map_node *n = map_walk(&s->domains, &cursor, NULL), *next; n; n = next) {
+        next = map_walk(&s->domains, &cursor, n);
+        struct destination *d = MAP_ENTRY(n, struct destination, node);
+        if (d->site)
+            d->site->waiting = 0; /* the deliveries are the queue's, which forgets them too */
+        forget_route(d);
+        free(d->name);
+        free(d);
+    }
+    map_free(&s->domains);
+    map_free(&s->sites);
+    free(s);
+}
+
+static void report(const struct site *site, struct sender_site_report *out)
+{
+    struct live *live = live_keep(site->sender->options.live);
+    int64_t left = site->down_until_ms - loop_now_ms(site->sender->owner);
+    *out = (struct sender_site_report){
+        .site = str_from(site->name),
+        .connections = site->carrier_count,
+        .connections_most = (size_t)live->conf->delivery.site_connection_max,
+        .waiting = site->waiting,
+        .is_down = left > 0,
+        .down_for_ms = left > 0 ? left : 0,
+    };
+    if (out->is_down)
+        out->fault = site->down_fault;
+    live_drop(site->sender->options.live, live);
+}
+
+void sender_report(const struct sender *s, struct str domain, struct sender_site_report *out)
+{
+    *out = (struct sender_site_report){0};
+    struct map_node *n = map_find(&s->domains, domain);
+    struct destination *d = n ? MAP_ENTRY(n, struct destination, node) : NULL;
+    if (d && d->site)
+        report(d->site, out);
+    else if (d && d->route)
+        out->fault = d->route->fault;
+}
+
+void sender_each_site(const struct sender *s,
+                      void (*each)(void *arg, const struct sender_site_report *r), void *arg)
+{
+    size_t cursor = 0;
+    for (struct map_node *n = map_walk(&s->sites, &cursor, NULL); n;
+         n = map_walk(&s->sites, &cursor, n)) {
+        struct sender_site_report r;
+        report(MAP_ENTRY(n, struct site, node), &r);
+        each(arg, &r);
+    }
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * internal.h - what the files of the sender share: sites, jobs and carriers
+ */
+#ifndef SEND_INTERNAL_H
+#define SEND_INTERNAL_H
+
+#include "send/route.h"
+#include "send/sender.h"
+
+enum { JOBS_A_CARRIER = 3 }; /* under way on a connection: one sending, one behind it, one in reserve */
+
+struct sender {
+    struct sender_options options;
+    struct queue *queue;
+    struct loop *owner;
+    struct map domains; /* struct destination by domain */
+    struct map sites;   /* struct site by name */
+    size_t carrier_count;
+    size_t job_count;    /* with carriers or settling */
+    size_t lookup_count; /* route lookups under way */
+    size_t next_loop;
+    bool is_stopping;
+};
+
+/* A domain and where it leads at the moment. */
+struct destination {
+    struct map_node node;
+    struct sender *sender;
+    char *name;
+    struct route *route; /* NULL before the first lookup */
+    struct site *site;
+    struct list waiting; /* deliveries that wait for the lookup */
+    size_t waiting_count;
+    bool is_looking_up;
+};
+
+/* The deliveries of one sender to a site. */
+struct flow {
+    struct map_node node;
+    struct list link; /* in site->turn, while it has deliveries */
+    struct list deliveries;
+    char key[];
+};
+
+/* Hosts that share limits: a provider, a smarthost, our mailboxes. */
+struct site {
+    struct map_node node;
+    struct sender *sender;
+    char *name;
+    struct map flows;
+    struct list turn; /* flows with deliveries, whose turn it is first */
+    size_t waiting;
+    struct list carriers;
+    size_t carrier_count;
+    size_t starting_count; /* carriers that have not connected yet */
+    int64_t down_until_ms; /* of loop_now_ms; 0: not known to be down */
+    int64_t down_pause_ms;
+    struct fault down_fault;
+    size_t references; /* destinations that lead here */
+};
+
+/* One attempt at a delivery. */
+struct job {
+    struct loop_message message; /* to the carrier, then back */
+    struct list link;            /* in carrier->jobs */
+    struct sender *sender;
+    struct carrier *carrier;
+    struct queue_delivery *delivery;
+    struct fault *result;   /* of each recipient of the delivery; FINE with reply 0: not known */
+    bool *is_settled;       /* has a result */
+    bool has_dsn;           /* the next hop takes over the notices (RFC 3461 section 5.2) */
+    bool is_local;          /* delivered to a mailbox of ours */
+    bool is_untried;        /* the carrier went away before it came to this job */
+    bool is_site_down;      /* no connection could be made at all */
+    char remote[300];       /* "mx.example.net [192.0.2.1]:25" */
+    struct buf dialogue;
+    int64_t started_ms;
+};
+
+/* One connection and the task that drives it. */
+struct carrier {
+    struct list link; /* in site->carriers; the owner's, as the next ones */
+    struct sender *sender;
+    struct site *site;
+    size_t load;      /* jobs with it */
+    bool is_leaving;  /* has asked to go */
+    bool is_started;  /* has brought a result back */
+
+    struct loop *loop; /* the carrier's own from here on */
+    struct scope *scope;
+    struct loop_message message; /* start, asking to go, leave to go */
+    struct task *task;
+    struct list jobs; /* taken over, in order */
+    bool may_go;
+    struct route *route;
+};
+
+/* carrier.c */
+void carrier_start(struct sender *s, struct site *site, struct route *route);
+void carrier_give(struct carrier *c, struct job *j);
+
+/* From the carrier's loop to the dispatcher. */
+void dispatch_job_back(struct job *j);
+void dispatch_carrier_leaves(struct carrier *c);
+
+/* dispatch.c: jobs. A delivery's route is the job's; results are for settle_job to judge. */
+struct job *job_make(struct sender *s, struct queue_delivery *d);
+void job_fail(struct job *j, const struct fault *f); /* every recipient without a result */
+void job_free(struct job *j);
+
+/* settle.c: tells the queue, the event log and the message's sender what came of a job; frees it. */
+void settle_job(struct job *j);
+
+#endif

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * route.c - where mail for a domain goes, by today's configuration and DNS (RFC 5321 section 5.1)
+ */
+#include "send/route.h"
+
+#include <stdlib.h>
+
+#include "mail/idna.h"
+#include "net/loop.h"
+#include "os/random.h"
+
+enum {
+    ARENA_LIMIT = 1 << 20,
+    LOOKUP_MS = 30000,
+    TTL_MOST_S = 300,
+    TTL_LEAST_S = 10,
+    MX_MOST = 64,
+    SMTP_PORT = 25,
+    DOMAIN_NAME_MAX = 255
+};
+
+static int64_t deadline(void)
+{
+    return loop_now_ms(loop_current()) + LOOKUP_MS;
+}
+
+/* Turns a name in wire form into text without the last dot. False when it is malformed. */
+static bool name_from_wire(struct str wire, struct arena *a, struct str *out)
+{
+    char *text = arena_alloc(a, DOMAIN_NAME_MAX + 1);
+    size_t n = 0;
+    while (wire.n > 0 && wire.p[0] != 0) {
+        size_t label = (unsigned char)wire.p[0];
+        if (label > 63 || label + 1 > wire.n || n + label + 1 > DOMAIN_NAME_MAX)
+            return false;
+        if (n > 0)
+            text[n++] = '.';
+        for (size_t i = 1; i <= label; i++)
+            text[n++] = str_lower_byte(wire.p[i]);
+        wire = str_skip(wire, label + 1);
+    }
+    *out = str_make(text, n);
+    return wire.n == 1;
+}
+
+static int by_preference(const void *a, const void *b)
+{
+    const struct route_host *x = a, *y = b;
+    if (x->preference != y->preference)
+        return x->preference < y->preference ? -1 : 1;
+    return str_compare(x->name, y->name);
+}
+
+static void read_hosts(struct route *r, const struct resolver_answer *answer)
+{
+    size_t count = answer->count < MX_MOST ? answer->count : MX_MOST;
+    r->host = arena_alloc(&r->arena, count * sizeof *r->host);
+    for (size_t i = 0; i < count; i++) {
+        struct str data = answer->data[i];
+        struct route_host h;
+        if (data.n < 3 || !name_from_wire(str_skip(data, 2), &r->arena, &h.name))
+            continue;
+        h.preference =
+            (uint16_t)((unsigned char)data.p[0] << 8 | (unsigned char)data.p[1]);
+        r->host[r->host_count++] = h;
+    }
+    qsort(r->host, r->host_count, sizeof *r->host, by_preference);
+}
+
+/* A host that finds itself among the MX may only hand on to better ones (section 5.1). */
+static void drop_from_ourselves_on(struct route *r, struct str hostname)
+{
+    for (size_t i = 0; i < r->host_count; i++) {
+        if (!str_equal_nocase(r->host[i].name, hostname))
+            continue;
+        size_t keep = 0;
+        while (keep < i && r->host[keep].preference < r->host[i].preference)
+            keep++;
+        r->host_count = keep;
+        if (keep == 0)
+            r->fault = fault_make(554, FAULT_STATUS(5, 4, 6),
+                                  "mail for this domain loops back to " STR_FMT, STR_ARG(hostname));
+        return;
+    }
+}
+
+static struct str site_of_hosts(struct route *r)
+{
+    struct buf b = buf_make(MX_MOST * 260);
+    for (size_t i = 0; i < r->host_count; i++) {
+        if (i > 0)
+            buf_append_byte(&b, ' ');
+        buf_append(&b, r->host[i].name);
+    }
+    struct str site = arena_copy(&r->arena, buf_str(&b));
+    buf_free(&b);
+    return site;
+}
+
+static void use_single_host(struct route *r, struct str name)
+{
+    r->host = arena_alloc(&r->arena, sizeof *r->host);
+    r->host[0] = (struct route_host){arena_copy(&r->arena, name), 0};
+    r->host_count = 1;
+}
+
+static bool is_null_mx(const struct route *r)
+{
+    return r->host_count == 1 && r->host[0].name.n == 0;
+}
+
+static void find_mx(const struct route_context *x, struct str domain, struct route *r)
+{
+    struct resolver_answer answer;
+    char text[IDNA_DOMAIN_MAX];
+    struct str ascii = idna_to_ascii(domain, text);
+    if (ascii.n == 0) {
+        r->fault = fault_make(550, FAULT_STATUS(5, 1, 2), "the recipient's domain is not valid");
+        return;
+    }
+    r->fault = resolver_lookup(x->resolver, &r->arena, arena_c_string(&r->arena, ascii),
+                               RESOLVER_MX, deadline(), &answer);
+    if (r->fault.kind)
+        return;
+    uint32_t ttl = answer.ttl_s > TTL_MOST_S ? TTL_MOST_S : answer.ttl_s;
+    r->expires_ms = loop_now_ms(loop_current()) +
+                    (int64_t)(ttl < TTL_LEAST_S ? TTL_LEAST_S : ttl) * 1000;
+    if (answer.status == RESOLVER_NO_NAME) {
+        r->fault = fault_make(550, FAULT_STATUS(5, 1, 2), "the domain " STR_FMT " does not exist",
+                              STR_ARG(domain));
+        return;
+    }
+    if (answer.status == RESOLVER_NO_DATA) {
+        use_single_host(r, ascii);
+    } else {
+        read_hosts(r, &answer);
+        if (is_null_mx(r)) {
+            r->fault = fault_make(556, FAULT_STATUS(5, 1, 10),
+                                  "the domain " STR_FMT " accepts no mail (null MX)",
+                                  STR_ARG(domain));
+            return;
+        }
+    }
+    drop_from_ourselves_on(r, r->live->conf->hostname);
+    r->site = site_of_hosts(r);
+}
+
+static void use_hop(struct route *r, const struct conf_next_hop *hop)
+{
+    r->hop = hop;
+    r->is_lmtp = hop->protocol == CONF_PROTOCOL_LMTP;
+    r->tls = hop->tls;
+    if (hop->path.n > 0) {
+        r->path = arena_c_string(&r->arena, hop->path);
+        r->site = arena_copy(&r->arena, hop->path);
+        return;
+    }
+    r->port = (uint16_t)hop->port;
+    use_single_host(r, hop->host);
+    r->site = arena_printf(&r->arena, STR_FMT ":%u", STR_ARG(hop->host), (unsigned)r->port);
+}
+
+static bool use_literal(struct route *r, struct str domain)
+{
+    struct ip_address ip;
+    if (domain.n < 2 || domain.p[0] != '[')
+        return false;
+    struct str inner = str_make(domain.p + 1, domain.n - 2);
+    if (str_starts_nocase(inner, STR("IPv6:")))
+        inner = str_skip(inner, 5);
+    if (!ip_parse(inner, &ip))
+        r->fault = fault_make(501, FAULT_STATUS(5, 1, 3), "not an address literal");
+    use_single_host(r, inner);
+    r->site = arena_copy(&r->arena, domain);
+    return true;
+}
+
+static void find(const struct route_context *x, struct str domain, struct route *r)
+{
+    const struct conf *conf = r->live->conf;
+    struct directory_recipients ignored;
+    bool is_ours;
+    struct fault f = directory_cache_expand(x->directory, STR("postmaster"), domain, &r->arena,
+                                            &is_ours, &ignored);
+    if (f.kind == FAULT_LATER) {
+        r->fault = f;
+        return;
+    }
+    if (is_ours) {
+        use_hop(r, &conf->local);
+        r->is_local = true;
+        return;
+    }
+    const struct conf_next_hop *hop = conf_transport(conf, domain);
+    if (!hop && conf->smarthost.host.n > 0)
+        hop = &conf->smarthost;
+    if (hop)
+        use_hop(r, hop);
+    else if (!use_literal(r, domain))
+        find_mx(x, domain, r);
+}
+
+struct route *route_find(const struct route_context *x, struct str domain)
+{
+    struct arena arena = arena_make(ARENA_LIMIT);
+    struct route *r = arena_alloc(&arena, sizeof *r);
+    r->arena = arena;
+    atomic_init(&r->references, 1);
+    r->holder = x->live;
+    r->live = live_keep(x->live);
+    r->port = SMTP_PORT;
+    r->tls = CONF_PEER_TLS_MAY;
+    r->expires_ms = loop_now_ms(loop_current()) + TTL_LEAST_S * 1000;
+    /* Postmaster without a domain is ours. */
+    find(x, domain.n > 0 ? domain : r->live->conf->hostname, r);
+    return r;
+}
+
+struct route *route_keep(struct route *r)
+{
+    atomic_fetch_add(&r->references, 1);
+    return r;
+}
+
+void route_drop(struct route *r)
+{
+    if (!r || atomic_fetch_sub(&r->references, 1) != 1)
+        return;
+    live_drop(r->holder, r->live);
+    struct arena arena = r->arena;
+    arena_free(&arena);
+}
+
+/* Looks one host up and adds its addresses; the first fault that may pass is kept in *later. */
+static void add_addresses(const struct route_context *x, const struct route *r, struct str host,
+                          struct arena *a, struct route_addresses *out, struct fault *later)
+{
+    struct ip_address ip;
+    if (ip_parse(host, &ip)) {
+        out->address[out->count] = endpoint_from_ip(&ip, r->port);
+        out->name[out->count++] = host;
+        return;
+    }
+    static const struct {
+        uint16_t type;
+        size_t size;
+    } family[] = {{RESOLVER_AAAA, 16}, {RESOLVER_A, 4}};
+    for (size_t i = 0; i < 2; i++) {
+        struct resolver_answer answer;
+        struct fault f = resolver_lookup(x->resolver, a, arena_c_string(a, host), family[i].type,
+                                         deadline(), &answer);
+        if (f.kind) {
+            *later = f;
+            continue;
+        }
+        size_t first = answer.count ? random_below(answer.count) : 0;
+        for (size_t k = 0; k < answer.count && out->count < ROUTE_ADDRESSES_MAX; k++) {
+            struct str data = answer.data[(first + k) % answer.count];
+            if (data.n != family[i].size)
+                continue;
+            ip = (struct ip_address){{[10] = 0xFF, [11] = 0xFF}};
+            memcpy(ip.byte + 16 - data.n, data.p, data.n);
+            out->address[out->count] = endpoint_from_ip(&ip, r->port);
+            out->name[out->count++] = host;
+        }
+    }
+}
+
+/* The hosts with equal preferences in random order (section 5.1: to spread the load). */
+static void shuffle(struct route_host *host, size_t count)
+{
+    for (size_t i = count; i > 1; i--) {
+        size_t j = random_below(i);
+        struct route_host swap = host[i - 1];
+        host[i - 1] = host[j];
+        host[j] = swap;
+    }
+}
+
+struct fault route_addresses(const struct route_context *x, const struct route *r,
+                             struct route_addresses *out)
+{
+    out->count = 0;
+    if (r->path) {
+        if (!endpoint_from_path(r->path, &out->address[0]))
+            return fault_make(451, FAULT_STATUS(4, 3, 5), "the socket's path is too long");
+        out->name[out->count++] = STR("");
+        return FINE;
+    }
+    struct arena a = arena_make(ARENA_LIMIT);
+    struct route_host *host = arena_alloc(&a, r->host_count * sizeof *host);
+    memcpy(host, r->host, r->host_count * sizeof *host);
+    for (size_t i = 0, n; i < r->host_count; i += n) {
+        for (n = 1; i + n < r->host_count && host[i + n].preference == host[i].preference;)
+            n++;
+        shuffle(host + i, n);
+    }
+    struct fault later = FINE;
+    for (size_t i = 0; i < r->host_count && out->count < ROUTE_ADDRESSES_MAX; i++)
+        add_addresses(x, r, host[i].name, &a, out, &later);
+    arena_free(&a);
+    if (out->count > 0)
+        return FINE;
+    return later.kind ? later
+                      : fault_make(550, FAULT_STATUS(5, 4, 4),
+                                   "no address was found for " STR_FMT, STR_ARG(r->site));
+}

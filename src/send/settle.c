@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * settle.c - what came of an attempt: done, later, never; and who must be told
+ *
+ * A notice is accepted by the queue before the outcome that it is about is recorded: a crash in
+ * between sends it twice, never not at all. Notices have the null sender, so nothing is ever said
+ * about a notice (RFC 3461 section 5.2, RFC 3464, RFC 5321 section 4.5.5).
+ */
+#include <stdlib.h>
+
+#include "event/event.h"
+#include "mail/dsn.h"
+#include "net/loop.h"
+#include "net/offload.h"
+#include "os/clock.h"
+#include "os/random.h"
+#include "send/internal.h"
+
+enum {
+    ARENA_LIMIT = 64 << 20,
+    RETURN_LIMIT = 100 << 10, /* larger originals come back as their header section */
+    HEADER_LIMIT = 256 << 10,
+    NOTICE_LIMIT = 16 << 20,
+    CROWDED_PAUSE_MS = 1000, /* the server took some recipients and wants the others apart */
+    LOCAL_PAUSE_MS = 5000
+};
+
+struct verdict {
+    struct job *job;
+    struct live *live;
+    struct arena arena;
+    uint32_t *left; /* recipients for the next attempt */
+    size_t left_count;
+    struct dsn_recipient *told; /* what the notice is about */
+    size_t told_count;
+    const struct fault *trouble;
+    bool is_expired, is_delay_noticed, is_crowded;
+    struct buf *original; /* the message, or its header section */
+    struct fault notice_fault;
+};
+
+static int64_t real_now_ms(const struct job *j)
+{
+    return loop_real_ms(j->sender->owner);
+}
+
+static const struct queue_rcpt *rcpt_of(const struct job *j, size_t i)
+{
+    const struct queue_delivery *d = j->delivery;
+    return &d->message->envelope.rcpt[d->rcpt[i]];
+}
+
+static void tell_event(const struct verdict *v, size_t i, const char *name)
+{
+    const struct job *j = v->job;
+    char id[QUEUE_ID_TEXT_MAX];
+    struct event e;
+    event_begin(&e, j->sender->options.log, name);
+    event_text(&e, "message", queue_id_text(j->delivery->message->id, id));
+    event_text(&e, "session", j->delivery->message->envelope.session);
+    event_text(&e, "from", j->delivery->message->envelope.sender);
+    event_text(&e, "to", rcpt_of(j, i)->address);
+    if (j->remote[0])
+        event_text(&e, "remote", str_from(j->remote));
+    event_number(&e, "attempt", j->delivery->attempts + 1);
+    event_number(&e, "ms", loop_now_ms(j->sender->owner) - j->started_ms);
+    event_fault(&e, &j->result[i]);
+    event_end(&e);
+}
+
+/* "550 5.1.1 No such user" as DSNs and people want to see it. */
+static struct str reply_text(struct arena *a, const struct fault *f)
+{
+    if (f->status.class)
+        return arena_printf(a, "%u %u.%u.%u %s", f->reply, f->status.class, f->status.subject,
+                            f->status.detail, f->text);
+    return arena_printf(a, "%u %s", f->reply, f->text);
+}
+
+/* The status of a fault that came without one: its class alone (RFC 3463 section 3.1). */
+static struct fault_status status_of(const struct fault *f)
+{
+    return f->status.class ? f->status : FAULT_STATUS((uint16_t)(f->reply / 100), 0, 0);
+}
+
+static void add_told(struct verdict *v, size_t i, enum dsn_action action)
+{
+    struct job *j = v->job;
+    const struct fault *f = &j->result[i];
+    const struct queue_rcpt *r = rcpt_of(j, i);
+    struct address *final = arena_alloc(&v->arena, sizeof *final);
+    if (!address_parse(&v->arena, r->address, ADDRESS_ALLOW_POSTMASTER | ADDRESS_ALLOW_UTF8, final))
+        return;
+    bool is_success = action == DSN_DELIVERED || action == DSN_RELAYED;
+    struct live *live = v->live;
+    struct dsn_recipient *told = &v->told[v->told_count++];
+    *told = (struct dsn_recipient){
+        .final = final,
+        .orcpt = r->orcpt,
+        .action = action,
+        .status = is_success ? FAULT_STATUS(2, 0, 0) : status_of(f),
+        .remote_mta = str_from(j->remote),
+        .diagnostic = is_success ? STR_NONE : reply_text(&v->arena, f),
+        .is_diagnostic_smtp = j->remote[0] != '\0',
+        .last_attempt = real_now_ms(j) / 1000,
+    };
+    if (action == DSN_DELAYED)
+        told->will_retry_until = (j->delivery->message->envelope.arrival_ms +
+                                  live->conf->queue.bounce_after_ms) / 1000;
+}
+
+/* RFC 3461 section 4.1: what the sender wants to hear; absent means failures and delays. */
+static bool wants(const struct queue_rcpt *r, unsigned what)
+{
+    if (r->notify == 0)
+        return what != DSN_NOTIFY_SUCCESS;
+    return r->notify & what;
+}
+
+static void judge_rcpt(struct verdict *v, size_t i)
+{
+    struct job *j = v->job;
+    const struct fault *f = &j->result[i];
+    const struct queue_rcpt *r = rcpt_of(j, i);
+    switch (f->kind) {
+    case FAULT_FINE:
+        tell_event(v, i, "delivery.done");
+        if (wants(r, DSN_NOTIFY_SUCCESS) && (j->is_local || !j->has_dsn))
+            add_told(v, i, j->is_local ? DSN_DELIVERED : DSN_RELAYED);
+        return;
+    case FAULT_NEVER:
+        v->trouble = f;
+        tell_event(v, i, "delivery.failed");
+        if (wants(r, DSN_NOTIFY_FAILURE))
+            add_told(v, i, DSN_FAILED);
+        return;
+    case FAULT_LATER:
+        v->trouble = f;
+        if (v->is_expired) {
+            tell_event(v, i, "delivery.expired");
+            if (wants(r, DSN_NOTIFY_FAILURE))
+                add_told(v, i, DSN_FAILED);
+            return;
+        }
+        tell_event(v, i, "delivery.deferred");
+        v->left[v->left_count++] = j->delivery->rcpt[i];
+        if (v->is_delay_noticed && wants(r, DSN_NOTIFY_DELAY))
+            add_told(v, i, DSN_DELAYED);
+        return;
+    }
+}
+
+/* Some recipients were taken and the others refused for their number alone (452, RFC 5321
+ * 4.5.3.1.10): those go again at once. */
+static bool is_crowded(const struct job *j)
+{
+    bool has_success = false, has_crowd = false;
+    for (size_t i = 0; i < j->delivery->rcpt_count; i++) {
+        has_success = has_success || !j->result[i].kind;
+        has_crowd = has_crowd || (j->result[i].reply == 452 && j->result[i].status.subject == 5);
+    }
+    return has_success && has_crowd;
+}
+
+static void judge(struct verdict *v)
+{
+    struct job *j = v->job;
+    const struct queue_envelope *e = &j->delivery->message->envelope;
+    int64_t age = real_now_ms(j) - e->arrival_ms;
+    int64_t notice_after = v->live->conf->queue.delay_notice_ms;
+    v->is_expired = age > v->live->conf->queue.bounce_after_ms;
+    v->is_delay_noticed =
+        !j->delivery->is_delay_noticed && notice_after > 0 && age > notice_after;
+    v->is_crowded = is_crowded(j);
+    for (size_t i = 0; i < j->delivery->rcpt_count; i++)
+        judge_rcpt(v, i);
+}
+
+static void read_original(void *arg)
+{
+    struct verdict *v = arg;
+    const struct queue_message *m = v->job->delivery->message;
+    bool is_whole = m->body_size <= RETURN_LIMIT;
+    struct buf *b = arena_alloc(&v->arena, sizeof *b);
+    *b = buf_make(HEADER_LIMIT);
+    v->notice_fault = queue_read_body(v->job->sender->queue, m, 0,
+                                      is_whole ? m->body_size : HEADER_LIMIT / 2, b);
+    v->original = b;
+}
+
+static struct str unique_text(struct arena *a)
+{
+    return arena_printf(a, "%016llx", (unsigned long long)random_u64());
+}
+
+/* Builds the notice and gives it to the queue. */
+static struct fault send_notice(struct verdict *v)
+{
+    struct job *j = v->job;
+    struct queue *q = j->sender->queue;
+    const struct queue_message *m = j->delivery->message;
+    struct address to;
+    if (!address_parse(&v->arena, m->envelope.sender, ADDRESS_ALLOW_UTF8, &to))
+        return FINE;
+    offload(read_original, v);
+    if (v->notice_fault.kind)
+        return v->notice_fault;
+    int64_t now = real_now_ms(j) / 1000;
+    struct str hostname = v->live->conf->hostname;
+    struct dsn dsn = {
+        .hostname = hostname,
+        .time = now,
+        .offset_minutes = clock_zone_minutes(now),
+        .message_id = arena_printf(&v->arena, STR_FMT "@" STR_FMT,
+                                   STR_ARG(unique_text(&v->arena)), STR_ARG(hostname)),
+        .boundary = arena_printf(&v->arena, "=_" STR_FMT, STR_ARG(unique_text(&v->arena))),
+        .sender = &to,
+        .envid = m->envelope.envid,
+        .arrival = m->envelope.arrival_ms / 1000,
+        .ret = m->envelope.ret,
+        .is_smtputf8 = m->envelope.is_utf8,
+        .message = buf_str(v->original),
+        .is_message_whole = v->original->used == m->body_size,
+        .message_limit = RETURN_LIMIT,
+        .recipient = v->told,
+        .recipient_count = v->told_count,
+    };
+    struct buf text = buf_make(NOTICE_LIMIT);
+    if (!dsn_append(&text, &dsn)) {
+        buf_free(&text);
+        return fault_make(451, FAULT_STATUS(4, 3, 0), "the notice is too large");
+    }
+    struct queue_rcpt rcpt = {.address = m->envelope.sender, .notify = DSN_NOTIFY_NEVER};
+    struct queue_envelope e = {.session = m->envelope.session,
+                               .is_8bit = true,
+                               .is_utf8 = dsn_is_utf8(&dsn),
+                               .arrival_ms = real_now_ms(j),
+                               .rcpt = &rcpt,
+                               .rcpt_count = 1};
+    uint64_t id = queue_new_id(q);
+    struct fault f = queue_accept(q, id, &e, &text, 0);
+    char id_text[QUEUE_ID_TEXT_MAX], about[QUEUE_ID_TEXT_MAX];
+    struct event event;
+    event_begin(&event, j->sender->options.log, "notice.accepted");
+    event_text(&event, "message", queue_id_text(id, id_text));
+    event_text(&event, "about", queue_id_text(m->id, about));
+    event_text(&event, "to", m->envelope.sender);
+    event_text(&event, "action", str_from(dsn_action_name(v->told[0].action)));
+    event_fault(&event, &f);
+    event_end(&event);
+    return f;
+}
+
+static void finish(struct verdict *v)
+{
+    struct job *j = v->job;
+    struct queue_outcome outcome = {
+        .left = v->left,
+        .left_count = v->left_count,
+        .trouble = v->left_count > 0 ? v->trouble : NULL,
+        .remote = str_from(j->remote),
+        .dialogue = buf_str(&j->dialogue),
+        .is_attempt = !v->is_crowded,
+        .is_delay_noticed = v->is_delay_noticed,
+        .pause_ms = v->is_crowded                   ? CROWDED_PAUSE_MS
+                    : j->is_local && j->is_site_down ? LOCAL_PAUSE_MS
+                                                     : 0,
+    };
+    queue_finish(j->sender->queue, j->delivery, &outcome);
+    live_drop(j->sender->options.live, v->live);
+    if (v->original)
+        buf_free(v->original);
+    job_free(j);
+    struct arena arena = v->arena;
+    arena_free(&arena);
+}
+
+/* A notice that cannot be accepted now (the disk is full) is tried again until it can. */
+static void notify_and_finish(void *arg)
+{
+    struct verdict *v = arg;
+    for (int64_t pause_ms = 1000; send_notice(v).kind; pause_ms = pause_ms < 60000 ? pause_ms * 2
+                                                                                   : pause_ms)
+        if (task_sleep(pause_ms).kind) {
+            /* Shutting down: the delivery stays as it was, and after the restart it is tried anew. */
+            live_drop(v->job->sender->options.live, v->live);
+            struct arena arena = v->arena;
+            job_free(v->job);
+            arena_free(&arena);
+            return;
+        }
+    finish(v);
+}
+
+void settle_job(struct job *j)
+{
+    struct arena arena = arena_make(ARENA_LIMIT);
+    struct verdict *v = arena_alloc(&arena, sizeof *v);
+    size_t count = j->delivery->rcpt_count;
+    v->arena = arena;
+    v->job = j;
+    v->live = live_keep(j->sender->options.live);
+    v->left = arena_alloc(&v->arena, count * sizeof *v->left);
+    v->told = arena_alloc(&v->arena, count * sizeof *v->told);
+    judge(v);
+    bool is_notice = j->delivery->message->envelope.sender.n == 0;
+    if (v->told_count == 0 || is_notice)
+        finish(v);
+    else if (!task_start(j->sender->options.scope, "notice", notify_and_finish, v))
+        abort();
+}
+
+void sender_bounce(struct sender *s, struct queue_delivery *d, const struct fault *fault)
+{
+    struct job *j = job_make(s, d);
+    job_fail(j, fault);
+    settle_job(j);
+}

@@ -1,0 +1,552 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * transfer.c - moving jobs over one connection
+ *
+ * At most two transactions are under way: one whose body has been sent and waits for its reply, and
+ * the one whose commands went out behind that body. A job with more recipients than a transaction
+ * takes has several, one after the other.
+ */
+#include "send/transfer.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "mail/dotline.h"
+#include "mail/dsn.h"
+#include "mail/header.h"
+#include "net/loop.h"
+#include "net/offload.h"
+
+enum {
+    RCPTS_A_TRANSACTION = 100, /* every server takes that many (RFC 5321 section 4.5.3.1.8) */
+    BODY_CHUNK = 256 << 10,
+    PARTS = 48,
+    HEADER_LOOK = 64 << 10
+};
+
+struct transaction {
+    struct job *job;
+    size_t first; /* of the job's recipients */
+    struct smtp_client_mail mail;
+    struct smtp_client_rcpt rcpt[RCPTS_A_TRANSACTION];
+    uint8_t is_accepted[RCPTS_A_TRANSACTION];
+};
+
+static int64_t deadline_after(int64_t ms)
+{
+    return loop_now_ms(loop_current()) + ms;
+}
+
+struct transfer *transfer_make(struct carrier *c)
+{
+    struct transfer *t = calloc(1, sizeof *t);
+    if (!t)
+        abort();
+    t->carrier = c;
+    t->limits = &c->route->live->conf->delivery;
+    t->options = (struct smtp_client_options){.is_lmtp = c->route->is_lmtp,
+                                              .may_chunk = c->route->is_lmtp,
+                                              .hello_name = c->route->live->conf->hostname};
+    return t;
+}
+
+void transfer_connected(struct transfer *t, struct str host, const struct endpoint *to)
+{
+    char text[ENDPOINT_TEXT_MAX];
+    struct str address = endpoint_text(to, text);
+    snprintf(t->host, sizeof t->host, STR_FMT, STR_ARG(host));
+    if (host.n > 0 && !str_starts(address, host))
+        snprintf(t->remote, sizeof t->remote, STR_FMT " (" STR_FMT ")", STR_ARG(host),
+                 STR_ARG(address));
+    else
+        snprintf(t->remote, sizeof t->remote, STR_FMT, STR_ARG(address));
+    smtp_client_init(&t->client, &t->options);
+    t->message_count = 0;
+}
+
+void transfer_disconnect(struct transfer *t)
+{
+    if (!t->conn)
+        return;
+    if (!t->client.is_broken && smtp_client_outstanding(&t->client) == 0) {
+        smtp_client_quit(&t->client);
+        struct str output = smtp_client_output(&t->client);
+        conn_write(t->conn, &output, 1, deadline_after(0));
+    }
+    smtp_client_free(&t->client);
+    conn_close(t->conn);
+    t->conn = NULL;
+}
+
+void transfer_free(struct transfer *t)
+{
+    assert(!t->first && !t->second);
+    transfer_disconnect(t);
+    free(t);
+}
+
+void transfer_describe(struct transfer *t, struct job *j)
+{
+    memcpy(j->remote, t->remote, sizeof j->remote);
+    if (t->conn) {
+        j->dialogue.used = 0;
+        buf_append(&j->dialogue, buf_str(&t->client.dialogue));
+    }
+}
+
+static int64_t patience_ms(const struct transfer *t)
+{
+    const struct conf_delivery *l = t->limits;
+    switch (smtp_client_step(&t->client)) {
+    case SMTP_CLIENT_STEP_NONE:
+    case SMTP_CLIENT_STEP_GREETING:
+    case SMTP_CLIENT_STEP_HELLO:
+        return l->greeting_timeout_ms;
+    case SMTP_CLIENT_STEP_MAIL:
+        return l->mail_timeout_ms;
+    case SMTP_CLIENT_STEP_RCPT:
+        return l->rcpt_timeout_ms;
+    case SMTP_CLIENT_STEP_DATA:
+        return l->data_timeout_ms;
+    case SMTP_CLIENT_STEP_END:
+        return l->end_timeout_ms;
+    }
+    return l->end_timeout_ms;
+}
+
+static struct fault flush(struct transfer *t)
+{
+    struct str output = smtp_client_output(&t->client);
+    if (output.n == 0)
+        return FINE;
+    struct fault f = conn_write(t->conn, &output, 1, deadline_after(t->limits->block_timeout_ms));
+    if (!f.kind)
+        smtp_client_sent(&t->client, output.n);
+    return f;
+}
+
+/* The wait's fault, told as what the other server did. */
+static struct fault lost(struct transfer *t, const struct fault *f)
+{
+    if (task_is_cancelled())
+        return fault_make(421, FAULT_STATUS(4, 3, 2), "we are shutting down");
+    return fault_make(421, FAULT_STATUS(4, 4, 2), "%s while waiting for the reply to %s",
+                      f->kind ? f->text : "the server closed the connection",
+                      smtp_client_step_name(&t->client));
+}
+
+/* Feeds unread bytes, or waits for some; FINE with kind MORE when another task woke us. */
+static struct fault step(struct transfer *t, struct smtp_client_event *e, bool may_return_early)
+{
+    struct fault f = flush(t);
+    if (f.kind)
+        return lost(t, &f);
+    smtp_client_feed(&t->client, STR_NONE, e);
+    if (e->kind != SMTP_CLIENT_MORE)
+        return FINE;
+    int64_t deadline = deadline_after(patience_ms(t));
+    if (may_return_early && !conn_has_input(t->conn)) {
+        f = conn_wait_input(t->conn, deadline);
+        if (!f.kind && !conn_has_input(t->conn))
+            return FINE;
+    }
+    struct str in = STR_NONE;
+    if (!f.kind)
+        f = conn_read(t->conn, deadline, &in);
+    if (f.kind || in.n == 0)
+        return lost(t, &f);
+    conn_consume(t->conn, smtp_client_feed(&t->client, in, e));
+    return FINE;
+}
+
+struct fault transfer_await(struct transfer *t, struct smtp_client_event *e)
+{
+    do {
+        struct fault f = step(t, e, false);
+        if (f.kind)
+            return f;
+    } while (e->kind == SMTP_CLIENT_MORE);
+    return e->kind == SMTP_CLIENT_BROKEN ? e->fault : FINE;
+}
+
+/* What the next hop must be able to do for this message; the reason when it is not. */
+struct body_look {
+    struct queue *queue;
+    const struct queue_message *message;
+    bool has_8bit_header, has_8bit_body;
+    struct fault fault;
+};
+
+static void look_for_8bit(void *arg)
+{
+    struct body_look *l = arg;
+    struct buf chunk = buf_make(BODY_CHUNK + 1);
+    size_t header = 0;
+    for (size_t at = 0; at < l->message->body_size && !l->fault.kind; at += BODY_CHUNK) {
+        chunk.used = 0;
+        l->fault = queue_read_body(l->queue, l->message, at, BODY_CHUNK, &chunk);
+        struct str body = buf_str(&chunk);
+        if (at == 0) {
+            header = header_size(body);
+            l->has_8bit_header = str_has_8bit(str_head(body, header));
+            body = str_skip(body, header);
+        }
+        l->has_8bit_body = l->has_8bit_body || str_has_8bit(body);
+    }
+    buf_free(&chunk);
+}
+
+static bool needs_utf8_address(const struct transaction *x)
+{
+    bool needs = str_has_8bit(x->mail.sender);
+    for (size_t i = 0; i < x->mail.rcpt_count; i++)
+        needs = needs || str_has_8bit(x->rcpt[i].path);
+    return needs;
+}
+
+/*
+ * Mail that needs what the next hop lacks is never sent as is: 5.6.7 for addresses, 5.6.9 for
+ * header fields (RFC 6531 section 3.5), 5.6.3 for 8-bit bodies (RFC 6152). A message that does not
+ * need what its sender announced goes without.
+ */
+static struct fault fit_to_server(struct transfer *t, struct transaction *x)
+{
+    unsigned has = t->client.capabilities;
+    bool can_utf8 = has & SMTP_HAS_SMTPUTF8, can_8bit = has & SMTP_HAS_8BITMIME;
+    uint64_t limit = t->client.size_limit;
+    if ((has & SMTP_HAS_SIZE) && limit > 0 && x->mail.size_bytes > limit)
+        return fault_make(552, FAULT_STATUS(5, 3, 4),
+                          "the message has %llu bytes, the server takes %llu",
+                          (unsigned long long)x->mail.size_bytes, (unsigned long long)limit);
+    if (can_8bit && (can_utf8 || !x->mail.is_utf8))
+        return FINE;
+    if (!can_utf8 && needs_utf8_address(x))
+        return fault_make(550, FAULT_STATUS(5, 6, 7),
+                          "an address needs SMTPUTF8, which the server does not have");
+    struct body_look look = {.queue = t->carrier->sender->queue,
+                             .message = x->job->delivery->message};
+    offload(look_for_8bit, &look);
+    if (look.fault.kind)
+        return look.fault;
+    if (!can_utf8 && x->mail.is_utf8 && look.has_8bit_header)
+        return fault_make(550, FAULT_STATUS(5, 6, 9),
+                          "a header field needs SMTPUTF8, which the server does not have");
+    if (!can_8bit && (look.has_8bit_header || look.has_8bit_body))
+        return fault_make(554, FAULT_STATUS(5, 6, 3),
+                          "the message needs 8BITMIME, which the server does not have");
+    if (!can_utf8)
+        x->mail.is_utf8 = false;
+    return FINE;
+}
+
+static const char *ret_name(uint8_t ret)
+{
+    return ret == DSN_RETURN_FULL ? "FULL" : ret == DSN_RETURN_HEADERS ? "HDRS" : NULL;
+}
+
+/* NOTIFY as it was given, in the order of the standard. */
+static struct str notify_name(uint8_t notify)
+{
+    static const char *const names[] = {
+        "",           "NEVER",       "SUCCESS",       "", "FAILURE", "", "SUCCESS,FAILURE", "",
+        "DELAY",      "",            "SUCCESS,DELAY", "", "FAILURE,DELAY", "",
+        "SUCCESS,FAILURE,DELAY", ""};
+    return str_from(names[notify & 15]);
+}
+
+static struct transaction *make_transaction(struct transfer *t, struct job *j, size_t first)
+{
+    const struct queue_delivery *d = j->delivery;
+    const struct queue_envelope *e = &d->message->envelope;
+    size_t most = RCPTS_A_TRANSACTION;
+    if (t->client.rcpt_max > 0 && t->client.rcpt_max < most)
+        most = t->client.rcpt_max;
+    struct transaction *x = calloc(1, sizeof *x);
+    if (!x)
+        abort();
+    x->job = j;
+    x->first = first;
+    x->mail = (struct smtp_client_mail){.sender = e->sender,
+                                        .ret = str_from(ret_name(e->ret)),
+                                        .envid = e->envid,
+                                        .rcpt = x->rcpt,
+                                        .size_bytes = d->message->body_size,
+                                        .is_8bit = e->is_8bit,
+                                        .is_utf8 = e->is_utf8,
+                                        .is_accepted = x->is_accepted};
+    for (; x->mail.rcpt_count < most && first + x->mail.rcpt_count < d->rcpt_count;) {
+        const struct queue_rcpt *r = &e->rcpt[d->rcpt[first + x->mail.rcpt_count]];
+        x->rcpt[x->mail.rcpt_count++] =
+            (struct smtp_client_rcpt){r->address, notify_name(r->notify), r->orcpt};
+    }
+    return x;
+}
+
+/* Body: written from memory, or read in pieces. */
+struct piece {
+    struct queue *queue;
+    const struct queue_message *message;
+    size_t at;
+    struct buf data;
+    struct fault fault;
+};
+
+static void read_piece(void *arg)
+{
+    struct piece *p = arg;
+    p->data.used = 0;
+    p->fault = queue_read_body(p->queue, p->message, p->at, BODY_CHUNK, &p->data);
+}
+
+/* Collects parts and writes them when there are many. */
+struct gather {
+    struct transfer *t;
+    struct str part[PARTS];
+    size_t count;
+};
+
+static struct fault write_parts(struct gather *g)
+{
+    struct fault f = conn_write(g->t->conn, g->part, g->count,
+                                deadline_after(g->t->limits->block_timeout_ms));
+    g->count = 0;
+    return f;
+}
+
+static struct fault add_stuffed(struct gather *g, struct dotline_stuffer *s, struct str content)
+{
+    struct str slice;
+    while (dotline_stuff(s, &content, &slice)) {
+        g->part[g->count++] = slice;
+        if (g->count < PARTS - 4)
+            continue;
+        struct fault f = write_parts(g);
+        if (f.kind)
+            return f;
+    }
+    return FINE;
+}
+
+static struct fault add_content(struct gather *g, struct dotline_stuffer *s, struct str content,
+                                bool is_chunked)
+{
+    if (!is_chunked)
+        return add_stuffed(g, s, content);
+    g->part[g->count++] = content;
+    return FINE;
+}
+
+static struct fault add_body(struct gather *g, struct dotline_stuffer *s,
+                             const struct queue_message *m, bool is_chunked)
+{
+    if (m->body_kind == QUEUE_BODY_MEMORY)
+        return add_content(g, s, str_make(m->body, m->body_size), is_chunked);
+    struct piece p = {.queue = g->t->carrier->sender->queue,
+                      .message = m,
+                      .data = buf_make(BODY_CHUNK + 1)};
+    for (; p.at < m->body_size && !p.fault.kind; p.at += BODY_CHUNK) {
+        offload(read_piece, &p);
+        if (!p.fault.kind)
+            p.fault = add_content(g, s, buf_str(&p.data), is_chunked);
+        if (!p.fault.kind)
+            p.fault = write_parts(g);
+    }
+    buf_free(&p.data);
+    return p.fault;
+}
+
+static bool begin_next(struct transfer *t);
+
+/* Writes the body with its end, and in the same flight what may follow it. */
+static struct fault send_body(struct transfer *t, struct transaction *x)
+{
+    struct fault f = flush(t);
+    if (f.kind)
+        return f;
+    struct gather g = {.t = t};
+    struct dotline_stuffer stuffer = {0};
+    bool is_chunked = smtp_client_is_chunked(&t->client);
+    f = add_body(&g, &stuffer, x->job->delivery->message, is_chunked);
+    if (f.kind)
+        return f;
+    if (!is_chunked)
+        g.part[g.count++] = dotline_stuff_end(&stuffer);
+    smtp_client_body_sent(&t->client, &x->mail);
+    begin_next(t);
+    struct str more = smtp_client_output(&t->client);
+    g.part[g.count++] = more;
+    f = write_parts(&g);
+    if (!f.kind)
+        smtp_client_sent(&t->client, more.n);
+    return f;
+}
+
+/* Gives a recipient its result. */
+static void settle(struct transaction *x, size_t index, const struct fault *f)
+{
+    struct job *j = x->job;
+    if (j->is_settled[x->first + index])
+        return;
+    j->result[x->first + index] = *f;
+    j->is_settled[x->first + index] = true;
+}
+
+static void settle_rest(struct transaction *x, const struct fault *f)
+{
+    for (size_t i = 0; i < x->mail.rcpt_count; i++)
+        settle(x, i, f);
+}
+
+static void return_job(struct transfer *t, struct job *j)
+{
+    j->has_dsn = t->conn && (t->client.capabilities & SMTP_HAS_DSN);
+    j->is_local = t->carrier->route->is_local;
+    bool has_trouble = false;
+    for (size_t i = 0; i < j->delivery->rcpt_count; i++)
+        has_trouble = has_trouble || j->result[i].kind;
+    if (has_trouble)
+        transfer_describe(t, j);
+    else
+        memcpy(j->remote, t->remote, sizeof j->remote);
+    carrier_return(j);
+}
+
+/* Takes a transaction that has ended out; its job goes back when it was the last part. */
+static void end_transaction(struct transfer *t, struct transaction *x)
+{
+    struct job *j = x->job;
+    assert(x == t->first);
+    t->first = t->second;
+    t->second = NULL;
+    bool is_last = x->first + x->mail.rcpt_count == j->delivery->rcpt_count;
+    free(x);
+    if (is_last)
+        return_job(t, j);
+}
+
+/* The next part of the job that was begun last, or the next job. */
+static struct transaction *next_transaction(struct transfer *t)
+{
+    struct transaction *last = t->second ? t->second : t->first;
+    if (last) {
+        size_t next = last->first + last->mail.rcpt_count;
+        if (next < last->job->delivery->rcpt_count)
+            return make_transaction(t, last->job, next);
+    }
+    struct list *link = list_pop_front(&t->carrier->jobs);
+    return link ? make_transaction(t, LIST_ENTRY(link, struct job, link), 0) : NULL;
+}
+
+static bool is_connection_spent(const struct transfer *t)
+{
+    uint64_t most = (uint64_t)t->limits->connection_message_max;
+    if (t->client.mail_max > 0 && t->client.mail_max < most)
+        most = t->client.mail_max;
+    return t->message_count >= most;
+}
+
+/* Begins a transaction if the engine allows one. False when there is nothing to begin. */
+static bool begin_next(struct transfer *t)
+{
+    if (t->second || !smtp_client_may_begin(&t->client))
+        return false;
+    bool is_in_job = t->first && t->first->first + t->first->mail.rcpt_count <
+                                     t->first->job->delivery->rcpt_count;
+    if (is_connection_spent(t) && !is_in_job)
+        return false;
+    struct transaction *x = next_transaction(t);
+    if (!x)
+        return false;
+    if (t->first)
+        t->second = x;
+    else
+        t->first = x;
+    struct fault f = fit_to_server(t, x);
+    if (f.kind) {
+        settle_rest(x, &f);
+        x->mail.rcpt_count = x->job->delivery->rcpt_count - x->first;
+        job_fail(x->job, &f);
+        struct job *j = x->job;
+        if (t->second == x)
+            t->second = NULL;
+        else
+            t->first = NULL;
+        free(x);
+        return_job(t, j);
+        return begin_next(t);
+    }
+    t->message_count++;
+    smtp_client_begin(&t->client, &x->mail);
+    return true;
+}
+
+static struct transaction *transaction_of(struct transfer *t, const struct smtp_client_mail *m)
+{
+    return t->first && &t->first->mail == m ? t->first : t->second;
+}
+
+static struct fault handle(struct transfer *t, const struct smtp_client_event *e)
+{
+    struct transaction *x = e->mail ? transaction_of(t, e->mail) : NULL;
+    switch (e->kind) {
+    case SMTP_CLIENT_RCPT:
+        /* A recipient that was accepted has no result until the message has one. */
+        if (e->fault.kind || x->mail.final_count > 0)
+            settle(x, e->index, &e->fault);
+        return FINE;
+    case SMTP_CLIENT_BODY:
+        return send_body(t, x);
+    case SMTP_CLIENT_DONE:
+        settle_rest(x, &e->fault);
+        end_transaction(t, x);
+        return FINE;
+    case SMTP_CLIENT_BROKEN:
+    case SMTP_CLIENT_REFUSED:
+        return e->fault;
+    case SMTP_CLIENT_MORE:
+    case SMTP_CLIENT_READY:
+    case SMTP_CLIENT_TLS:
+    case SMTP_CLIENT_CHALLENGE:
+    case SMTP_CLIENT_AUTH:
+        return FINE;
+    }
+    return FINE;
+}
+
+/* The connection is gone: what was under way is told so and goes back. */
+static void abandon(struct transfer *t, const struct fault *f)
+{
+    while (t->first) {
+        struct transaction *x = t->first;
+        job_fail(x->job, f);
+        x->mail.rcpt_count = x->job->delivery->rcpt_count - x->first;
+        if (t->second && t->second->job == x->job) {
+            free(t->second);
+            t->second = NULL;
+        }
+        end_transaction(t, x);
+    }
+    t->client.is_broken = true;
+    transfer_disconnect(t);
+}
+
+void transfer_jobs(struct transfer *t)
+{
+    for (;;) {
+        while (begin_next(t))
+            ;
+        if (!t->first)
+            break;
+        struct smtp_client_event e;
+        struct fault f = step(t, &e, true);
+        if (!f.kind)
+            f = handle(t, &e);
+        if (f.kind) {
+            abandon(t, &f);
+            return;
+        }
+    }
+    if (is_connection_spent(t))
+        transfer_disconnect(t);
+}
