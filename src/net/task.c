@@ -52,6 +52,12 @@ void scope_cancel(struct scope *s)
         task_cancel(LIST_ENTRY(link, struct task, link));
 }
 
+void scope_nudge(struct scope *s)
+{
+    LIST_EACH (link, &s->tasks)
+        task_wake(LIST_ENTRY(link, struct task, link));
+}
+
 void scope_join(struct scope *s)
 {
     assert(running && !s->waiter);

@@ -32,6 +32,9 @@ void scope_init(struct scope *s);
 /* Cancels every task of the scope. */
 void scope_cancel(struct scope *s);
 
+/* Wakes every task of the scope, so that those that wait for anything look around. */
+void scope_nudge(struct scope *s);
+
 /* Waits until every task of the scope has ended, whatever the caller's own cancellation says. */
 void scope_join(struct scope *s);
 

@@ -392,6 +392,11 @@ void dispatch_carrier_leaves(struct carrier *c)
 }
 
 /* Stopping and looking. */
+void sender_stop(struct sender *s)
+{
+    atomic_store(&s->is_stopping, true);
+}
+
 void sender_refresh(struct sender *s)
 {
     size_t cursor = 0;

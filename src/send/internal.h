@@ -20,7 +20,7 @@ struct sender {
     size_t job_count;    /* with carriers or settling */
     size_t lookup_count; /* route lookups under way */
     size_t next_loop;
-    bool is_stopping;
+    atomic_bool is_stopping; /* carriers of all loops look at it */
 };
 
 /* A domain and where it leads at the moment. */

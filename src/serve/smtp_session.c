@@ -279,6 +279,13 @@ static void close_with(struct session *s, struct fault f)
     flush(s);
 }
 
+/* When the role shuts down, a session ends as soon as it has no transaction open. */
+static bool is_to_end(const struct session *s)
+{
+    return atomic_load(&s->server->is_draining) && !s->engine.transaction.is_open &&
+           !conn_has_input(s->conn);
+}
+
 static void talk(struct session *s)
 {
     const struct conf_limits *limits = &s->listener->limits;
@@ -290,6 +297,10 @@ static void talk(struct session *s)
         int64_t patience = is_in_content ? limits->data_timeout_ms : limits->command_timeout_ms;
         int64_t deadline = deadline_after(patience);
         struct fault f = wait_for_input(s, deadline < session_end ? deadline : session_end);
+        if (is_to_end(s)) {
+            close_with(s, fault_make(421, FAULT_STATUS(4, 3, 2), "shutting down"));
+            return;
+        }
         struct str in = STR_NONE;
         if (!f.kind)
             f = conn_read(s->conn, deadline, &in);
