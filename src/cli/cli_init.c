@@ -23,12 +23,14 @@ struct plan {
     struct invocation *i;
     struct arena arena;
     const char *dir, *domain, *user, *hostname, *port_offset, *relay;
+    const char *conf; /* of the configuration; NULL: in dir */
     const char *trust[CLI_WORDS_MAX];
     bool is_password_read, is_local;
     struct buf password;
     char *full_dir; /* absolute */
     bool has_owners;
     struct owner root, mta, mda; /* root: what both roles may read */
+    struct owner supervisor;     /* who makes the sockets: account eilbote, else root */
     struct str mta_name, mda_name;
 };
 
@@ -75,18 +77,25 @@ static int choose_owners(struct plan *p)
     p->mda_name = STR("eilbote-mda");
     if (owner_find(p->mta_name, &p->mta) && owner_find(p->mda_name, &p->mda)) {
         p->root = (struct owner){0, p->mta.gid};
+        if (!owner_find(STR("eilbote"), &p->supervisor))
+            p->supervisor = p->root;
         return CLI_DONE;
     }
     uid_t group = owner_free_id(FIRST_ID), mta = group ? owner_free_id(group + 1) : 0;
     uid_t mda = mta ? owner_free_id(mta + 1) : 0;
     if (mda == 0)
         return cli_fail(p->i, "no free user numbers from %d on", FIRST_ID);
-    p->root = (struct owner){0, group};
+    p->root = p->supervisor = (struct owner){0, group};
     p->mta = (struct owner){mta, group};
     p->mda = (struct owner){mda, group};
     p->mta_name = arena_printf(&p->arena, "%u:%u", mta, group);
     p->mda_name = arena_printf(&p->arena, "%u:%u", mda, group);
     return CLI_DONE;
+}
+
+static const char *conf_path(struct plan *p)
+{
+    return p->conf ? p->conf : path_of(p, "eilbote.conf");
 }
 
 static const struct owner *if_owners(const struct plan *p, const struct owner *owner)
@@ -101,7 +110,7 @@ static int make_directories(struct plan *p)
         const struct owner *owner;
         unsigned permissions;
     } rows[] = {
-        {"tls", &p->root, 0750},         {"ctl", &p->root, 0755},
+        {"tls", &p->root, 0750},         {"ctl", &p->supervisor, 0755},
         {"ctl/mta", &p->mta, 0700},      {"ctl/mda", &p->mda, 0700},
         {"spool", &p->mta, 0700},        {"spool/journal", &p->mta, 0700},
         {"spool/bodies", &p->mta, 0700}, {"mail", &p->mda, 0700},
@@ -121,9 +130,8 @@ static int make_directories(struct plan *p)
 }
 
 /* A file that root writes and both roles may read. */
-static int save_shared(struct plan *p, const char *name, struct str content)
+static int save_shared(struct plan *p, const char *path, struct str content)
 {
-    const char *path = path_of(p, name);
     int result = cli_result(p->i, file_save(path, content, 0600));
     if (result == CLI_DONE)
         result = cli_result(p->i, owner_give(path, if_owners(p, &p->root), 0640));
@@ -139,9 +147,9 @@ static int make_certificate(struct plan *p)
                      ? CLI_DONE
                      : cli_fail(p->i, "the certificate could not be made");
     if (result == CLI_DONE)
-        result = save_shared(p, "tls/key.pem", buf_str(&key));
+        result = save_shared(p, path_of(p, "tls/key.pem"), buf_str(&key));
     if (result == CLI_DONE)
-        result = save_shared(p, "tls/certificate.pem", buf_str(&chain));
+        result = save_shared(p, path_of(p, "tls/certificate.pem"), buf_str(&chain));
     buf_free(&chain);
     buf_free(&key);
     return result;
@@ -185,7 +193,7 @@ static bool write_listeners(const struct plan *p, struct buf *out)
                   (k > 0 || !p->trust[0] || write_trust(p, out)) && buf_append(out, STR("}\n"));
     }
     return is_good && buf_append(out, STR("listener \"lmtp\" {\n    role = lmtp\n"
-                                          "    path = \"lmtp.sock\"\n}\n"));
+                                          "    path = \"ctl/lmtp.sock\"\n}\n"));
 }
 
 static bool write_conf(const struct plan *p, struct buf *out)
@@ -197,6 +205,7 @@ static bool write_conf(const struct plan *p, struct buf *out)
                    "# eilbote check --print shows everything.\n"
                    "hostname = \"%s\"\n",
                    p->hostname) &&
+        (!p->conf || buf_printf(out, "state-directory = \"%s\"\n", p->full_dir)) &&
         (!p->port_offset || buf_printf(out, "port-offset = %s\n", p->port_offset)) &&
         (!p->has_owners ||
          buf_printf(out, "mta-user = \"" STR_FMT "\"\nmda-user = \"" STR_FMT "\"\n",
@@ -218,10 +227,10 @@ static int make_conf(struct plan *p)
 {
     struct buf text = buf_make(CONF_LIMIT);
     struct conf *c = NULL;
-    int result = write_conf(p, &text) ? save_shared(p, "eilbote.conf", buf_str(&text))
+    int result = write_conf(p, &text) ? save_shared(p, conf_path(p), buf_str(&text))
                                       : cli_fail(p->i, "the configuration is too long");
     if (result == CLI_DONE)
-        result = cli_result(p->i, conf_load(path_of(p, "eilbote.conf"), &c));
+        result = cli_result(p->i, conf_load(conf_path(p), &c));
     conf_free(c);
     buf_free(&text);
     return result;
@@ -230,13 +239,13 @@ static int make_conf(struct plan *p)
 static int report(struct plan *p)
 {
     if (p->i->is_json) {
-        json_t *o = json_pack("{s:s,s:s,s:s}", "configuration", path_of(p, "eilbote.conf"),
-                              "hostname", p->hostname, "account", p->user);
+        json_t *o = json_pack("{s:s,s:s,s:s}", "configuration", conf_path(p), "hostname",
+                              p->hostname, "account", p->user);
         if (!p->is_password_read)
             json_object_set_new(o, "password", json_stringn(p->password.data, p->password.used));
         return cli_print_json(o);
     }
-    printf("Made %s.\n", path_of(p, "eilbote.conf"));
+    printf("Made %s.\n", conf_path(p));
     if (!p->is_password_read)
         printf("%s has the password " STR_FMT "\n", p->user, STR_ARG(buf_str(&p->password)));
     if (owner_is_root() && !p->has_owners)
@@ -251,14 +260,15 @@ static int report(struct plan *p)
                "  %s.  TXT  \"v=spf1 mx -all\"\n"
                "and the name %s for the addresses in the reverse zone (PTR).\n",
                p->hostname, p->hostname, p->domain, p->hostname, p->domain, p->hostname);
-    printf("\nNext: eilbote -c %s check\n", path_of(p, "eilbote.conf"));
+    printf("\nNext: eilbote -c %s check\n", conf_path(p));
     return CLI_DONE;
 }
 
 static int refuse_to_overwrite(struct plan *p)
 {
-    static const char *const names[] = {"eilbote.conf", "directory.db", "tls/key.pem",
-                                        "tls/certificate.pem"};
+    static const char *const names[] = {"directory.db", "tls/key.pem", "tls/certificate.pem"};
+    if (file_exists(conf_path(p)))
+        return cli_fail(p->i, "%s exists already; init does not overwrite", conf_path(p));
     for (size_t k = 0; k < sizeof names / sizeof names[0]; k++)
         if (file_exists(path_of(p, names[k])))
             return cli_fail(p->i, "%s exists already; init does not overwrite",
@@ -297,15 +307,11 @@ int cli_init(struct invocation *i)
     struct plan p = {.i = i, .arena = arena_make(1024 * 1024)};
     p.password = buf_make(VERIFIER_PASSWORD_MAX + 1);
     const struct cli_option options[] = {
-        {"--dir", NULL, &p.dir, NULL},
-        {"--domain", NULL, &p.domain, NULL},
-        {"--user", NULL, &p.user, NULL},
-        {"--hostname", NULL, &p.hostname, NULL},
-        {"--password-stdin", &p.is_password_read, NULL, NULL},
-        {"--local", &p.is_local, NULL, NULL},
-        {"--port-offset", NULL, &p.port_offset, NULL},
-        {"--relay", NULL, &p.relay, NULL},
-        {"--trust", NULL, NULL, p.trust},
+        {"--dir", NULL, &p.dir, NULL},        {"--domain", NULL, &p.domain, NULL},
+        {"--user", NULL, &p.user, NULL},      {"--hostname", NULL, &p.hostname, NULL},
+        {"--conf", NULL, &p.conf, NULL},      {"--password-stdin", &p.is_password_read, NULL, NULL},
+        {"--local", &p.is_local, NULL, NULL}, {"--port-offset", NULL, &p.port_offset, NULL},
+        {"--relay", NULL, &p.relay, NULL},    {"--trust", NULL, NULL, p.trust},
     };
     int result = cli_parse(i, options, sizeof options / sizeof options[0], 0, 0, NULL);
     if (result == CLI_DONE)

@@ -9,8 +9,8 @@
 
 /* clang-format off */
 static const struct command commands[] = {
-    {"init", "--dir DIR --domain DOMAIN --user USER@DOMAIN [--password-stdin] [--hostname NAME] [--local]\n"
-        "           [--port-offset N] [--relay HOST:PORT] [--trust CIDR]...",
+    {"init", "--dir DIR --domain DOMAIN --user USER@DOMAIN [--password-stdin] [--hostname NAME] [--conf FILE]\n"
+        "           [--local] [--port-offset N] [--relay HOST:PORT] [--trust CIDR]...",
         "Makes a new server: configuration, keys, directory and state.", cli_init},
     {"check", "[--ports] [--print]", "Checks the configuration and what it names.", cli_check},
     {"domain add", "DOMAIN...", "Adds domains whose mail is ours.", cli_domain_add},

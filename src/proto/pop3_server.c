@@ -49,8 +49,7 @@ void pop3_server_init(struct pop3_server *s, const struct pop3_server_options *o
 static void forget(struct buf *b)
 {
     if (b->size > 0)
-        memset(b->data, 0, b->size);
-    __asm__ volatile("" : : "r"(b->data) : "memory");
+        explicit_bzero(b->data, b->size);
     b->used = 0;
 }
 

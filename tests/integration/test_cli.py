@@ -86,6 +86,16 @@ def test_init_prints_the_password_it_made_and_the_dns(tmp_path):
     assert '    host = "smtp.example.net"\n    port = 587\n' in printed
 
 
+def test_init_with_the_configuration_elsewhere(tmp_path):
+    (tmp_path / "etc").mkdir()
+    conf = tmp_path / "etc" / "eilbote.conf"
+    good("init", "--dir", tmp_path / "var", "--conf", conf, "--domain", "a.test", "--user", "x@a.test")
+    assert f'state-directory = "{tmp_path}/var"\n' in conf.read_text()
+    assert not (tmp_path / "var" / "eilbote.conf").exists()
+    assert good("check", conf=conf) == f"{conf} is good\n"
+    assert good("user", "list", conf=conf) == "x@a.test quota=0 enabled=yes\n"
+
+
 def test_init_refuses_to_overwrite(server):
     before = server.read_text()
     assert refused("init", "--dir", server.parent, "--domain", "b.test", "--user", "b@b.test") == [
@@ -208,3 +218,40 @@ def test_check_ports_finds_the_one_in_use(server):
         good("check", conf=server)
         lines = refused("check", "--ports", conf=server)
         assert len(lines) == 1 and lines[0].startswith('eilbote check: listener "x": ') and str(port) in lines[0]
+
+
+def mandoc_complaints(page):
+    done = subprocess.run(["mandoc", "-T", "lint", "-W", "style", str(ROOT / "doc" / page)], capture_output=True, text=True, check=False)
+    return [line for line in done.stdout.splitlines() if "referenced manual not found" not in line]
+
+
+def test_manual_pages_are_clean_and_name_everything(server):
+    assert mandoc_complaints("eilbote.1") == []
+    assert mandoc_complaints("eilbote.conf.5") == []
+    page = (ROOT / "doc" / "eilbote.conf.5").read_text()
+    options = set(re.findall(r'"([a-z-]+)",\s*(?:FIELD_|AT\(|HOP\()', (ROOT / "src" / "conf" / "field.c").read_text()))
+    assert options == set(re.findall(r"^\.It Cm ([a-z-]+)$", page, re.M))
+    page = (ROOT / "doc" / "eilbote.1").read_text()
+    for command in re.findall(r"^  ([a-z]+(?: [a-z]+)?) {2,}", good("--help"), re.M):
+        assert re.search(rf"^\.It (?:Xo )?Cm {command}\b", page, re.M), command
+
+
+def test_unit_file_is_hardened():
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("systemd-analyze is not installed")
+    out = subprocess.run(["systemd-analyze", "security", "--offline=true", "--threshold=20", str(ROOT / "contrib" / "eilbote.service")],
+                         capture_output=True, text=True, check=False)
+    assert out.returncode == 0, out.stdout.splitlines()[-1]
+
+
+def complete(*words):
+    script = (f'eilbote() {{ "{EILBOTE}" "$@"; }}; source "{ROOT}/contrib/eilbote.bash"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); '
+              '_eilbote; printf "%s\\n" "${COMPREPLY[@]}"')
+    return subprocess.run(["bash", "-c", script, "bash", *words], capture_output=True, text=True, check=True).stdout.split()
+
+
+def test_completion():
+    assert complete("eilbote", "di") == ["directory"]
+    assert complete("eilbote", "-c", "x", "user", "pa") == ["passwd"]
+    assert complete("eilbote", "user", "add", "--q") == ["--quota"]
+    assert complete("eilbote", "init", "--po") == ["--port-offset"]
