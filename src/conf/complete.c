@@ -145,7 +145,7 @@ static bool complete_hops(struct conf *c, struct complete_error *error)
     if (!complete_hop(c, hop, "smarthost", error))
         return false;
     if (c->local.host.n == 0 && c->local.path.n == 0)
-        c->local.path = STR("lmtp.sock");
+        c->local.path = STR("ctl/lmtp.sock");
     if (!complete_hop(c, &c->local, "local", error))
         return false;
     for (size_t i = 0; i < c->transport_count; i++) {

@@ -69,6 +69,9 @@ static const char *nearest_option(const cfg_t *cfg, struct str name)
     return best;
 }
 
+static void on_error(cfg_t *cfg, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
+
 /* Keeps the first error of a parse, with the place. */
 static void on_error(cfg_t *cfg, const char *format, va_list args)
 {

@@ -47,7 +47,8 @@ struct directory {
 
 /* Takes the lock until the end of the block. */
 #define DATABASE_LOCK(d)                                                                           \
-    __attribute__((cleanup(database_unlock))) struct directory *locked_handle = database_lock(d)
+    __attribute__((cleanup(database_unlock), unused)) struct directory *locked_handle =            \
+        database_lock(d)
 struct directory *database_lock(struct directory *d);
 void database_unlock(struct directory **d);
 

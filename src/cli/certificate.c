@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * certificate.c - a self-signed certificate, so that TLS works from the first minute
+ */
+#include "cli/certificate.h"
+
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+
+#include "os/random.h"
+
+enum { DAY_SECONDS = 24 * 3600, YEARS = 10 };
+
+static bool add_extension(X509 *x, int nid, const char *value)
+{
+    X509V3_CTX context;
+    X509V3_set_ctx_nodb(&context);
+    X509V3_set_ctx(&context, x, x, NULL, NULL, 0);
+    X509_EXTENSION *e = X509V3_EXT_conf_nid(NULL, &context, nid, value);
+    bool is_added = e && X509_add_ext(x, e, -1) == 1;
+    X509_EXTENSION_free(e);
+    return is_added;
+}
+
+static bool add_names(X509 *x, const struct str *names, size_t count)
+{
+    struct buf list = buf_make(4096);
+    bool is_good = true;
+    for (size_t i = 0; i < count && is_good; i++) {
+        bool is_address = str_starts(names[i], STR("IP:"));
+        is_good = (i == 0 || buf_append_byte(&list, ',')) &&
+                  (is_address || buf_append(&list, STR("DNS:"))) && buf_append(&list, names[i]);
+    }
+    is_good = is_good && buf_append_byte(&list, '\0') &&
+              add_extension(x, NID_subject_alt_name, list.data);
+    buf_free(&list);
+    return is_good;
+}
+
+static bool fill(X509 *x, EVP_PKEY *key, const struct str *names, size_t count)
+{
+    X509_NAME *subject = X509_get_subject_name(x);
+    /* The common name holds 64 bytes at most; longer names stand among the others only. */
+    struct str first = str_head(names[0], 64);
+    return X509_set_version(x, X509_VERSION_3) == 1 &&
+           ASN1_INTEGER_set_uint64(X509_get_serialNumber(x), random_u64() >> 1) == 1 &&
+           X509_gmtime_adj(X509_getm_notBefore(x), -DAY_SECONDS) &&
+           X509_gmtime_adj(X509_getm_notAfter(x), (long)YEARS * 365 * DAY_SECONDS) &&
+           X509_set_pubkey(x, key) == 1 &&
+           X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const unsigned char *)first.p,
+                                      (int)first.n, -1, 0) == 1 &&
+           X509_set_issuer_name(x, subject) == 1 &&
+           add_extension(x, NID_basic_constraints, "critical,CA:FALSE") &&
+           add_names(x, names, count) && X509_sign(x, key, EVP_sha256()) > 0;
+}
+
+static bool take_pem(BIO *bio, struct buf *out)
+{
+    char *data;
+    long n = BIO_get_mem_data(bio, &data);
+    return n > 0 && buf_append(out, str_make(data, (size_t)n));
+}
+
+bool certificate_make(const struct str *names, size_t count, struct buf *chain, struct buf *key)
+{
+    EVP_PKEY *pair = EVP_EC_gen("P-256");
+    X509 *x = X509_new();
+    BIO *chain_pem = BIO_new(BIO_s_mem()), *key_pem = BIO_new(BIO_s_mem());
+    bool is_good = pair && x && chain_pem && key_pem && fill(x, pair, names, count) &&
+                   PEM_write_bio_X509(chain_pem, x) == 1 &&
+                   PEM_write_bio_PrivateKey(key_pem, pair, NULL, NULL, 0, NULL, NULL) == 1 &&
+                   take_pem(chain_pem, chain) && take_pem(key_pem, key);
+    BIO_free(chain_pem);
+    BIO_free(key_pem);
+    X509_free(x);
+    EVP_PKEY_free(pair);
+    return is_good;
+}

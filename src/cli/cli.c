@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * cli.c - what the commands of the command line share
+ */
+#include "cli/cli.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "os/random.h"
+
+int cli_fail(const struct invocation *i, const char *format, ...)
+{
+    va_list args;
+    fprintf(stderr, "eilbote %s: ", i->command->name);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+    return CLI_FAILED;
+}
+
+int cli_result(const struct invocation *i, struct fault f)
+{
+    return f.kind ? cli_fail(i, "%s", f.text) : CLI_DONE;
+}
+
+int cli_usage(const struct invocation *i, const char *format, ...)
+{
+    va_list args;
+    fprintf(stderr, "eilbote %s: ", i->command->name);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fprintf(stderr, "\nusage: eilbote %s %s\n", i->command->name, i->command->usage);
+    return CLI_USAGE;
+}
+
+static const struct cli_option *find_option(const struct cli_option *options, size_t count,
+                                            const char *word)
+{
+    for (size_t k = 0; k < count; k++)
+        if (strcmp(options[k].name, word) == 0)
+            return &options[k];
+    return NULL;
+}
+
+/* Takes the option at argv[*at], and its value. */
+static int take_option(struct invocation *i, const struct cli_option *options, size_t count,
+                       int *at)
+{
+    const struct cli_option common[] = {{"-c", NULL, &i->conf_path, NULL},
+                                        {"--json", &i->is_json, NULL, NULL}};
+    const char *name = i->argv[*at];
+    const struct cli_option *o = find_option(options, count, name);
+    if (!o)
+        o = find_option(common, 2, name);
+    if (!o)
+        return cli_usage(i, "unknown option %s", name);
+    if (o->flag) {
+        *o->flag = true;
+        return CLI_DONE;
+    }
+    if (++*at == i->argc)
+        return cli_usage(i, "%s needs a value", name);
+    const char **place = o->value;
+    if (o->list) {
+        size_t used = 0;
+        while (used < CLI_WORDS_MAX && o->list[used])
+            used++;
+        if (used == CLI_WORDS_MAX)
+            return cli_usage(i, "%s is there more than %d times", name, CLI_WORDS_MAX);
+        place = o->list + used;
+    }
+    *place = i->argv[*at];
+    return CLI_DONE;
+}
+
+int cli_parse(struct invocation *i, const struct cli_option *options, size_t option_count,
+              size_t least, size_t most, const char **words)
+{
+    size_t count = 0;
+    bool is_over = false;
+    for (int at = 0; at < i->argc; at++) {
+        const char *word = i->argv[at];
+        if (!is_over && strcmp(word, "--") == 0) {
+            is_over = true;
+        } else if (!is_over && strcmp(word, "--help") == 0) {
+            printf("usage: eilbote %s %s\n\n%s\n", i->command->name, i->command->usage,
+                   i->command->summary);
+            return -1;
+        } else if (!is_over && word[0] == '-' && word[1] != '\0') {
+            int result = take_option(i, options, option_count, &at);
+            if (result != CLI_DONE)
+                return result;
+        } else if (count == most || count == CLI_WORDS_MAX) {
+            return cli_usage(i, "%s is too much", word);
+        } else {
+            words[count++] = word;
+        }
+    }
+    if (count < least)
+        return cli_usage(i, "too few arguments");
+    return CLI_DONE;
+}
+
+struct conf *cli_conf(const struct invocation *i)
+{
+    struct conf *c;
+    struct fault f = conf_load(i->conf_path, &c);
+    if (f.kind)
+        cli_fail(i, "%s", f.text);
+    return c;
+}
+
+struct directory *cli_directory(const struct invocation *i, enum directory_access access)
+{
+    struct directory *d = NULL;
+    struct conf *c = cli_conf(i);
+    if (!c)
+        return NULL;
+    struct arena a = arena_make(64 * 1024);
+    struct fault f = directory_open(conf_state_path(c, &a, "directory.db"), access, &d);
+    if (f.kind)
+        cli_fail(i, "%s", f.text);
+    arena_free(&a);
+    conf_free(c);
+    return d;
+}
+
+int cli_print_json(json_t *value)
+{
+    int result = json_dumpf(value, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
+    json_decref(value);
+    putchar('\n');
+    return result == 0 ? CLI_DONE : CLI_FAILED;
+}
+
+bool cli_read_password(struct buf *out)
+{
+    int c;
+    while ((c = getchar()) != EOF && c != '\n')
+        if (!buf_append_byte(out, (char)c))
+            return false;
+    if (out->used > 0 && out->data[out->used - 1] == '\r')
+        out->used--;
+    return out->used > 0;
+}
+
+void cli_make_password(char password[CLI_PASSWORD_SIZE])
+{
+    /* 32 characters that nobody mistakes for each other. */
+    static const char set[] = "abcdefghijkmnpqrstuvwxyz23456789";
+    uint8_t bytes[CLI_PASSWORD_SIZE - 1];
+    random_bytes(bytes, sizeof bytes);
+    for (size_t k = 0; k < sizeof bytes; k++)
+        password[k] = set[bytes[k] % 32];
+    password[CLI_PASSWORD_SIZE - 1] = '\0';
+}

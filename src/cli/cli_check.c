@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * cli_check.c - eilbote check: the configuration and what it names
+ *
+ * Goes on after an error, so that one run shows all of them; only a configuration that cannot be
+ * read ends it at once.
+ */
+#include "cli/cli.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "net/endpoint.h"
+#include "net/listen.h"
+#include "net/tls.h"
+#include "os/file.h"
+#include "os/owner.h"
+
+struct check {
+    struct invocation *i;
+    const struct conf *conf;
+    struct arena arena;
+    json_t *errors;
+};
+
+static void add_error(struct check *k, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void add_error(struct check *k, const char *format, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    json_array_append_new(k->errors, json_string(text));
+}
+
+static void add_fault(struct check *k, struct fault f)
+{
+    if (f.kind)
+        add_error(k, "%s", f.text);
+}
+
+static void check_directories(struct check *k)
+{
+    static const char *const names[] = {"spool",        "spool/journal", "spool/bodies", "mail",
+                                        "mail/journal", "mail/accounts", "log/mta",      "log/mda",
+                                        "ctl/mta",      "ctl/mda"};
+    for (size_t n = 0; n < sizeof names / sizeof names[0]; n++) {
+        const char *path = conf_state_path(k->conf, &k->arena, names[n]);
+        if (!file_exists(path))
+            add_error(k, "%s is missing; eilbote init makes it", path);
+    }
+}
+
+static void check_certificates(struct check *k)
+{
+    for (size_t n = 0; n < k->conf->certificate_count; n++) {
+        const struct conf_certificate *c = &k->conf->certificate[n];
+        const struct tls_certificate pair = {arena_c_string(&k->arena, c->chain),
+                                             arena_c_string(&k->arena, c->key)};
+        struct tls_context *context = NULL;
+        struct fault f = tls_context_server(&pair, 1, TLS_1_2, NULL, &context);
+        add_fault(k, f);
+        if (!f.kind)
+            tls_context_drop(context);
+    }
+}
+
+static void check_user(struct check *k, const char *option, struct str name)
+{
+    struct owner owner;
+    if (name.n > 0 && !owner_find(name, &owner))
+        add_error(k, "%s is \"" STR_FMT "\"; there is no such user", option, STR_ARG(name));
+}
+
+static void check_password_file(struct check *k, const struct conf_next_hop *hop)
+{
+    struct buf content = buf_make(4096);
+    if (hop->password_file.n > 0)
+        add_fault(k, file_load(arena_c_string(&k->arena, hop->password_file), &content));
+    buf_free(&content);
+}
+
+static void check_database(struct check *k)
+{
+    struct directory *d = NULL;
+    add_fault(
+        k, directory_open(conf_state_path(k->conf, &k->arena, "directory.db"), DIRECTORY_READ, &d));
+    directory_close(d);
+}
+
+/* Tries every address and port; what another process holds is an error. */
+static void check_ports(struct check *k)
+{
+    for (size_t n = 0; n < k->conf->listener_count; n++) {
+        const struct conf_listener *l = &k->conf->listener[n];
+        for (size_t a = 0; a < l->address.count; a++) {
+            struct endpoint at = endpoint_from_ip(&l->address.item[a], l->port);
+            int descriptor;
+            struct fault f = listen_open(&at, &descriptor);
+            if (f.kind)
+                add_error(k, "listener \"" STR_FMT "\": %s", STR_ARG(l->name), f.text);
+            else
+                close(descriptor);
+        }
+    }
+}
+
+static int report(struct check *k)
+{
+    size_t index;
+    json_t *error;
+    bool is_good = json_array_size(k->errors) == 0;
+    if (k->i->is_json)
+        return cli_print_json(json_pack("{s:b,s:O}", "ok", (int)is_good, "errors", k->errors)) ==
+                           CLI_DONE &&
+                       is_good
+                   ? CLI_DONE
+                   : CLI_FAILED;
+    json_array_foreach(k->errors, index, error) cli_fail(k->i, "%s", json_string_value(error));
+    if (is_good)
+        printf("%s is good\n", k->conf->path.p);
+    return is_good ? CLI_DONE : CLI_FAILED;
+}
+
+static int print_conf(const struct conf *c)
+{
+    struct buf text = buf_make(16 * 1024 * 1024);
+    bool is_printed = conf_print(c, &text) && fwrite(text.data, 1, text.used, stdout) == text.used;
+    buf_free(&text);
+    return is_printed ? CLI_DONE : CLI_FAILED;
+}
+
+int cli_check(struct invocation *i)
+{
+    bool has_ports = false, is_printed = false;
+    const struct cli_option options[] = {{"--ports", &has_ports, NULL, NULL},
+                                         {"--print", &is_printed, NULL, NULL}};
+    int result = cli_parse(i, options, 2, 0, 0, NULL);
+    if (result != CLI_DONE)
+        return result;
+    struct check k = {.i = i, .arena = arena_make(1024 * 1024), .errors = json_array()};
+    struct conf *c;
+    struct fault f = conf_load(i->conf_path, &c);
+    k.conf = c;
+    if (f.kind) {
+        add_fault(&k, f);
+    } else if (is_printed) {
+        result = print_conf(c);
+    } else {
+        check_directories(&k);
+        check_database(&k);
+        check_certificates(&k);
+        check_user(&k, "mta-user", c->mta_user);
+        check_user(&k, "mda-user", c->mda_user);
+        check_password_file(&k, &c->smarthost);
+        for (size_t n = 0; n < c->transport_count; n++)
+            check_password_file(&k, &c->transport[n]);
+        if (has_ports)
+            check_ports(&k);
+    }
+    if (f.kind || !is_printed)
+        result = report(&k);
+    json_decref(k.errors);
+    conf_free(c);
+    arena_free(&k.arena);
+    return result;
+}

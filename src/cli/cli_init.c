@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * cli_init.c - eilbote init: a new server in one command
+ *
+ * Everything is checked before the first file is written. The configuration is written last: a
+ * directory where init was interrupted has none, and init can be run again once it is emptied.
+ */
+#include "cli/cli.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/hostname.h"
+#include "base/num.h"
+#include "cli/certificate.h"
+#include "directory/edit.h"
+#include "os/file.h"
+#include "os/owner.h"
+
+enum { FIRST_ID = 61100, CONF_LIMIT = 64 * 1024 };
+
+struct plan {
+    struct invocation *i;
+    struct arena arena;
+    const char *dir, *domain, *user, *hostname, *port_offset, *relay;
+    const char *conf; /* of the configuration; NULL: in dir */
+    const char *trust[CLI_WORDS_MAX];
+    bool is_password_read, is_local;
+    struct buf password;
+    char *full_dir; /* absolute */
+    bool has_owners;
+    struct owner root, mta, mda; /* root: what both roles may read */
+    struct owner supervisor;     /* who makes the sockets: account eilbote, else root */
+    struct str mta_name, mda_name;
+};
+
+static int check_words(struct plan *p)
+{
+    struct str local, domain, host, port;
+    uint64_t number;
+    struct ip_network network;
+    if (!p->dir || !p->domain || !p->user)
+        return cli_usage(p->i, "--dir, --domain and --user are needed");
+    if (!hostname_is_valid(str_from(p->domain)))
+        return cli_usage(p->i, "--domain is \"%s\"; allowed: a domain name in ASCII", p->domain);
+    if (!directory_split(str_from(p->user), &local, &domain) ||
+        !str_equal_nocase(domain, str_from(p->domain)))
+        return cli_usage(p->i, "--user is \"%s\"; allowed: an address like alice@%s", p->user,
+                         p->domain);
+    if (p->hostname && !hostname_is_valid(str_from(p->hostname)))
+        return cli_usage(p->i, "--hostname is \"%s\"; allowed: a domain name in ASCII",
+                         p->hostname);
+    if (p->port_offset && !num_parse(str_from(p->port_offset), 60000, &number))
+        return cli_usage(p->i, "--port-offset is \"%s\"; allowed: 0 to 60000", p->port_offset);
+    if (p->relay && (!str_cut(str_from(p->relay), ':', &host, &port) || host.n == 0 ||
+                     !hostname_is_valid(host) || !num_parse(port, 65535, &number) || number == 0))
+        return cli_usage(p->i, "--relay is \"%s\"; allowed: HOST:PORT", p->relay);
+    for (size_t k = 0; k < CLI_WORDS_MAX && p->trust[k]; k++)
+        if (!ip_network_parse(str_from(p->trust[k]), &network))
+            return cli_usage(p->i, "--trust is \"%s\"; allowed: a network like 192.0.2.0/24",
+                             p->trust[k]);
+    return CLI_DONE;
+}
+
+static const char *path_of(struct plan *p, const char *name)
+{
+    return arena_printf(&p->arena, "%s/%s", p->full_dir, name).p;
+}
+
+/* Whom the roles become: known accounts, else numbers; nobody when we are not root. */
+static int choose_owners(struct plan *p)
+{
+    p->has_owners = owner_is_root() && owner_is_reachable(p->full_dir);
+    if (!p->has_owners)
+        return CLI_DONE;
+    p->mta_name = STR("eilbote-mta");
+    p->mda_name = STR("eilbote-mda");
+    if (owner_find(p->mta_name, &p->mta) && owner_find(p->mda_name, &p->mda)) {
+        p->root = (struct owner){0, p->mta.gid};
+        if (!owner_find(STR("eilbote"), &p->supervisor))
+            p->supervisor = p->root;
+        return CLI_DONE;
+    }
+    uid_t group = owner_free_id(FIRST_ID), mta = group ? owner_free_id(group + 1) : 0;
+    uid_t mda = mta ? owner_free_id(mta + 1) : 0;
+    if (mda == 0)
+        return cli_fail(p->i, "no free user numbers from %d on", FIRST_ID);
+    p->root = p->supervisor = (struct owner){0, group};
+    p->mta = (struct owner){mta, group};
+    p->mda = (struct owner){mda, group};
+    p->mta_name = arena_printf(&p->arena, "%u:%u", mta, group);
+    p->mda_name = arena_printf(&p->arena, "%u:%u", mda, group);
+    return CLI_DONE;
+}
+
+static const char *conf_path(struct plan *p)
+{
+    return p->conf ? p->conf : path_of(p, "eilbote.conf");
+}
+
+static const struct owner *if_owners(const struct plan *p, const struct owner *owner)
+{
+    return p->has_owners ? owner : NULL;
+}
+
+static int make_directories(struct plan *p)
+{
+    const struct {
+        const char *name;
+        const struct owner *owner;
+        unsigned permissions;
+    } rows[] = {
+        {"tls", &p->root, 0750},         {"ctl", &p->supervisor, 0755},
+        {"ctl/mta", &p->mta, 0700},      {"ctl/mda", &p->mda, 0700},
+        {"spool", &p->mta, 0700},        {"spool/journal", &p->mta, 0700},
+        {"spool/bodies", &p->mta, 0700}, {"mail", &p->mda, 0700},
+        {"mail/journal", &p->mda, 0700}, {"mail/accounts", &p->mda, 0700},
+        {"log", &p->root, 0755},         {"log/mta", &p->mta, 0750},
+        {"log/mda", &p->mda, 0750},
+    };
+    int result = cli_result(p->i, owner_give(p->full_dir, if_owners(p, &p->root), 0755));
+    for (size_t k = 0; k < sizeof rows / sizeof rows[0] && result == CLI_DONE; k++) {
+        const char *path = path_of(p, rows[k].name);
+        result = cli_result(p->i, file_make_directory(path));
+        if (result == CLI_DONE)
+            result = cli_result(p->i,
+                                owner_give(path, if_owners(p, rows[k].owner), rows[k].permissions));
+    }
+    return result;
+}
+
+/* A file that root writes and both roles may read. */
+static int save_shared(struct plan *p, const char *path, struct str content)
+{
+    int result = cli_result(p->i, file_save(path, content, 0600));
+    if (result == CLI_DONE)
+        result = cli_result(p->i, owner_give(path, if_owners(p, &p->root), 0640));
+    return result;
+}
+
+static int make_certificate(struct plan *p)
+{
+    struct buf chain = buf_make(CONF_LIMIT), key = buf_make(CONF_LIMIT);
+    const struct str names[] = {str_from(p->hostname), str_from(p->domain), STR("localhost"),
+                                STR("IP:127.0.0.1")};
+    int result = certificate_make(names, p->is_local ? 4 : 2, &chain, &key)
+                     ? CLI_DONE
+                     : cli_fail(p->i, "the certificate could not be made");
+    if (result == CLI_DONE)
+        result = save_shared(p, path_of(p, "tls/key.pem"), buf_str(&key));
+    if (result == CLI_DONE)
+        result = save_shared(p, path_of(p, "tls/certificate.pem"), buf_str(&chain));
+    buf_free(&chain);
+    buf_free(&key);
+    return result;
+}
+
+static int make_directory_db(struct plan *p)
+{
+    struct directory *d;
+    const char *path = path_of(p, "directory.db");
+    struct str postmaster = arena_printf(&p->arena, "postmaster@%s", p->domain);
+    struct fault f = directory_open(path, DIRECTORY_CREATE, &d);
+    if (f.kind)
+        return cli_result(p->i, f);
+    f = directory_domain_add(d, str_from(p->domain));
+    if (!f.kind)
+        f = directory_account_add(d, str_from(p->user), buf_str(&p->password), 0);
+    if (!f.kind && !str_equal_nocase(postmaster, str_from(p->user)))
+        f = directory_alias_add(d, postmaster, str_from(p->user));
+    directory_close(d);
+    if (!f.kind)
+        f = owner_give(path, if_owners(p, &p->root), 0640);
+    return cli_result(p->i, f);
+}
+
+static bool write_trust(const struct plan *p, struct buf *out)
+{
+    bool is_good = buf_append(out, STR("    trust = {"));
+    for (size_t k = 0; k < CLI_WORDS_MAX && p->trust[k] && is_good; k++)
+        is_good = buf_printf(out, "%s\"%s\"", k > 0 ? ", " : "", p->trust[k]);
+    return is_good && buf_append(out, STR("}\n"));
+}
+
+static bool write_listeners(const struct plan *p, struct buf *out)
+{
+    static const char *const roles[] = {"mx", "submission", "submissions", "pop3", "pop3s"};
+    bool is_good = buf_append(out, STR("# The ports: 25, 587, 465, 110 and 995, and where mail "
+                                       "enters the mailboxes.\n"));
+    for (size_t k = 0; k < sizeof roles / sizeof roles[0] && is_good; k++) {
+        is_good = buf_printf(out, "listener \"%s\" {\n    role = %s\n", roles[k], roles[k]) &&
+                  (!p->is_local || buf_append(out, STR("    address = {\"127.0.0.1\"}\n"))) &&
+                  (k > 0 || !p->trust[0] || write_trust(p, out)) && buf_append(out, STR("}\n"));
+    }
+    return is_good && buf_append(out, STR("listener \"lmtp\" {\n    role = lmtp\n"
+                                          "    path = \"ctl/lmtp.sock\"\n}\n"));
+}
+
+static bool write_conf(const struct plan *p, struct buf *out)
+{
+    struct str host, port;
+    bool is_good =
+        buf_printf(out,
+                   "# Eilbote; see eilbote.conf(5). What is not here has its default:\n"
+                   "# eilbote check --print shows everything.\n"
+                   "hostname = \"%s\"\n",
+                   p->hostname) &&
+        (!p->conf || buf_printf(out, "state-directory = \"%s\"\n", p->full_dir)) &&
+        (!p->port_offset || buf_printf(out, "port-offset = %s\n", p->port_offset)) &&
+        (!p->has_owners ||
+         buf_printf(out, "mta-user = \"" STR_FMT "\"\nmda-user = \"" STR_FMT "\"\n",
+                    STR_ARG(p->mta_name), STR_ARG(p->mda_name))) &&
+        buf_append(out, STR("\n# Self-signed; other servers accept it, mail programs ask once.\n"
+                            "certificate \"main\" {\n    chain = \"tls/certificate.pem\"\n"
+                            "    key = \"tls/key.pem\"\n}\n\n")) &&
+        write_listeners(p, out);
+    if (!is_good || !p->relay)
+        return is_good;
+    str_cut(str_from(p->relay), ':', &host, &port);
+    return buf_printf(out,
+                      "\n# Mail for others leaves through this host.\n"
+                      "smarthost {\n    host = \"" STR_FMT "\"\n    port = " STR_FMT "\n}\n",
+                      STR_ARG(host), STR_ARG(port));
+}
+
+static int make_conf(struct plan *p)
+{
+    struct buf text = buf_make(CONF_LIMIT);
+    struct conf *c = NULL;
+    int result = write_conf(p, &text) ? save_shared(p, conf_path(p), buf_str(&text))
+                                      : cli_fail(p->i, "the configuration is too long");
+    if (result == CLI_DONE)
+        result = cli_result(p->i, conf_load(conf_path(p), &c));
+    conf_free(c);
+    buf_free(&text);
+    return result;
+}
+
+static int report(struct plan *p)
+{
+    if (p->i->is_json) {
+        json_t *o = json_pack("{s:s,s:s,s:s}", "configuration", conf_path(p), "hostname",
+                              p->hostname, "account", p->user);
+        if (!p->is_password_read)
+            json_object_set_new(o, "password", json_stringn(p->password.data, p->password.used));
+        return cli_print_json(o);
+    }
+    printf("Made %s.\n", conf_path(p));
+    if (!p->is_password_read)
+        printf("%s has the password " STR_FMT "\n", p->user, STR_ARG(buf_str(&p->password)));
+    if (owner_is_root() && !p->has_owners)
+        printf("Not every user may enter the folders above %s, so the roles keep the rights of "
+               "root.\n",
+               p->full_dir);
+    if (!p->is_local)
+        printf("\nTo put into the DNS, with this machine's addresses:\n"
+               "  %s.  A    <IPv4 address>\n"
+               "  %s.  AAAA <IPv6 address>\n"
+               "  %s.  MX   10 %s.\n"
+               "  %s.  TXT  \"v=spf1 mx -all\"\n"
+               "and the name %s for the addresses in the reverse zone (PTR).\n",
+               p->hostname, p->hostname, p->domain, p->hostname, p->domain, p->hostname);
+    printf("\nNext: eilbote -c %s check\n", conf_path(p));
+    return CLI_DONE;
+}
+
+static int refuse_to_overwrite(struct plan *p)
+{
+    static const char *const names[] = {"directory.db", "tls/key.pem", "tls/certificate.pem"};
+    if (file_exists(conf_path(p)))
+        return cli_fail(p->i, "%s exists already; init does not overwrite", conf_path(p));
+    for (size_t k = 0; k < sizeof names / sizeof names[0]; k++)
+        if (file_exists(path_of(p, names[k])))
+            return cli_fail(p->i, "%s exists already; init does not overwrite",
+                            path_of(p, names[k]));
+    return CLI_DONE;
+}
+
+static int prepare(struct plan *p)
+{
+    char made[CLI_PASSWORD_SIZE];
+    int result = check_words(p);
+    if (result != CLI_DONE)
+        return result;
+    if (!p->hostname)
+        p->hostname = p->is_local ? "localhost" : arena_printf(&p->arena, "mail.%s", p->domain).p;
+    cli_make_password(made);
+    if (p->is_password_read && !cli_read_password(&p->password))
+        return cli_fail(p->i, "no password of at most %d bytes on standard input",
+                        VERIFIER_PASSWORD_MAX);
+    if (!p->is_password_read && !buf_append(&p->password, str_from(made)))
+        return CLI_FAILED;
+    result = cli_result(p->i, file_make_directory(p->dir));
+    if (result != CLI_DONE)
+        return result;
+    char *full = realpath(p->dir, NULL);
+    if (!full)
+        return cli_fail(p->i, "%s cannot be found", p->dir);
+    p->full_dir = arena_c_string(&p->arena, str_from(full));
+    free(full);
+    result = refuse_to_overwrite(p);
+    return result == CLI_DONE ? choose_owners(p) : result;
+}
+
+int cli_init(struct invocation *i)
+{
+    struct plan p = {.i = i, .arena = arena_make(1024 * 1024)};
+    p.password = buf_make(VERIFIER_PASSWORD_MAX + 1);
+    const struct cli_option options[] = {
+        {"--dir", NULL, &p.dir, NULL},        {"--domain", NULL, &p.domain, NULL},
+        {"--user", NULL, &p.user, NULL},      {"--hostname", NULL, &p.hostname, NULL},
+        {"--conf", NULL, &p.conf, NULL},      {"--password-stdin", &p.is_password_read, NULL, NULL},
+        {"--local", &p.is_local, NULL, NULL}, {"--port-offset", NULL, &p.port_offset, NULL},
+        {"--relay", NULL, &p.relay, NULL},    {"--trust", NULL, NULL, p.trust},
+    };
+    int result = cli_parse(i, options, sizeof options / sizeof options[0], 0, 0, NULL);
+    if (result == CLI_DONE)
+        result = prepare(&p);
+    if (result == CLI_DONE)
+        result = make_directories(&p);
+    if (result == CLI_DONE)
+        result = make_certificate(&p);
+    if (result == CLI_DONE)
+        result = make_directory_db(&p);
+    if (result == CLI_DONE)
+        result = make_conf(&p);
+    if (result == CLI_DONE)
+        result = report(&p);
+    buf_free(&p.password);
+    arena_free(&p.arena);
+    return result;
+}

@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: ISC
+"""The operator's commands: init, check, domain, user, alias, directory."""
+import json
+import os
+import pathlib
+import re
+import shutil
+import socket
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+EILBOTE = os.environ.get("EILBOTE", str(ROOT / "build" / "eilbote"))
+
+
+def run(*words, stdin="", conf=None):
+    env = dict(os.environ)
+    env.pop("EILBOTE_CONF", None)
+    if conf:
+        env["EILBOTE_CONF"] = str(conf)
+    return subprocess.run([EILBOTE, *map(str, words)], input=stdin, capture_output=True, text=True, env=env, check=False)
+
+
+def good(*words, **more):
+    done = run(*words, **more)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def refused(*words, status=1, **more):
+    done = run(*words, **more)
+    assert done.returncode == status
+    assert done.stdout == ""
+    return done.stderr.splitlines()
+
+
+@pytest.fixture
+def server(tmp_path):
+    good("init", "--dir", tmp_path / "dir", "--domain", "example.test", "--user", "alice@example.test", "--local",
+         "--password-stdin", stdin="secret\n")
+    return tmp_path / "dir" / "eilbote.conf"
+
+
+def test_init_makes_what_check_accepts(server):
+    assert good("-c", server, "check") == f"{server} is good\n"
+    assert good("check", conf=server) == f"{server} is good\n"
+    assert json.loads(good("check", "--json", conf=server)) == {"ok": True, "errors": []}
+    modes = {name: oct((server.parent / name).stat().st_mode & 0o777) for name in
+             ("eilbote.conf", "directory.db", "tls/key.pem", "spool", "mail", "spool/bodies", "log/mta", "ctl/mda")}
+    assert modes == {"eilbote.conf": "0o640", "directory.db": "0o640", "tls/key.pem": "0o640", "spool": "0o700", "mail": "0o700",
+                     "spool/bodies": "0o700", "log/mta": "0o750", "ctl/mda": "0o700"}
+
+
+def test_init_as_root_gives_each_role_its_own(tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("only root can give files away")
+    reachable = pathlib.Path(subprocess.run(["mktemp", "-d", "/tmp/eilbote-test-init-XXXXXX"], capture_output=True, text=True,
+                                            check=True).stdout.strip())
+    try:
+        reachable.chmod(0o755)
+        good("init", "--dir", reachable / "d", "--domain", "example.test", "--user", "a@example.test", "--password-stdin", stdin="x\n")
+        conf = (reachable / "d" / "eilbote.conf").read_text()
+        users = re.findall(r'^(mta|mda)-user = "([^"]+)"$', conf, re.M)
+        assert [name for name, _ in users] == ["mta", "mda"]
+        owner = {name: (reachable / "d" / name).stat() for name in ("spool", "spool/journal", "mail", "log/mta", "log/mda", "directory.db")}
+        assert owner["spool"].st_uid == owner["spool/journal"].st_uid == owner["log/mta"].st_uid != 0
+        assert owner["mail"].st_uid == owner["log/mda"].st_uid not in (0, owner["spool"].st_uid)
+        assert owner["directory.db"].st_uid == 0
+        assert owner["directory.db"].st_gid == owner["spool"].st_gid == owner["mail"].st_gid != 0
+        good("-c", reachable / "d" / "eilbote.conf", "check")
+    finally:
+        shutil.rmtree(reachable)
+
+
+def test_init_prints_the_password_it_made_and_the_dns(tmp_path):
+    out = good("init", "--dir", tmp_path, "--domain", "example.test", "--user", "alice@example.test", "--relay", "smtp.example.net:587",
+               "--trust", "10.0.0.0/8", "--trust", "::1", "--port-offset", "2000")
+    assert re.search(r"^alice@example\.test has the password [a-z2-9]{24}$", out, re.M)
+    assert "  example.test.  MX   10 mail.example.test.\n" in out
+    assert out.endswith(f"Next: eilbote -c {tmp_path}/eilbote.conf check\n")
+    printed = good("-c", tmp_path / "eilbote.conf", "check", "--print")
+    assert 'hostname = "mail.example.test"\n' in printed
+    assert "port-offset = 2000\n" in printed
+    assert '    trust = {"10.0.0.0/8", "::1/128"}\n' in printed
+    assert '    host = "smtp.example.net"\n    port = 587\n' in printed
+
+
+def test_init_with_the_configuration_elsewhere(tmp_path):
+    (tmp_path / "etc").mkdir()
+    conf = tmp_path / "etc" / "eilbote.conf"
+    good("init", "--dir", tmp_path / "var", "--conf", conf, "--domain", "a.test", "--user", "x@a.test")
+    assert f'state-directory = "{tmp_path}/var"\n' in conf.read_text()
+    assert not (tmp_path / "var" / "eilbote.conf").exists()
+    assert good("check", conf=conf) == f"{conf} is good\n"
+    assert good("user", "list", conf=conf) == "x@a.test quota=0 enabled=yes\n"
+
+
+def test_init_refuses_to_overwrite(server):
+    before = server.read_text()
+    assert refused("init", "--dir", server.parent, "--domain", "b.test", "--user", "b@b.test") == [
+        f"eilbote init: {server} exists already; init does not overwrite"]
+    assert server.read_text() == before
+
+
+@pytest.mark.parametrize("words, message", [
+    (["--domain", "a.test", "--user", "x@a.test"], "--dir, --domain and --user are needed"),
+    (["--dir", "D", "--domain", "a b", "--user", "x@a.test"], '--domain is "a b"; allowed: a domain name in ASCII'),
+    (["--dir", "D", "--domain", "a.test", "--user", "x@b.test"], '--user is "x@b.test"; allowed: an address like alice@a.test'),
+    (["--dir", "D", "--domain", "a.test", "--user", "x@a.test", "--port-offset", "x"], '--port-offset is "x"; allowed: 0 to 60000'),
+    (["--dir", "D", "--domain", "a.test", "--user", "x@a.test", "--relay", "h"], '--relay is "h"; allowed: HOST:PORT'),
+    (["--dir", "D", "--domain", "a.test", "--user", "x@a.test", "--trust", "10.0.0.1/8"],
+     '--trust is "10.0.0.1/8"; allowed: a network like 192.0.2.0/24'),
+    (["--dir"], "--dir needs a value"),
+    (["--what"], "unknown option --what"),
+    (["word"], "word is too much"),
+])
+def test_init_usage_errors(words, message, tmp_path):
+    lines = refused("init", *[str(tmp_path / "d") if w == "D" else w for w in words], status=2)
+    assert lines[0] == f"eilbote init: {message}"
+    assert lines[1].startswith("usage: eilbote init --dir DIR ")
+    assert not (tmp_path / "d").exists()
+
+
+def test_unknown_commands_and_help():
+    assert refused("serf", status=2) == ['eilbote: unknown command "serf"']
+    assert refused("domain", status=2) == ['eilbote: unknown command "domain"', "usage: eilbote domain add DOMAIN...",
+                                           "usage: eilbote domain list ", "usage: eilbote domain remove DOMAIN"]
+    commands = re.findall(r"^  ([a-z]+(?: [a-z]+)?) {2,}", good("--help"), re.M)
+    assert len(commands) == 15
+    for command in commands:
+        assert good(*command.split(), "--help").startswith(f"usage: eilbote {command} ")
+
+
+def test_users(server):
+    assert good("user", "add", "bob@example.test", "--password-stdin", "--quota", "5M", stdin="pw\n", conf=server) == ""
+    made = json.loads(good("user", "add", "carol@example.test", "--json", conf=server))
+    assert made["account"] == "carol@example.test" and len(made["password"]) == 24
+    assert good("user", "list", conf=server) == ("alice@example.test quota=0 enabled=yes\nbob@example.test quota=5242880 enabled=yes\n"
+                                                 "carol@example.test quota=0 enabled=yes\n")
+    good("user", "set", "bob@example.test", "--quota", "0", "--enabled", "no", conf=server)
+    good("user", "remove", "carol@example.test", conf=server)
+    assert json.loads(good("user", "list", "--json", conf=server)) == [
+        {"account": "alice@example.test", "quota": 0, "enabled": True}, {"account": "bob@example.test", "quota": 0, "enabled": False}]
+    assert refused("user", "add", "bob@example.test", conf=server) == ["eilbote user add: bob@example.test exists already"]
+    assert refused("user", "add", "x@gone.test", conf=server) == ["eilbote user add: gone.test is not in the directory"]
+    assert refused("user", "passwd", "x@example.test", conf=server) == ["eilbote user passwd: x@example.test is not in the directory"]
+    assert refused("user", "add", "x@example.test", "--password-stdin", conf=server) == [
+        "eilbote user add: no password of at most 1024 bytes on standard input"]
+    assert refused("user", "set", "bob@example.test", "--enabled", "maybe", status=2, conf=server)[0] == (
+        'eilbote user set: --enabled is "maybe"; allowed: yes, no')
+
+
+def test_passwd_changes_the_verifier(server):
+    before = good("directory", "export", conf=server)
+    good("user", "passwd", "alice@example.test", "--password-stdin", stdin="other\n", conf=server)
+    assert good("directory", "export", conf=server) != before
+
+
+def test_domains_and_aliases(server):
+    good("domain", "add", "b.test", "a.test", conf=server)
+    assert good("domain", "list", conf=server) == "a.test\nb.test\nexample.test\n"
+    assert json.loads(good("domain", "list", "--json", conf=server)) == ["a.test", "b.test", "example.test"]
+    good("domain", "remove", "b.test", conf=server)
+    assert refused("domain", "remove", "example.test", conf=server) == [
+        "eilbote domain remove: example.test still has accounts or aliases"]
+    good("alias", "add", "info@a.test", "alice@example.test", "eve@far.net", conf=server)
+    good("alias", "add", "@a.test", "alice@example.test", conf=server)
+    assert good("alias", "list", conf=server) == ("@a.test alice@example.test\ninfo@a.test alice@example.test\ninfo@a.test eve@far.net\n"
+                                                  "postmaster@example.test alice@example.test\n")
+    good("alias", "remove", "info@a.test", "eve@far.net", conf=server)
+    good("alias", "remove", "@a.test", conf=server)
+    assert json.loads(good("alias", "list", "--json", conf=server)) == [
+        {"alias": "info@a.test", "target": "alice@example.test"},
+        {"alias": "postmaster@example.test", "target": "alice@example.test"}]
+
+
+def test_directory_round_trip_and_line_errors(server, tmp_path):
+    text = good("directory", "export", conf=server)
+    file = tmp_path / "directory.txt"
+    file.write_text(text)
+    good("directory", "apply", file, conf=server)
+    good("directory", "apply", "-", stdin=text, conf=server)
+    assert good("directory", "export", conf=server) == text
+    file.write_text(text + "alias x@gone.test alice@example.test\n")
+    line = text.count("\n") + 1
+    assert refused("directory", "apply", file, conf=server) == [
+        f'eilbote directory apply: {file}:{line}: "gone.test" has no domain line before this one']
+    assert good("directory", "export", conf=server) == text
+
+
+def test_check_names_what_is_wrong(server):
+    key = server.parent / "tls" / "key.pem"
+    other = server.parent / "tls" / "other.pem"
+    subprocess.run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", other],
+                   check=True, capture_output=True)
+    key.write_text(other.read_text())
+    shutil.rmtree(server.parent / "mail")
+    server.write_text('mta-user = "nobody-of-that-name"\n' + re.sub(r"^m[td]a-user.*\n", "", server.read_text(), flags=re.M))
+    lines = refused("check", conf=server)
+    assert [line for line in lines if "mail" in line] == [
+        f"eilbote check: {server.parent}/{name} is missing; eilbote init makes it" for name in ("mail", "mail/journal", "mail/accounts")]
+    assert any("key.pem" in line for line in lines)
+    assert lines[-1] == 'eilbote check: mta-user is "nobody-of-that-name"; there is no such user'
+    server.write_text("hostname = a.test\nlimits {\n    message-size = big\n}\n")
+    assert refused("check", conf=server) == [
+        f'eilbote check: {server}:3: message-size is "big"; allowed: a size from 64K to 2G']
+    done = run("check", "--json", conf=server)
+    assert done.returncode == 1 and json.loads(done.stdout)["ok"] is False
+
+
+def test_check_ports_finds_the_one_in_use(server):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        server.write_text(f'hostname = a.test\nlistener "x" {{\n role = mx\n tls = none\n address = {{"127.0.0.1"}}\n port = {port}\n}}\n')
+        good("check", conf=server)
+        lines = refused("check", "--ports", conf=server)
+        assert len(lines) == 1 and lines[0].startswith('eilbote check: listener "x": ') and str(port) in lines[0]
+
+
+def mandoc_complaints(page):
+    done = subprocess.run(["mandoc", "-T", "lint", "-W", "style", str(ROOT / "doc" / page)], capture_output=True, text=True, check=False)
+    return [line for line in done.stdout.splitlines() if "referenced manual not found" not in line]
+
+
+def test_manual_pages_are_clean_and_name_everything(server):
+    assert mandoc_complaints("eilbote.1") == []
+    assert mandoc_complaints("eilbote.conf.5") == []
+    page = (ROOT / "doc" / "eilbote.conf.5").read_text()
+    options = set(re.findall(r'"([a-z-]+)",\s*(?:FIELD_|AT\(|HOP\()', (ROOT / "src" / "conf" / "field.c").read_text()))
+    assert options == set(re.findall(r"^\.It Cm ([a-z-]+)$", page, re.M))
+    page = (ROOT / "doc" / "eilbote.1").read_text()
+    for command in re.findall(r"^  ([a-z]+(?: [a-z]+)?) {2,}", good("--help"), re.M):
+        assert re.search(rf"^\.It (?:Xo )?Cm {command}\b", page, re.M), command
+
+
+def test_unit_file_is_hardened():
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("systemd-analyze is not installed")
+    out = subprocess.run(["systemd-analyze", "security", "--offline=true", "--threshold=20", str(ROOT / "contrib" / "eilbote.service")],
+                         capture_output=True, text=True, check=False)
+    assert out.returncode == 0, out.stdout.splitlines()[-1]
+
+
+def complete(*words):
+    script = (f'eilbote() {{ "{EILBOTE}" "$@"; }}; source "{ROOT}/contrib/eilbote.bash"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); '
+              '_eilbote; printf "%s\\n" "${COMPREPLY[@]}"')
+    return subprocess.run(["bash", "-c", script, "bash", *words], capture_output=True, text=True, check=True).stdout.split()
+
+
+def test_completion():
+    assert complete("eilbote", "di") == ["directory"]
+    assert complete("eilbote", "-c", "x", "user", "pa") == ["passwd"]
+    assert complete("eilbote", "user", "add", "--q") == ["--quota"]
+    assert complete("eilbote", "init", "--po") == ["--port-offset"]
