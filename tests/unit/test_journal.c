@@ -514,7 +514,7 @@ static void test_file_without_a_header_is_left_alone(void **state)
     assert_fine(file_save(partial, STR("half"), 0600));
     room_open(&r, SMALL);
     assert_int_equal(r.alarms, 1);
-    assert_non_null(strstr(r.last_alarm.text, "segment-00000009 has no good header"));
+    assert_non_null(strstr(r.first_alarm.text, "segment-00000009 has no good header"));
     room_put(&r, "fine", 4);
     assert_true(file_exists(path));
     assert_false(file_exists(partial));

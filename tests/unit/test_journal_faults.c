@@ -142,7 +142,7 @@ static void test_failed_sync_never_turns_into_success(void **state)
     atomic_store(&disk.syncs_to_fail, 1);
     assert_refused(&r, "refused, though it is on the disk", 451);
     assert_int_equal(r.alarms, 1);
-    assert_non_null(strstr(r.last_alarm.text, "Input/output error"));
+    assert_non_null(strstr(r.first_alarm.text, "Input/output error"));
     room_put(&r, "after", 5);
     assert_int_equal(room_statistics(&r).failures, 1);
     static const char *const texts[] = {"before", "after"};
