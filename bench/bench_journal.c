@@ -2,9 +2,10 @@
 /*
  * bench_journal.c - what the journal costs
  *
- * bench_journal DIRECTORY [SECONDS]: tables of submitters (tasks on one loop) that each append one
- * record of 4 KiB after the other, with sync, without, and with 1 ms added to each sync; then the
- * latency of one submitter beside the disk's own fdatasync, and the speed of recovery.
+ * bench_journal DIRECTORY [SECONDS [SUBMITTERS]]: tables of submitters (tasks on one loop) that
+ * each append one record of 4 KiB after the other, with sync, without, and with 1 ms added to each
+ * sync; then the latency of one submitter beside the disk's own fdatasync, and the speed of
+ * recovery.
  */
 #include "base/num.h"
 #include "journal/journal.h"
@@ -15,7 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { PAYLOAD = 4096, SAMPLES_MAX = 1 << 20 };
+enum { PAYLOAD = 4096, SAMPLES_MAX = 1 << 20, SEGMENT = 16 << 20 };
 
 /* The load of one row of the table. */
 struct load {
@@ -77,9 +78,8 @@ static void submit(void *arg)
         if (l->latency_count < SAMPLES_MAX)
             l->latency_ns[l->latency_count++] = now - then;
         l->records++;
-        /* A segment's worth stays behind, so that after a while every segment is a recycled one. */
-        if (l->records % 1024 == 0 && position > (64 << 20))
-            journal_trim(l->journal, position - (64 << 20));
+        if (l->records % 512 == 0 && position > SEGMENT)
+            journal_trim(l->journal, position - SEGMENT);
         if (!l->is_warm && now > l->warm_ns)
             begin_counting(l);
     }
@@ -121,7 +121,7 @@ static struct journal *open_journal(const char *directory, bool is_sync_off, int
 {
     struct journal_options options = {
         .directory = directory,
-        .segment_bytes = 64 << 20,
+        .segment_bytes = SEGMENT,
         .spare_segments = 2,
         .spare_segments_max = 8,
         .is_sync_off = is_sync_off,
@@ -133,6 +133,36 @@ static struct journal *open_journal(const char *directory, bool is_sync_off, int
     return j;
 }
 
+struct filler {
+    struct journal_append append;
+    struct iovec part;
+};
+
+static void forget(struct loop_message *message)
+{
+    struct filler *f = (struct filler *)(void *)message;
+    must(f->append.result);
+    free(f);
+}
+
+/* Submits so many records without waiting for each; returns when all are durable. */
+static uint64_t fill(struct journal *j, int count)
+{
+    static char payload[PAYLOAD] = "x";
+    for (int i = 0; i < count; i++) {
+        struct filler *f = calloc(1, sizeof *f);
+        if (!f)
+            exit(1);
+        f->part = (struct iovec){payload, sizeof payload};
+        f->append = (struct journal_append){
+            .message.run = forget, .parts = &f->part, .part_count = 1, .type = 1};
+        journal_submit(j, &f->append);
+    }
+    uint64_t position;
+    must(journal_wait(j, 1, NULL, 0, &position)); /* the last in order */
+    return position;
+}
+
 /* One row; gives the records per second. */
 static double measure(const char *directory, unsigned submitters, const char *name,
                       bool is_sync_off, int64_t delay_us, int64_t seconds)
@@ -142,8 +172,10 @@ static double measure(const char *directory, unsigned submitters, const char *na
     struct load l = {.submitters = submitters, .end_ns = seconds * 1000000000};
     l.journal = open_journal(directory, is_sync_off, delay_us, &replayed);
     l.latency_ns = calloc(SAMPLES_MAX, sizeof *l.latency_ns);
-    /* Warm: every segment of the rotation was used once. */
-    l.warm_ns = clock_now_ns() + 2000000000;
+    /* So that there are enough segments and each was used: what is measured uses recycled ones. */
+    for (int i = 0; i < 3; i++)
+        journal_trim(l.journal, fill(l.journal, 3 * SEGMENT / PAYLOAD));
+    l.warm_ns = clock_now_ns() + 500000000;
     struct loop *loop = loop_make();
     struct scope scope;
     scope_init(&scope);
@@ -195,34 +227,12 @@ static void measure_disk(const char *directory)
            (long long)taken_ns[COUNT / 2] / 1000, (long long)taken_ns[COUNT * 99 / 100] / 1000);
 }
 
-struct filler {
-    struct journal_append append;
-    struct iovec part;
-};
-
-static void forget(struct loop_message *message)
-{
-    struct filler *f = (struct filler *)(void *)message;
-    must(f->append.result);
-    free(f);
-}
-
 static void measure_recovery(const char *directory)
 {
-    enum { COUNT = 1 << 18 };
-    static char payload[PAYLOAD] = "x";
     must(file_remove_tree(directory));
     int64_t replayed = 0;
     struct journal *j = open_journal(directory, true, 0, &replayed);
-    for (int i = 0; i < COUNT; i++) {
-        struct filler *f = calloc(1, sizeof *f);
-        if (!f)
-            exit(1);
-        f->part = (struct iovec){payload, sizeof payload};
-        f->append = (struct journal_append){
-            .message.run = forget, .parts = &f->part, .part_count = 1, .type = 1};
-        journal_submit(j, &f->append);
-    }
+    fill(j, 1 << 18);
     journal_close(j);
     for (int i = 0; i < 3; i++) {
         replayed = 0;
@@ -237,29 +247,37 @@ static void measure_recovery(const char *directory)
 
 int main(int argc, char **argv)
 {
-    uint64_t seconds = 3;
-    if (argc < 2 || (argc > 2 && !num_parse(str_from(argv[2]), 3600, &seconds))) {
-        fprintf(stderr, "usage: bench_journal DIRECTORY [SECONDS]\n");
+    uint64_t seconds = 3, only = 0;
+    if (argc < 2 || (argc > 2 && !num_parse(str_from(argv[2]), 3600, &seconds)) ||
+        (argc > 3 && !num_parse(str_from(argv[3]), 100000, &only))) {
+        fprintf(stderr, "usage: bench_journal DIRECTORY [SECONDS [SUBMITTERS]]\n");
         return 2;
     }
-    static const unsigned submitters[] = {1, 2, 16, 64, 100, 256, 1000};
-    enum { COUNT = sizeof submitters / sizeof submitters[0] };
+    unsigned submitters[] = {1, 2, 16, 64, 100, 256, 1000};
+    size_t count = sizeof submitters / sizeof submitters[0];
+    if (only > 0) {
+        submitters[0] = (unsigned)only;
+        count = 1;
+    }
     char directory[400];
     snprintf(directory, sizeof directory, "%s/bench_journal", argv[1]);
     measure_disk(directory);
     printf("%-9s %10s %10s %8s %8s %10s %8s %8s %6s\n", "sync", "submitters", "records/s",
            "written", "device", "syncs", "p50 us", "p99 us", "made");
-    double off[COUNT], slow[COUNT];
-    for (size_t i = 0; i < COUNT; i++)
+    double off[sizeof submitters / sizeof submitters[0]];
+    double slow[sizeof submitters / sizeof submitters[0]];
+    for (size_t i = 0; i < count; i++)
         measure(directory, submitters[i], "fdatasync", false, 0, (int64_t)seconds);
-    for (size_t i = 0; i < COUNT; i++)
+    for (size_t i = 0; i < count; i++)
         off[i] = measure(directory, submitters[i], "off", true, 0, (int64_t)seconds);
-    for (size_t i = 0; i < COUNT; i++)
+    for (size_t i = 0; i < count; i++)
         slow[i] = measure(directory, submitters[i], "+ 1 ms", false, 1000, (int64_t)seconds);
-    for (size_t i = 0; i < COUNT; i++)
+    for (size_t i = 0; i < count; i++)
         printf("with 1 ms added / sync off, %u submitters: %.2f\n", submitters[i],
                slow[i] / off[i]);
-    measure_recovery(directory);
+    measure_disk(directory);
+    if (only == 0)
+        measure_recovery(directory);
     must(file_remove_tree(directory));
     return 0;
 }
