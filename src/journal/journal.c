@@ -28,6 +28,8 @@ static struct journal *allocate(const struct journal_options *options)
         abort();
     j->options = *options;
     j->options.directory = j->directory;
+    if (j->options.spare_segments_max <= j->options.spare_segments)
+        j->options.spare_segments_max = j->options.spare_segments + 1;
     atomic_store(&j->wake_at, INT64_MAX);
     mutex_init(&j->mutex);
     cond_init(&j->work);

@@ -89,7 +89,6 @@ static inline struct fault room_try_open(struct room *r, int64_t segment_bytes, 
         .directory = r->directory,
         .segment_bytes = segment_bytes,
         .spare_segments = spares,
-        .spare_segments_max = spares + 1,
         .alarm = room_alarm,
         .alarm_arg = r,
     };
