@@ -19,7 +19,7 @@ static const unsigned char zeros[FORMAT_PAGE];
 
 int64_t batch_pending(const struct journal *j)
 {
-    return atomic_load(&j->incoming_count) + (int64_t)j->waiting.count;
+    return atomic_load(&j->incoming_count) + j->waiting_count;
 }
 
 /* Moves what was pushed, newest first, to the end of the queue, oldest first. */

@@ -7,7 +7,7 @@
 
 #include "journal/internal.h"
 
-/* Records submitted and in no batch yet. With the mutex, or by the one who forms. */
+/* Records submitted and in no batch yet. With the mutex; means nothing while one is formed. */
 int64_t batch_pending(const struct journal *j);
 
 /*

@@ -44,7 +44,7 @@ static int64_t records_needed(const struct journal *j, int64_t *deadline_ns)
 static void set_wake_at(struct journal *j, int64_t needed)
 {
     if (needed < INT64_MAX)
-        needed -= (int64_t)j->waiting.count;
+        needed -= j->waiting_count;
     atomic_store(&j->wake_at, needed);
 }
 
@@ -252,6 +252,7 @@ static void commit_batch(struct journal *j, struct committer *c)
     batch_form(j, c);
     mutex_lock(&j->mutex);
     bool has_batch = c->records.count > 0;
+    j->waiting_count = (int64_t)j->waiting.count;
     j->is_forming = false;
     if (has_batch) {
         j->in_flight++;

@@ -12,7 +12,6 @@
 #if defined(__x86_64__)
 #include <nmmintrin.h>
 #elif defined(__aarch64__)
-#include <arm_acle.h>
 #include <sys/auxv.h>
 #endif
 
@@ -91,16 +90,16 @@ static bool has_instruction(void)
     return (getauxval(AT_HWCAP) & CRC32_BIT) != 0;
 }
 
-__attribute__((target("+crc"))) static uint32_t add_by_instruction(uint32_t state,
-                                                                   const unsigned char *p, size_t n)
+/* As assembly: the compilers disagree about how their functions for it are made known. */
+static uint32_t add_by_instruction(uint32_t state, const unsigned char *p, size_t n)
 {
     for (; n >= 8; p += 8, n -= 8) {
         uint64_t word;
         memcpy(&word, p, sizeof word);
-        state = __crc32cd(state, word);
+        __asm__(".arch_extension crc\n\tcrc32cx %w0, %w0, %x1" : "+r"(state) : "r"(word));
     }
     for (; n > 0; p++, n--)
-        state = __crc32cb(state, *p);
+        __asm__(".arch_extension crc\n\tcrc32cb %w0, %w0, %w1" : "+r"(state) : "r"((uint32_t)*p));
     return state;
 }
 

@@ -61,7 +61,8 @@ struct journal {
     uint64_t next_batch;
 
     bool is_forming;
-    bool is_failed; /* a batch failed; nothing new until the others in flight have ended */
+    int64_t waiting_count; /* what the last forming left in waiting */
+    bool is_failed;        /* a batch failed; nothing new until the others in flight have ended */
     bool is_closing;
     bool is_keeper_closing;
     unsigned in_flight; /* batches formed and not settled */

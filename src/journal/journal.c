@@ -28,6 +28,8 @@ static struct journal *allocate(const struct journal_options *options)
         abort();
     j->options = *options;
     j->options.directory = j->directory;
+    if (j->options.spare_segments_max <= j->options.spare_segments)
+        j->options.spare_segments_max = j->options.spare_segments + 1;
     atomic_store(&j->wake_at, INT64_MAX);
     mutex_init(&j->mutex);
     cond_init(&j->work);
@@ -98,14 +100,18 @@ static struct fault take_lock(struct journal *j)
     return FINE;
 }
 
-/* Segments from which nothing was read can be used again, once the void in the new one is durable.
+/*
+ * Lets go of segments from which nothing was delivered. Those that begin with a good record, maybe
+ * a void that others need, only when the void in the new segment is durable.
  */
-static void trim_empty(struct journal *j)
+static void trim_empty(struct journal *j, bool is_void_durable)
 {
     struct segment_list kept = {NULL, NULL, 0};
     struct segment *s;
-    while ((s = segment_list_pop(&j->live)) != NULL)
-        segment_list_push(s == j->active || s->has_records ? &kept : &j->trimmed, s);
+    while ((s = segment_list_pop(&j->live)) != NULL) {
+        bool is_kept = s == j->active || s->has_records || (s->has_head && !is_void_durable);
+        segment_list_push(is_kept ? &kept : &j->trimmed, s);
+    }
     j->live = kept;
 }
 
@@ -121,6 +127,7 @@ static void stop_keeper(struct journal *j)
 /* The log goes on in a fresh segment, which says where the old one ends. */
 static struct fault start(struct journal *j)
 {
+    trim_empty(j, false);
     thread_start(&j->keeper, "journal keeper", keeper_run, j);
     j->has_void = true;
     struct fault fault = commit_next_segment(j, 0);
@@ -129,7 +136,7 @@ static struct fault start(struct journal *j)
         return fault;
     }
     mutex_lock(&j->mutex);
-    trim_empty(j);
+    trim_empty(j, true);
     cond_signal(&j->keep);
     mutex_unlock(&j->mutex);
     for (unsigned i = 0; i < SEGMENT_COMMITTERS; i++)

@@ -23,10 +23,11 @@
 struct journal;
 
 struct journal_options {
-    const char *directory;       /* made when missing */
-    int64_t segment_bytes;       /* a multiple of 4096, at least 16384 */
-    unsigned spare_segments;     /* made ahead of need, at least 1 */
-    unsigned spare_segments_max; /* trimmed ones kept for use again; above that they are removed */
+    const char *directory;   /* made when missing */
+    int64_t segment_bytes;   /* a multiple of 4096, at least 16384 */
+    unsigned spare_segments; /* made ahead of need, at least 1 */
+    /* Trimmed ones kept for use again (at least one more than those); the others are removed. */
+    unsigned spare_segments_max;
     /* Called when something needs a person (a failed disk, damage); from any thread. */
     void (*alarm)(void *arg, const struct fault *fault);
     void *alarm_arg;
@@ -122,9 +123,9 @@ void journal_trim(struct journal *j, uint64_t position);
 
 /*
  * Appends bytes of the payload of the acknowledged record at that position to out: length bytes
- * from offset, fewer when the payload ends before. Blocks on the disk. 451 4.3.0 when the position
- * was trimmed, is none, the checksum is wrong (checked when the whole payload is read) or out's
- * limit is passed.
+ * from offset, fewer when the payload ends before. Blocks on the disk (a task goes through
+ * offload). 451 4.3.0 when the position was trimmed, is none, the checksum is wrong (checked when
+ * the whole payload is read) or out's limit is passed.
  */
 struct fault journal_read(struct journal *j, uint64_t position, size_t offset, size_t length,
                           struct buf *out);

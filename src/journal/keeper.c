@@ -32,8 +32,9 @@ static struct format_segment next_format(struct journal *j)
 /* Recycles or removes the oldest trimmed segment. With the mutex, which it gives up for the I/O. */
 static struct fault reuse(struct journal *j, struct segment *s)
 {
+    bool is_wanted = is_short(j) || j->spare.count < (int64_t)j->options.spare_segments_max;
     bool is_kept =
-        is_short(j) && !s->is_failed && s->format.size == (uint64_t)j->options.segment_bytes;
+        is_wanted && !s->is_failed && s->format.size == (uint64_t)j->options.segment_bytes;
     struct format_segment format = is_kept ? next_format(j) : s->format;
     struct fault fault = FINE;
     mutex_unlock(&j->mutex);

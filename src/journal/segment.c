@@ -94,7 +94,14 @@ static struct fault write_header(struct file *f, const struct format_segment *fo
     struct iovec part = {page, FORMAT_PAGE};
     struct fault fault = file_write_at(f, &part, 1, 0);
     free(page);
-    return fault.kind ? fault : file_sync(f);
+    if (!fault.kind)
+        fault = file_sync(f);
+    /*
+     * The cache holds the old bytes in pieces as large as they were written; a small write would
+     * dirty one of those whole. Batches are whole pages, so nothing need be kept for them.
+     */
+    file_forget_cached(f);
+    return fault;
 }
 
 static struct fault make_file(const char *path, const struct format_segment *format)

@@ -23,7 +23,8 @@ struct segment {
     struct format_segment format;
     unsigned pins;      /* batches in flight and readers */
     bool is_failed;     /* never to be used again */
-    bool has_records;   /* found at the start */
+    bool has_head;      /* found at the start: its first record or void is good */
+    bool has_records;   /* found at the start: some were delivered */
     uint64_t valid_end; /* found at the start: records from this position on are void */
 };
 

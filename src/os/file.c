@@ -194,6 +194,11 @@ void file_expect_sequential(struct file *f)
     posix_fadvise(f->fd, 0, 0, POSIX_FADV_SEQUENTIAL); /* advice: a refusal changes nothing */
 }
 
+void file_forget_cached(struct file *f)
+{
+    posix_fadvise(f->fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
 bool file_try_lock(struct file *f)
 {
     int result;

@@ -56,6 +56,9 @@ struct fault file_size(struct file *f, int64_t *size_bytes);
 /* Tells the system that the file is read from start to end. */
 void file_expect_sequential(struct file *f);
 
+/* Lets the system's cache forget what is synced; later writes of whole pages read nothing back. */
+void file_forget_cached(struct file *f);
+
 /* Takes an exclusive lock that ends with the open file; false when another open file holds it. */
 bool file_try_lock(struct file *f);
 

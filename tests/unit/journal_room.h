@@ -10,6 +10,7 @@
 #include "os/file.h"
 
 #include <setjmp.h>
+#include <stdatomic.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -33,8 +34,8 @@ struct room {
     size_t count, size;
     struct journal_damage damage[8];
     size_t damage_count;
-    int alarms;
-    struct fault last_alarm;
+    _Atomic int alarms; /* the first one's text */
+    struct fault first_alarm;
 };
 
 static inline void assert_fine(struct fault f)
@@ -68,8 +69,8 @@ static inline void room_damage(void *arg, const struct journal_damage *damage)
 static inline void room_alarm(void *arg, const struct fault *fault)
 {
     struct room *r = arg;
-    r->alarms++;
-    r->last_alarm = *fault;
+    if (atomic_fetch_add(&r->alarms, 1) == 0)
+        r->first_alarm = *fault;
 }
 
 static inline void room_make(struct room *r, const char *name)
@@ -88,7 +89,6 @@ static inline struct fault room_try_open(struct room *r, int64_t segment_bytes, 
         .directory = r->directory,
         .segment_bytes = segment_bytes,
         .spare_segments = spares,
-        .spare_segments_max = spares + 1,
         .alarm = room_alarm,
         .alarm_arg = r,
     };

@@ -455,7 +455,9 @@ static void test_trim_and_recycling_bound_the_files(void **state)
         room_open(&r, SMALL);
         assert_true(r.count >= 1 && r.count <= 2);
         assert_int_equal(r.record[r.count - 1].position, last);
-        assert_true(room_statistics(&r).segments <= 3);
+        struct journal_statistics st = room_statistics(&r);
+        assert_true(st.segments + st.spares <= 6);
+        assert_true(i == 0 || st.segments_made <= 1);
         room_close(&r);
     }
     room_free(&r);
@@ -512,7 +514,7 @@ static void test_file_without_a_header_is_left_alone(void **state)
     assert_fine(file_save(partial, STR("half"), 0600));
     room_open(&r, SMALL);
     assert_int_equal(r.alarms, 1);
-    assert_non_null(strstr(r.last_alarm.text, "segment-00000009 has no good header"));
+    assert_non_null(strstr(r.first_alarm.text, "segment-00000009 has no good header"));
     room_put(&r, "fine", 4);
     assert_true(file_exists(path));
     assert_false(file_exists(partial));

@@ -156,6 +156,7 @@ static void test_zeroed_file_has_its_size(void **state)
     assert_memory_equal(bytes, "\0\0\0\0", 4);
     assert_fine(file_truncate(f, 2));
     file_expect_sequential(f);
+    file_forget_cached(f);
     assert_fine(file_read_at(f, bytes, 4, 0, &got));
     assert_int_equal(got, 2);
     file_close(f);

@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * test_journal_faults.c - the journal on a disk that fails
+ *
+ * The linker puts the functions __wrap_* between the program and the system
+ * (tests/unit/meson.build) so that writes, syncs and allocations fail when a test says so.
+ */
+#include "journal_room.h"
+#include "os/thread.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+
+enum { SMALL = 16384 };
+
+/* How the disk behaves now. */
+struct disk {
+    _Atomic int syncs_to_fail;
+    _Atomic int writes_to_fail;
+    _Atomic int write_error;
+    _Atomic bool is_writing_short;
+    _Atomic bool is_full; /* no new file fits */
+    struct mutex mutex;
+    struct cond cond;
+    int writes_awaited; /* the next sync waits for so many writes more */
+};
+
+static struct disk disk;
+
+int __real_fdatasync(int fd);
+int __wrap_fdatasync(int fd);
+ssize_t __real_pwritev64(int fd, const struct iovec *parts, int count, off_t offset);
+ssize_t __wrap_pwritev64(int fd, const struct iovec *parts, int count, off_t offset);
+int __real_posix_fallocate64(int fd, off_t offset, off_t size);
+int __wrap_posix_fallocate64(int fd, off_t offset, off_t size);
+
+static bool take_one(_Atomic int *count)
+{
+    int left = atomic_load(count);
+    while (left > 0)
+        if (atomic_compare_exchange_strong(count, &left, left - 1))
+            return true;
+    return false;
+}
+
+int __wrap_fdatasync(int fd)
+{
+    bool is_failing = take_one(&disk.syncs_to_fail);
+    mutex_lock(&disk.mutex);
+    while (is_failing && disk.writes_awaited > 0)
+        cond_wait(&disk.cond, &disk.mutex);
+    mutex_unlock(&disk.mutex);
+    int result = __real_fdatasync(fd); /* what is refused may well be on the disk */
+    if (!is_failing)
+        return result;
+    errno = EIO;
+    return -1;
+}
+
+ssize_t __wrap_pwritev64(int fd, const struct iovec *parts, int count, off_t offset)
+{
+    if (take_one(&disk.writes_to_fail)) {
+        errno = atomic_load(&disk.write_error);
+        return -1;
+    }
+    if (atomic_load(&disk.is_writing_short)) {
+        struct iovec little = {parts->iov_base, parts->iov_len > 7 ? 7 : parts->iov_len};
+        return __real_pwritev64(fd, &little, 1, offset);
+    }
+    ssize_t result = __real_pwritev64(fd, parts, count, offset);
+    mutex_lock(&disk.mutex);
+    disk.writes_awaited--;
+    cond_broadcast(&disk.cond);
+    mutex_unlock(&disk.mutex);
+    return result;
+}
+
+int __wrap_posix_fallocate64(int fd, off_t offset, off_t size)
+{
+    return atomic_load(&disk.is_full) ? ENOSPC : __real_posix_fallocate64(fd, offset, size);
+}
+
+/* A disk that works. */
+static int mend(void **state)
+{
+    (void)state;
+    atomic_store(&disk.syncs_to_fail, 0);
+    atomic_store(&disk.writes_to_fail, 0);
+    atomic_store(&disk.is_writing_short, false);
+    atomic_store(&disk.is_full, false);
+    disk.writes_awaited = 0;
+    return 0;
+}
+
+static int make_disk(void **state)
+{
+    mutex_init(&disk.mutex);
+    cond_init(&disk.cond);
+    return mend(state);
+}
+
+/* Waits until the keeper has made what it wants to, so that it meets no failure meant for others.
+ */
+static void settle_keeper(struct room *r, int64_t spares)
+{
+    while (room_statistics(r).spares < spares)
+        usleep(1000);
+}
+
+static void assert_refused(struct room *r, const char *text, unsigned reply)
+{
+    uint64_t position;
+    struct fault fault = room_try_put(r, text, strlen(text), &position);
+    assert_true(fault.kind == FAULT_LATER);
+    assert_int_equal(fault.reply, reply);
+    assert_int_equal(fault.status.subject, 3);
+    assert_int_equal(fault.status.detail, reply == 452 ? 1 : 0);
+}
+
+static void assert_replays(struct room *r, const char *const *texts, size_t count)
+{
+    room_close(r);
+    for (int i = 0; i < 2; i++) {
+        room_open(r, SMALL);
+        assert_int_equal(r->count, count);
+        assert_int_equal(r->damage_count, 0);
+        for (size_t k = 0; k < count; k++)
+            assert_string_equal(r->record[k].payload, texts[k]);
+        if (i == 0)
+            room_close(r);
+    }
+}
+
+static void test_failed_sync_never_turns_into_success(void **state)
+{
+    (void)state;
+    struct room r;
+    room_make(&r, "journal_sync");
+    assert_fine(room_try_open(&r, SMALL, 3));
+    settle_keeper(&r, 3);
+    room_put(&r, "before", 6);
+    atomic_store(&disk.syncs_to_fail, 1);
+    assert_refused(&r, "refused, though it is on the disk", 451);
+    assert_int_equal(r.alarms, 1);
+    assert_non_null(strstr(r.first_alarm.text, "Input/output error"));
+    room_put(&r, "after", 5);
+    assert_int_equal(room_statistics(&r).failures, 1);
+    static const char *const texts[] = {"before", "after"};
+    assert_replays(&r, texts, 2);
+    room_free(&r);
+}
+
+static void test_failed_segment_is_never_used_again(void **state)
+{
+    (void)state;
+    struct room r;
+    room_make(&r, "journal_never");
+    assert_fine(room_try_open(&r, SMALL, 3));
+    settle_keeper(&r, 3);
+    uint64_t before = room_put(&r, "before", 6);
+    atomic_store(&disk.syncs_to_fail, 1);
+    assert_refused(&r, "refused", 451);
+    uint64_t after = room_put(&r, "after", 5);
+    assert_true(after / SMALL > before / SMALL);
+    /* Of four files, the failed one goes when it is trimmed: nothing but spares and the active. */
+    journal_trim(r.journal, after);
+    char path[128];
+    snprintf(path, sizeof path, "%s/segment-%08u", r.directory, 0);
+    while (room_statistics(&r).segments > 1)
+        usleep(1000);
+    room_close(&r);
+    assert_false(file_exists(path));
+    room_free(&r);
+}
+
+static void test_failed_write_is_refused(void **state)
+{
+    (void)state;
+    struct room r;
+    room_make(&r, "journal_write");
+    assert_fine(room_try_open(&r, SMALL, 4));
+    settle_keeper(&r, 4);
+    atomic_store(&disk.write_error, EIO);
+    atomic_store(&disk.writes_to_fail, 1);
+    assert_refused(&r, "io", 451);
+    settle_keeper(&r, 4);
+    atomic_store(&disk.write_error, ENOSPC);
+    atomic_store(&disk.writes_to_fail, 1);
+    assert_refused(&r, "full", 452);
+    settle_keeper(&r, 4);
+    atomic_store(&disk.write_error, EDQUOT);
+    atomic_store(&disk.writes_to_fail, 1);
+    assert_refused(&r, "quota", 452);
+    room_put(&r, "fine", 4);
+    static const char *const texts[] = {"fine"};
+    assert_replays(&r, texts, 1);
+    room_free(&r);
+}
+
+static void test_failing_void_takes_the_next_segment(void **state)
+{
+    (void)state;
+    struct room r;
+    room_make(&r, "journal_void");
+    assert_fine(room_try_open(&r, SMALL, 4));
+    settle_keeper(&r, 4);
+    room_put(&r, "before", 6);
+    atomic_store(&disk.is_full, true);    /* so that the keeper has nothing to sync meanwhile */
+    atomic_store(&disk.syncs_to_fail, 3); /* the record's and two voids' */
+    assert_refused(&r, "refused", 451);
+    assert_int_equal(atomic_load(&disk.syncs_to_fail), 0);
+    assert_int_equal(room_statistics(&r).failures, 3);
+    room_put(&r, "after", 5);
+    atomic_store(&disk.is_full, false);
+    static const char *const texts[] = {"before", "after"};
+    assert_replays(&r, texts, 2);
+    room_free(&r);
+}
+
+static void test_dead_disk_refuses_and_recovers(void **state)
+{
+    (void)state;
+    struct room r;
+    room_make(&r, "journal_dead");
+    room_open(&r, SMALL);
+    room_put(&r, "before", 6);
+    atomic_store(&disk.syncs_to_fail, 1000000);
+    for (int i = 0; i < 5; i++)
+        assert_refused(&r, "refused", 451);
+    atomic_store(&disk.syncs_to_fail, 0);
+    room_put(&r, "after", 5);
+    static const char *const texts[] = {"before", "after"};
+    assert_replays(&r, texts, 2);
+    room_free(&r);
+}
+
+static void test_short_writes_are_continued(void **state)
+{
+    (void)state;
+    struct room r;
+    room_make(&r, "journal_short");
+    room_open(&r, SMALL);
+    atomic_store(&disk.is_writing_short, true);
+    room_put(&r, "in pieces of seven bytes", 24);
+    atomic_store(&disk.is_writing_short, false);
+    static const char *const texts[] = {"in pieces of seven bytes"};
+    assert_replays(&r, texts, 1);
+    room_free(&r);
+}
+
+struct put {
+    struct room *room;
+    const char *text;
+    struct fault fault;
+    struct thread thread;
+};
+
+static void put_in_thread(void *arg)
+{
+    struct put *p = arg;
+    uint64_t position;
+    p->fault = room_try_put(p->room, p->text, strlen(p->text), &position);
+}
+
+static void test_failure_takes_the_batch_in_flight_behind_it_along(void **state)
+{
+    (void)state;
+    struct room r;
+    room_make(&r, "journal_both");
+    assert_fine(room_try_open(&r, SMALL, 3));
+    settle_keeper(&r, 3);
+    room_put(&r, "before", 6);
+    /* The first one's sync fails, but only after the second was written (and will be synced well).
+     */
+    mutex_lock(&disk.mutex);
+    disk.writes_awaited = 2;
+    mutex_unlock(&disk.mutex);
+    atomic_store(&disk.syncs_to_fail, 1);
+    struct put first = {.room = &r, .text = "first"}, second = {.room = &r, .text = "second"};
+    thread_start(&first.thread, "first", put_in_thread, &first);
+    mutex_lock(&disk.mutex);
+    while (disk.writes_awaited > 1)
+        cond_wait(&disk.cond, &disk.mutex);
+    mutex_unlock(&disk.mutex);
+    thread_start(&second.thread, "second", put_in_thread, &second);
+    thread_join(&first.thread);
+    thread_join(&second.thread);
+    assert_int_equal(first.fault.reply, 451);
+    assert_int_equal(second.fault.reply, 451);
+    room_put(&r, "after", 5);
+    static const char *const texts[] = {"before", "after"};
+    assert_replays(&r, texts, 2);
+    room_free(&r);
+}
+
+static void test_full_disk_refuses_with_452_and_recovers(void **state)
+{
+    (void)state;
+    struct room r;
+    room_make(&r, "journal_full");
+    room_open(&r, SMALL);
+    settle_keeper(&r, 1);
+    atomic_store(&disk.is_full, true);
+    size_t accepted = 0;
+    struct fault fault = FINE;
+    uint64_t position;
+    while (!fault.kind) {
+        fault = room_try_put(&r, "record", 3000, &position);
+        accepted += fault.kind == FAULT_FINE;
+    }
+    assert_true(accepted >= 3 && accepted <= 6); /* the active segment and the spare */
+    assert_int_equal(fault.reply, 452);
+    assert_non_null(strstr(fault.text, "No space left on device"));
+    assert_refused(&r, "still", 452);
+    assert_true(r.alarms >= 1);
+    /* Space comes back from outside. */
+    atomic_store(&disk.is_full, false);
+    room_put(&r, "again", 5);
+    /* Or because a checkpoint lets old segments go. */
+    atomic_store(&disk.is_full, true);
+    fault = FINE;
+    while (!fault.kind) {
+        uint64_t last = position;
+        fault = room_try_put(&r, "record", 3000, &position);
+        position = fault.kind ? last : position;
+    }
+    assert_int_equal(fault.reply, 452);
+    journal_trim(r.journal, position);
+    while (room_statistics(&r).spares == 0)
+        usleep(1000);
+    room_put(&r, "recycled", 8);
+    room_close(&r);
+    /* A start needs a segment. */
+    assert_fine(file_remove_tree(r.directory));
+    fault = room_try_open(&r, SMALL, 1);
+    assert_int_equal(fault.reply, 452);
+    assert_null(r.journal);
+    atomic_store(&disk.is_full, false);
+    room_open(&r, SMALL);
+    room_free(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(test_failed_sync_never_turns_into_success, mend),
+        cmocka_unit_test_teardown(test_failed_segment_is_never_used_again, mend),
+        cmocka_unit_test_teardown(test_failed_write_is_refused, mend),
+        cmocka_unit_test_teardown(test_failing_void_takes_the_next_segment, mend),
+        cmocka_unit_test_teardown(test_dead_disk_refuses_and_recovers, mend),
+        cmocka_unit_test_teardown(test_short_writes_are_continued, mend),
+        cmocka_unit_test_teardown(test_failure_takes_the_batch_in_flight_behind_it_along, mend),
+        cmocka_unit_test_teardown(test_full_disk_refuses_with_452_and_recovers, mend),
+    };
+    return cmocka_run_group_tests(tests, make_disk, NULL);
+}
