@@ -28,10 +28,11 @@ static struct fault wrong_order(void)
     return fault_make(503, FAULT_STATUS(5, 5, 1), "Wrong order of commands");
 }
 
-/* One reply for SMTP, one for each recipient for LMTP. */
+/* One reply for SMTP, one for each recipient of LMTP's transaction. */
 static void reply_for_all(struct smtp_server *s, const struct fault *f)
 {
-    uint32_t count = s->options->kind == SMTP_LMTP ? s->transaction.rcpt_count : 1;
+    const struct smtp_transaction *t = &s->transaction;
+    uint32_t count = s->options->kind == SMTP_LMTP && t->is_open ? t->rcpt_count : 1;
     for (uint32_t i = 0; i < count; i++)
         smtp_engine_reply(s, f);
 }

@@ -242,7 +242,7 @@ static void reply_verdict(struct smtp_server *s, enum smtp_event_kind question,
         s->phase = SMTP_PHASE_COMMAND;
     if (f.kind == FAULT_FINE)
         count_success(s, question);
-    else if (is_auth && smtp_auth_failed(s))
+    else if (is_auth && f.kind == FAULT_NEVER && smtp_auth_failed(s))
         f = fault_make(421, FAULT_STATUS(4, 7, 0), "Too many failed authentications, closing");
     smtp_engine_reply(s, &f);
     if (f.reply == 421 || f.reply == 521) {
