@@ -52,20 +52,14 @@ void smtp_content_data(struct smtp_server *s, struct smtp_event *out)
     out->data.chunk_size = 0;
 }
 
-void smtp_content_start(struct smtp_server *s, const struct fault *verdict)
+void smtp_content_start(struct smtp_server *s)
 {
     struct smtp_transaction *t = &s->transaction;
     t->scanner = dotline_scanner_make(!t->has_bdat, s->options->line_limit);
-    if (t->has_bdat) {
-        s->phase = SMTP_PHASE_BDAT;
-        if (verdict->kind)
-            smtp_engine_refuse(s, verdict);
-        return;
-    }
-    struct fault f =
-        fault_make(354, FAULT_STATUS(0, 0, 0), "Send the message, end with <CRLF>.<CRLF>");
-    s->phase = SMTP_PHASE_DATA;
-    smtp_engine_reply(s, &f);
+    s->phase = t->has_bdat ? SMTP_PHASE_BDAT : SMTP_PHASE_DATA;
+    if (!t->has_bdat)
+        smtp_engine_say(s, 354, FAULT_STATUS(0, 0, 0),
+                        STR("Send the message, end with <CRLF>.<CRLF>"));
 }
 
 void smtp_content_done(struct smtp_server *s)
