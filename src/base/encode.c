@@ -139,9 +139,11 @@ static bool take_xchar(struct str *text, char *byte)
     if (text->n < 3)
         return false;
     int high = hex_value(text->p[1], false), low = hex_value(text->p[2], false);
+    if (high < 0 || low < 0)
+        return false;
     *byte = (char)(high << 4 | low);
     *text = str_skip(*text, 3);
-    return high >= 0 && low >= 0;
+    return true;
 }
 
 bool decode_xtext(struct buf *out, struct str text)

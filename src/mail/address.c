@@ -19,11 +19,12 @@ struct draft {
     enum address_kind kind;
 };
 
+/* RFC 5322 atext as a set of bits: octets 0..63, then 64..127. */
 static bool is_atext(char c)
 {
-    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'))
-        return true;
-    return c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~", c) != NULL;
+    static const uint64_t set[2] = {0xA3FFACFA00000000U, 0x7FFFFFFFC7FFFFFEU};
+    unsigned char octet = (unsigned char)c;
+    return octet < 128 && ((set[octet / 64] >> (octet % 64)) & 1);
 }
 
 static bool is_ascii_printable(char c)

@@ -28,10 +28,11 @@ static struct fault wrong_order(void)
     return fault_make(503, FAULT_STATUS(5, 5, 1), "Wrong order of commands");
 }
 
-/* One reply for SMTP, one for each recipient for LMTP. */
+/* One reply for SMTP, one for each recipient of LMTP's transaction. */
 static void reply_for_all(struct smtp_server *s, const struct fault *f)
 {
-    uint32_t count = s->options->kind == SMTP_LMTP ? s->transaction.rcpt_count : 1;
+    const struct smtp_transaction *t = &s->transaction;
+    uint32_t count = s->options->kind == SMTP_LMTP && t->is_open ? t->rcpt_count : 1;
     for (uint32_t i = 0; i < count; i++)
         smtp_engine_reply(s, f);
 }
@@ -51,20 +52,14 @@ void smtp_content_data(struct smtp_server *s, struct smtp_event *out)
     out->data.chunk_size = 0;
 }
 
-void smtp_content_start(struct smtp_server *s, const struct fault *verdict)
+void smtp_content_start(struct smtp_server *s)
 {
     struct smtp_transaction *t = &s->transaction;
     t->scanner = dotline_scanner_make(!t->has_bdat, s->options->line_limit);
-    if (t->has_bdat) {
-        s->phase = SMTP_PHASE_BDAT;
-        if (verdict->kind)
-            smtp_engine_refuse(s, verdict);
-        return;
-    }
-    struct fault f =
-        fault_make(354, FAULT_STATUS(0, 0, 0), "Send the message, end with <CRLF>.<CRLF>");
-    s->phase = SMTP_PHASE_DATA;
-    smtp_engine_reply(s, &f);
+    s->phase = t->has_bdat ? SMTP_PHASE_BDAT : SMTP_PHASE_DATA;
+    if (!t->has_bdat)
+        smtp_engine_say(s, 354, FAULT_STATUS(0, 0, 0),
+                        STR("Send the message, end with <CRLF>.<CRLF>"));
 }
 
 void smtp_content_done(struct smtp_server *s)

@@ -22,8 +22,10 @@ enum smtp_phase {
 
 enum { SMTP_COMMAND_MAX = 512, SMTP_AUTH_LINE_MAX = 12288 };
 
-/* Puts a reply into the output. */
+/* Puts a reply into the output; say spares the usual replies the making of a fault. */
 void smtp_engine_reply(struct smtp_server *s, const struct fault *f);
+void smtp_engine_say(struct smtp_server *s, unsigned code, struct fault_status status,
+                     struct str text);
 
 /* The client did something wrong: replies and counts; too many end the session with 421. */
 void smtp_engine_error(struct smtp_server *s, struct smtp_event *out, const struct fault *f);
@@ -73,8 +75,8 @@ size_t smtp_content_feed(struct smtp_server *s, struct str in, struct smtp_event
 /* smtp_content.c: the announced octets of a BDAT chunk are all there. */
 void smtp_content_finish_chunk(struct smtp_server *s, struct smtp_event *out);
 
-/* smtp_content.c: the answers to SMTP_EVENT_DATA and, the last one, to SMTP_EVENT_MESSAGE. */
-void smtp_content_start(struct smtp_server *s, const struct fault *verdict);
+/* smtp_content.c: after the answer to SMTP_EVENT_DATA and the last one to SMTP_EVENT_MESSAGE. */
+void smtp_content_start(struct smtp_server *s);
 void smtp_content_done(struct smtp_server *s);
 
 #endif

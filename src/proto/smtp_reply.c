@@ -8,24 +8,42 @@
 
 enum { TEXT_MAX = SMTP_REPLY_LINE_MAX - 32 }; /* room for code, status and CRLF */
 
+/* Writes a number of at most three digits; returns where it ends. */
+static char *write_number(char *to, unsigned number)
+{
+    if (number >= 100)
+        *to++ = (char)('0' + number / 100 % 10);
+    if (number >= 10)
+        *to++ = (char)('0' + number / 10 % 10);
+    *to++ = (char)('0' + number % 10);
+    return to;
+}
+
 static bool append_line(struct buf *out, unsigned code, struct fault_status status, struct str text,
                         bool is_last, bool allow_utf8)
 {
-    if (!buf_append_number(out, code) || !buf_append_byte(out, is_last ? ' ' : '-'))
+    if (!buf_reserve(out, text.n + SMTP_REPLY_LINE_MAX - TEXT_MAX))
         return false;
-    if (status.class > 0 &&
-        !(buf_append_number(out, status.class) && buf_append_byte(out, '.') &&
-          buf_append_number(out, status.subject) && buf_append_byte(out, '.') &&
-          buf_append_number(out, status.detail) && (text.n == 0 || buf_append_byte(out, ' '))))
-        return false;
-    if (!buf_reserve(out, text.n + 2))
-        return false;
+    char *to = write_number(out->data + out->used, code);
+    *to++ = is_last ? ' ' : '-';
+    if (status.class > 0) {
+        to = write_number(to, status.class);
+        *to++ = '.';
+        to = write_number(to, status.subject);
+        *to++ = '.';
+        to = write_number(to, status.detail);
+        if (text.n > 0)
+            *to++ = ' ';
+    }
     for (size_t i = 0; i < text.n; i++) {
         unsigned char c = (unsigned char)text.p[i];
         bool is_safe = c >= 0x20 && c != 0x7F && (c < 0x80 || allow_utf8);
-        out->data[out->used++] = is_safe ? (char)c : '?';
+        *to++ = is_safe ? (char)c : '?';
     }
-    return buf_append(out, STR("\r\n"));
+    *to++ = '\r';
+    *to++ = '\n';
+    out->used = (size_t)(to - out->data);
+    return true;
 }
 
 /* What fits on one line: up to the LF, or to the last blank within the limit, or a character. */

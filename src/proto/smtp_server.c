@@ -87,11 +87,16 @@ size_t smtp_server_answers_wanted(const struct smtp_server *s)
     return s->question ? s->answers_wanted : 0;
 }
 
+void smtp_engine_say(struct smtp_server *s, unsigned code, struct fault_status status,
+                     struct str text)
+{
+    bool fits = smtp_reply_append(&s->output, code, status, text, s->transaction.is_utf8);
+    assert(fits);
+}
+
 void smtp_engine_reply(struct smtp_server *s, const struct fault *f)
 {
-    bool fits =
-        smtp_reply_append(&s->output, f->reply, f->status, fault_text(f), s->transaction.is_utf8);
-    assert(fits);
+    smtp_engine_say(s, f->reply, f->status, fault_text(f));
 }
 
 void smtp_engine_reset(struct smtp_server *s)
@@ -173,46 +178,54 @@ void smtp_server_tls_started(struct smtp_server *s)
     s->is_tls = true;
 }
 
+/* A reply in the making. */
+struct draft {
+    unsigned code;
+    struct fault_status status;
+    struct str text;
+};
+
 /* The standard reply to a question for each kind of verdict. */
-static struct fault usual_reply(enum smtp_event_kind question, enum fault_kind kind)
+static struct draft usual_reply(enum smtp_event_kind question, enum fault_kind kind)
 {
     bool is_auth = question == SMTP_EVENT_AUTH || question == SMTP_EVENT_AUTH_RESPONSE;
     if (kind == FAULT_LATER) {
         if (is_auth || question == SMTP_EVENT_STARTTLS)
-            return fault_make(454, FAULT_STATUS(4, 7, 0), "Not available now, try again later");
-        return fault_make(451, FAULT_STATUS(4, 3, 0), "Local trouble, try again later");
+            return (struct draft){454, {4, 7, 0}, STR("Not available now, try again later")};
+        return (struct draft){451, {4, 3, 0}, STR("Local trouble, try again later")};
     }
     if (kind == FAULT_NEVER) {
         if (is_auth)
-            return fault_make(535, FAULT_STATUS(5, 7, 8), "Authentication failed");
-        return fault_make(550, FAULT_STATUS(5, 7, 1), "Refused");
+            return (struct draft){535, {5, 7, 8}, STR("Authentication failed")};
+        return (struct draft){550, {5, 7, 1}, STR("Refused")};
     }
     if (is_auth)
-        return fault_make(235, FAULT_STATUS(2, 7, 0), "Authentication succeeded");
+        return (struct draft){235, {2, 7, 0}, STR("Authentication succeeded")};
     if (question == SMTP_EVENT_MAIL)
-        return fault_make(250, FAULT_STATUS(2, 1, 0), "Sender OK");
+        return (struct draft){250, {2, 1, 0}, STR("Sender OK")};
     if (question == SMTP_EVENT_RCPT)
-        return fault_make(250, FAULT_STATUS(2, 1, 5), "Recipient OK");
+        return (struct draft){250, {2, 1, 5}, STR("Recipient OK")};
     if (question == SMTP_EVENT_STARTTLS)
-        return fault_make(220, FAULT_STATUS(2, 0, 0), "Ready to start TLS");
-    return fault_make(250, FAULT_STATUS(2, 0, 0), "Message accepted");
+        return (struct draft){220, {2, 0, 0}, STR("Ready to start TLS")};
+    return (struct draft){250, {2, 0, 0}, STR("Message accepted")};
 }
 
 /* The verdict with a code that suits its kind, a status that suits the code, and a text. */
-static struct fault complete(enum smtp_event_kind question, const struct fault *verdict)
+static struct draft complete(enum smtp_event_kind question, const struct fault *verdict)
 {
-    struct fault usual = usual_reply(question, verdict->kind), f = *verdict;
-    bool is_fixed = verdict->kind == FAULT_FINE && question == SMTP_EVENT_STARTTLS;
-    if (is_fixed || f.reply / 100 != usual.reply / 100) {
-        f.reply = usual.reply;
-        f.status = usual.status;
+    struct draft d = usual_reply(question, verdict->kind);
+    if (verdict->kind == FAULT_FINE && question == SMTP_EVENT_STARTTLS)
+        return d;
+    if (verdict->reply / 100 == d.code / 100) {
+        d.code = verdict->reply;
+        d.status = verdict->status;
+        if (d.status.class == 0)
+            d.status = FAULT_STATUS(0, 0, 0);
+        d.status.class = (uint16_t)(d.code / 100);
     }
-    if (is_fixed || f.text[0] == '\0')
-        memcpy(f.text, usual.text, sizeof f.text);
-    if (f.status.class == 0)
-        f.status = FAULT_STATUS(usual.status.class, 0, 0);
-    f.status.class = (uint16_t)(f.reply / 100);
-    return f;
+    if (verdict->text[0] != '\0')
+        d.text = fault_text(verdict);
+    return d;
 }
 
 static void count_success(struct smtp_server *s, enum smtp_event_kind question)
@@ -232,20 +245,26 @@ static void count_success(struct smtp_server *s, enum smtp_event_kind question)
     }
 }
 
+static struct fault fault_from(const struct draft *d)
+{
+    return fault_make(d->code, d->status, STR_FMT, STR_ARG(d->text));
+}
+
 /* Replies to any question but the accepted HELLO and DATA. */
 static void reply_verdict(struct smtp_server *s, enum smtp_event_kind question,
                           const struct fault *verdict)
 {
-    struct fault f = complete(question, verdict);
+    struct draft d = complete(question, verdict);
     bool is_auth = question == SMTP_EVENT_AUTH || question == SMTP_EVENT_AUTH_RESPONSE;
     if (is_auth)
         s->phase = SMTP_PHASE_COMMAND;
-    if (f.kind == FAULT_FINE)
+    if (verdict->kind == FAULT_FINE)
         count_success(s, question);
-    else if (is_auth && smtp_auth_failed(s))
-        f = fault_make(421, FAULT_STATUS(4, 7, 0), "Too many failed authentications, closing");
-    smtp_engine_reply(s, &f);
-    if (f.reply == 421 || f.reply == 521) {
+    else if (is_auth && verdict->kind == FAULT_NEVER && smtp_auth_failed(s))
+        d = (struct draft){421, {4, 7, 0}, STR("Too many failed authentications, closing")};
+    smtp_engine_say(s, d.code, d.status, d.text);
+    if (d.code == 421 || d.code == 521) {
+        struct fault f = fault_from(&d);
         s->is_close_due = true;
         smtp_engine_refuse(s, &f);
     }
@@ -263,9 +282,13 @@ void smtp_server_answer(struct smtp_server *s, const struct fault *verdict)
         smtp_verbs_greeted(s);
         return;
     }
+    if (question == SMTP_EVENT_DATA && !is_fine && s->transaction.has_bdat) {
+        struct draft d = complete(question, verdict);
+        struct fault f = fault_from(&d);
+        smtp_engine_refuse(s, &f); /* told when the announced octets are gone */
+    }
     if (question == SMTP_EVENT_DATA && (is_fine || s->transaction.has_bdat)) {
-        struct fault f = complete(question, verdict);
-        smtp_content_start(s, &f);
+        smtp_content_start(s);
         return;
     }
     reply_verdict(s, question, verdict);
@@ -358,7 +381,7 @@ static size_t feed_line(struct smtp_server *s, struct str in, struct smtp_event 
         assert(fits);
         line = buf_str(&s->line);
     }
-    if (line.n > line_limit(s, line)) {
+    if (line.n > SMTP_COMMAND_MAX && line.n > line_limit(s, line)) {
         start_drain(s, line, is_complete, out);
     } else if (is_complete) {
         s->is_line_used = s->line.used > 0;

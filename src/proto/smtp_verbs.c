@@ -30,12 +30,6 @@ static void fail(struct smtp_server *s, struct smtp_event *out, unsigned reply,
     smtp_engine_error(s, out, &f);
 }
 
-static void say(struct smtp_server *s, unsigned reply, struct fault_status status, const char *text)
-{
-    struct fault f = fault_make(reply, status, "%s", text);
-    smtp_engine_reply(s, &f);
-}
-
 static void ask_hello(struct smtp_server *s, struct str name, bool is_extended,
                       struct smtp_event *out)
 {
@@ -102,7 +96,7 @@ void smtp_verbs_greeted(struct smtp_server *s)
                 (!s->is_extended || list_extensions(s, &text)) &&
                 smtp_reply_append(&s->output, 250, FAULT_STATUS(0, 0, 0), buf_str(&text), false);
     if (!fits) /* a host name or list of mechanisms beyond all measure */
-        say(s, 451, FAULT_STATUS(4, 3, 5), "Server is not configured properly");
+        smtp_engine_say(s, 451, FAULT_STATUS(4, 3, 5), STR("Server is not configured properly"));
     buf_free(&text);
 }
 
@@ -156,8 +150,8 @@ static void run_rcpt(struct smtp_server *s, struct str arguments, struct smtp_ev
         return;
     }
     if (o->rcpt_limit > 0 && t->rcpt_count >= o->rcpt_limit) {
-        say(s, 452, FAULT_STATUS(4, 5, 3),
-            "Too many recipients, send this message again for the rest");
+        smtp_engine_say(s, 452, FAULT_STATUS(4, 5, 3),
+                        STR("Too many recipients, send this message again for the rest"));
         return;
     }
     smtp_engine_ask(s, out, SMTP_EVENT_RCPT);
@@ -204,21 +198,22 @@ static void run_rset(struct smtp_server *s, struct str arguments, struct smtp_ev
     if (s->transaction.is_open)
         out->kind = SMTP_EVENT_RESET;
     smtp_engine_reset(s);
-    say(s, 250, FAULT_STATUS(2, 0, 0), "OK");
+    smtp_engine_say(s, 250, FAULT_STATUS(2, 0, 0), STR("OK"));
 }
 
 static void run_noop(struct smtp_server *s, struct str arguments, struct smtp_event *out)
 {
     (void)arguments;
     (void)out;
-    say(s, 250, FAULT_STATUS(2, 0, 0), "OK");
+    smtp_engine_say(s, 250, FAULT_STATUS(2, 0, 0), STR("OK"));
 }
 
 static void run_help(struct smtp_server *s, struct str arguments, struct smtp_event *out)
 {
     (void)arguments;
     (void)out;
-    say(s, 214, FAULT_STATUS(2, 0, 0), "See RFC 5321; for people: write to postmaster");
+    smtp_engine_say(s, 214, FAULT_STATUS(2, 0, 0),
+                    STR("See RFC 5321; for people: write to postmaster"));
 }
 
 static void run_vrfy(struct smtp_server *s, struct str arguments, struct smtp_event *out)
@@ -226,7 +221,8 @@ static void run_vrfy(struct smtp_server *s, struct str arguments, struct smtp_ev
     if (arguments.n == 0)
         fail(s, out, 501, FAULT_STATUS(5, 5, 4), "Syntax: VRFY address");
     else
-        say(s, 252, FAULT_STATUS(2, 5, 0), "Cannot tell, but will take mail for it and try");
+        smtp_engine_say(s, 252, FAULT_STATUS(2, 5, 0),
+                        STR("Cannot tell, but will take mail for it and try"));
 }
 
 static void run_unavailable(struct smtp_server *s, struct str arguments, struct smtp_event *out)
@@ -238,7 +234,7 @@ static void run_unavailable(struct smtp_server *s, struct str arguments, struct 
 static void run_quit(struct smtp_server *s, struct str arguments, struct smtp_event *out)
 {
     (void)arguments;
-    say(s, 221, FAULT_STATUS(2, 0, 0), "Goodbye");
+    smtp_engine_say(s, 221, FAULT_STATUS(2, 0, 0), STR("Goodbye"));
     smtp_engine_reset(s);
     s->phase = SMTP_PHASE_ENDED;
     out->kind = SMTP_EVENT_QUIT;

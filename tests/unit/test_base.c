@@ -134,6 +134,8 @@ static void test_malformed_encodings_are_refused(void **state)
         assert_false(decode_base64(&b, str_from(base64[i])));
     assert_false(decode_xtext(&b, STR("a+2b")));
     assert_false(decode_xtext(&b, STR("a+2")));
+    assert_false(decode_xtext(&b, STR("a+G0"))); /* once shifted a negative number */
+    assert_false(decode_xtext(&b, STR("a+0G")));
     assert_false(decode_xtext(&b, STR("a=b")));
     assert_false(decode_hex(&b, STR("0g")));
     assert_int_equal(b.used, 0);

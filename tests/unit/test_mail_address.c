@@ -172,6 +172,21 @@ static void test_path_leaves_what_follows(void **state)
     arena_free(&arena);
 }
 
+static void test_atoms_are_made_of_atext_only(void **state)
+{
+    (void)state;
+    static const char atext[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "!#$%&'*+-/=?^_`{|}~";
+    for (int c = 1; c < 128; c++) {
+        struct arena arena = arena_make(4096);
+        struct address a;
+        char text[] = {'x', (char)c, 'y', '@', 'z'};
+        bool is_expected = strchr(atext, c) != NULL || c == '.';
+        assert_int_equal(address_parse(&arena, str_make(text, sizeof text), 0, &a), is_expected);
+        arena_free(&arena);
+    }
+}
+
 static void test_equal_addresses(void **state)
 {
     (void)state;
@@ -229,6 +244,7 @@ int main(void)
         cmocka_unit_test(test_paths_that_are_refused),
         cmocka_unit_test(test_what_is_not_allowed_is_refused),
         cmocka_unit_test(test_path_leaves_what_follows),
+        cmocka_unit_test(test_atoms_are_made_of_atext_only),
         cmocka_unit_test(test_equal_addresses),
         cmocka_unit_test(test_domains),
     };
