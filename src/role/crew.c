@@ -6,7 +6,6 @@
 
 #include <assert.h>
 #include <stdlib.h>
-#include <stdio.h>
 
 #include "net/loop.h"
 
@@ -44,9 +43,7 @@ void crew_start(struct crew *c, size_t count)
         c->member[i].crew = c;
     prepare(&c->member[0], c->count);
     for (size_t i = 1; i < c->count; i++) {
-        char name[16];
-        snprintf(name, sizeof name, "loop %zu", i);
-        thread_start(&c->member[i].thread, name, run_member, &c->member[i]);
+        thread_start(&c->member[i].thread, "loop", run_member, &c->member[i]);
     }
     mutex_lock(&c->mutex);
     while (c->running < c->count - 1)
