@@ -259,23 +259,33 @@ static void go(struct loop_message *message)
 static void ask_to_go(struct loop_message *message)
 {
     struct carrier *c = (struct carrier *)((char *)message - offsetof(struct carrier, message));
-    dispatch_carrier_leaves(c);
+    c->is_leaving = true; /* no job is sent its way from here on */
     message->run = go;
     loop_post(c->loop, message);
 }
 
+static void be_gone(struct loop_message *message)
+{
+    struct carrier *c = (struct carrier *)((char *)message - offsetof(struct carrier, message));
+    dispatch_carrier_gone(c);
+    route_drop(c->route);
+    free(c);
+}
+
+/* The last job that crossed with our leaving goes back before the word that we are gone. */
 static void leave(struct carrier *c)
 {
     c->message.run = ask_to_go;
     loop_post(c->sender->owner, &c->message);
     while (!c->may_go)
         task_wait_answer();
-    /* Jobs that crossed with our leaving go back as they came. */
     for (struct list *link; (link = list_pop_front(&c->jobs));) {
         struct job *j = LIST_ENTRY(link, struct job, link);
         j->is_untried = true;
         carrier_return(j);
     }
+    c->message.run = be_gone;
+    loop_post(c->sender->owner, &c->message);
 }
 
 static bool wait_for_jobs(struct carrier *c, struct transfer *t)
@@ -308,8 +318,6 @@ static void run(void *arg)
     }
     transfer_free(t);
     leave(c);
-    route_drop(c->route);
-    free(c);
 }
 
 static void start(struct loop_message *message)

@@ -380,7 +380,7 @@ void dispatch_job_back(struct job *j)
     pump(site);
 }
 
-void dispatch_carrier_leaves(struct carrier *c)
+void dispatch_carrier_gone(struct carrier *c)
 {
     struct site *site = c->site;
     list_remove(&c->link);

@@ -84,7 +84,7 @@ struct carrier {
     struct sender *sender;
     struct site *site;
     size_t load;      /* jobs with it */
-    bool is_leaving;  /* has asked to go */
+    bool is_leaving;  /* has asked to go; gets no further job */
     bool is_started;  /* has brought a result back */
 
     struct loop *loop; /* the carrier's own from here on */
@@ -102,7 +102,7 @@ void carrier_give(struct carrier *c, struct job *j);
 
 /* From the carrier's loop to the dispatcher. */
 void dispatch_job_back(struct job *j);
-void dispatch_carrier_leaves(struct carrier *c);
+void dispatch_carrier_gone(struct carrier *c);
 
 /* dispatch.c: jobs. A delivery's route is the job's; results are for settle_job to judge. */
 struct job *job_make(struct sender *s, struct queue_delivery *d);
