@@ -219,6 +219,7 @@ static void trim(struct queue *q)
         bound = oldest < bound ? oldest : bound;
     }
     journal_trim(q->journal, bound);
+    q->trimmed_position = q->seen_position;
 }
 
 static struct fault checkpoint(struct queue *q)

@@ -21,6 +21,7 @@ struct queue {
     size_t hot_count, dirty_count, cold_count; /* cold: in memory */
     size_t ready_count;
     int64_t accepted, finished;
+    uint64_t trimmed_position;
     uint64_t seen_position; /* of the newest record that has come to the owner */
     struct heap due;        /* WAITING deliveries in memory, by monotonic time */
     struct loop_timer due_timer;

@@ -284,12 +284,23 @@ void queue_schedule(struct queue *q, struct queue_message *m)
 }
 
 /* Accepting: on the session's loop, then on the owner's. */
+/* The journal is trimmed often enough that it stays a small part of what it may grow to. */
+static void want_trim(struct queue *q)
+{
+    if (q->seen_position - q->trimmed_position < (uint64_t)q->options.journal_bytes / 4 ||
+        q->is_checkpoint_wanted || !q->keeper)
+        return;
+    q->is_checkpoint_wanted = true;
+    task_wake(q->keeper);
+}
+
 static void arrive(struct loop_message *message)
 {
     struct queue_message *m =
         (struct queue_message *)((char *)message - offsetof(struct queue_message, arrival));
     struct queue *q = m->queue;
     queue_insert(q, m);
+    want_trim(q);
     q->accepted++;
     atomic_fetch_sub(&q->accepting[m->arrival_epoch & 1], 1);
     queue_schedule(q, m);

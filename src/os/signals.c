@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * signals.c - the signals that ask for something: stop, reload, a child has ended
+ */
+#include "os/signals.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+static sigset_t asked_for(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGCHLD);
+    return set;
+}
+
+static enum signals_event event_of(int number)
+{
+    return number == SIGHUP ? SIGNALS_RELOAD : number == SIGCHLD ? SIGNALS_CHILD : SIGNALS_STOP;
+}
+
+void signals_block(void)
+{
+    sigset_t set = asked_for();
+    if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0)
+        abort();
+    signal(SIGPIPE, SIG_IGN);
+}
+
+enum signals_event signals_wait(void)
+{
+    sigset_t set = asked_for();
+    int number;
+    while (sigwait(&set, &number) != 0)
+        ;
+    return event_of(number);
+}
+
+int signals_descriptor(void)
+{
+    sigset_t set = asked_for();
+    int descriptor = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (descriptor < 0)
+        abort();
+    return descriptor;
+}
+
+bool signals_take(int descriptor, enum signals_event *out)
+{
+    struct signalfd_siginfo info;
+    if (read(descriptor, &info, sizeof info) != (ssize_t)sizeof info)
+        return false;
+    *out = event_of((int)info.ssi_signo);
+    return true;
+}
+
+void signals_unblock(void)
+{
+    sigset_t set = asked_for();
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_DFL);
+}

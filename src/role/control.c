@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * control.c - the socket on which an operator asks a running role
+ */
+#include "role/control.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "net/listen.h"
+#include "net/loop.h"
+
+enum { TIMEOUT_MS = 30000, CONNECTIONS_MOST = 64 };
+
+struct control {
+    struct conn *conn;
+};
+
+/* The listening socket and what its connections share. */
+struct control_server {
+    struct loop_watch watch;
+    struct scope *scope;
+    const struct control_verb *verbs;
+    void *role;
+    struct task *task; /* that waits for the last connection to end */
+    int descriptor;
+    size_t connections;
+};
+
+/* A connection that has been accepted. */
+struct arrival {
+    struct control_server *server;
+    int descriptor;
+};
+
+static int64_t deadline(void)
+{
+    return loop_now_ms(loop_current()) + TIMEOUT_MS;
+}
+
+struct fault control_say(struct control *c, json_t *line)
+{
+    char *text = json_dumps(line, JSON_COMPACT);
+    json_decref(line);
+    if (!text)
+        abort();
+    struct str parts[2] = {str_from(text), STR("\n")};
+    struct fault f = conn_write(c->conn, parts, 2, deadline());
+    free(text);
+    return f;
+}
+
+/* Reads one line. */
+static struct fault read_request(struct control *c, struct buf *line)
+{
+    while (!str_has(buf_str(line), '\n')) {
+        struct str in;
+        struct fault f = conn_read(c->conn, deadline(), &in);
+        if (f.kind)
+            return f;
+        if (in.n == 0 || !buf_append(line, in))
+            return fault_make(500, FAULT_STATUS(5, 5, 2), "the request is no line");
+        conn_consume(c->conn, in.n);
+    }
+    return FINE;
+}
+
+static struct fault answer(struct control *c, const struct control_server *s, const json_t *request)
+{
+    const char *verb = json_string_value(json_object_get(request, "verb"));
+    for (const struct control_verb *v = s->verbs; verb && v->name; v++)
+        if (strcmp(v->name, verb) == 0)
+            return v->run(c, s->role, request);
+    return fault_make(502, FAULT_STATUS(5, 5, 1), "unknown verb \"%s\"", verb ? verb : "");
+}
+
+static void talk(struct control *c, const struct control_server *s)
+{
+    struct buf line = buf_make(CONTROL_LINE_MAX);
+    struct fault f = read_request(c, &line);
+    json_error_t error;
+    json_t *request =
+        f.kind ? NULL : json_loadb(line.data, line.used, JSON_DISABLE_EOF_CHECK, &error);
+    if (!f.kind && !json_is_object(request))
+        f = fault_make(500, FAULT_STATUS(5, 5, 2), "the request is no JSON object");
+    if (!f.kind)
+        f = answer(c, s, request);
+    if (f.kind)
+        control_say(c, json_pack("{s:s, s:i}", "error", f.text, "reply", (int)f.reply));
+    else
+        control_say(c, json_pack("{s:b}", "done", 1));
+    json_decref(request);
+    buf_free(&line);
+}
+
+static void serve(void *arg)
+{
+    struct arrival *a = arg;
+    struct control_server *s = a->server;
+    struct control c;
+    struct fault f = conn_open(a->descriptor, &c.conn);
+    free(a);
+    if (!f.kind) {
+        talk(&c, s);
+        conn_close(c.conn);
+    }
+    if (--s->connections == 0 && s->task)
+        task_wake(s->task);
+}
+
+static void accept_all(struct control_server *s)
+{
+    for (;;) {
+        int descriptor = accept4(s->descriptor, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (descriptor < 0)
+            return;
+        struct arrival *a = malloc(sizeof *a);
+        if (!a)
+            abort();
+        *a = (struct arrival){s, descriptor};
+        if (s->connections < CONNECTIONS_MOST && task_start(s->scope, "control", serve, a)) {
+            s->connections++;
+        } else {
+            close(descriptor);
+            free(a);
+        }
+    }
+}
+
+static void become_ready(struct loop_watch *watch, uint32_t events)
+{
+    (void)events;
+    struct control_server *s = (struct control_server *)(void *)watch;
+    accept_all(s);
+}
+
+/* Keeps the socket until the scope is cancelled. */
+static void keep(void *arg)
+{
+    struct control_server *s = arg;
+    while (!task_is_cancelled())
+        task_wait(TASK_NO_DEADLINE);
+    loop_unwatch(loop_current(), s->descriptor);
+    close(s->descriptor);
+    s->task = task_current();
+    while (s->connections > 0)
+        task_wait_answer();
+    free(s);
+}
+
+struct fault control_start(struct scope *scope, const char *path, const struct control_verb *verbs,
+                           void *role)
+{
+    struct endpoint at;
+    if (!endpoint_from_path(path, &at))
+        return fault_make(451, FAULT_STATUS(4, 3, 5), "the path %s is too long", path);
+    struct control_server *s = calloc(1, sizeof *s);
+    if (!s)
+        abort();
+    *s = (struct control_server){
+        .watch.ready = become_ready, .scope = scope, .verbs = verbs, .role = role};
+    struct fault f = listen_open(&at, &s->descriptor);
+    if (!f.kind)
+        f = loop_watch_listener(loop_current(), s->descriptor, &s->watch);
+    if (!f.kind && !task_start(scope, "control socket", keep, s))
+        f = fault_make(451, FAULT_STATUS(4, 3, 0), "no memory for a task");
+    if (f.kind)
+        free(s);
+    return f;
+}

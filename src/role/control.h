@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * control.h - the socket on which an operator asks a running role
+ *
+ * A request is one line of JSON with a "verb"; the answer is lines of JSON, the last one being
+ * {"done": true} or {"error": "..."}. Who may connect is a matter of the socket's directory, which
+ * belongs to the role's user with mode 0700.
+ */
+#ifndef ROLE_CONTROL_H
+#define ROLE_CONTROL_H
+
+#include "base/buf.h"
+#include "net/conn.h"
+#include "net/task.h"
+
+#include <jansson.h>
+
+enum { CONTROL_LINE_MAX = 1 << 20 };
+
+struct control; /* one request being answered */
+
+/* Answers one verb; the request is borrowed. The fault becomes the error. */
+struct control_verb {
+    const char *name;
+    struct fault (*run)(struct control *c, void *role, const json_t *request);
+};
+
+/*
+ * Serves the socket at path (replaced when it exists) on this loop: a task for each connection, in
+ * the scope, until it is cancelled. The table ends with a NULL name; both are kept.
+ */
+struct fault control_start(struct scope *scope, const char *path, const struct control_verb *verbs,
+                           void *role);
+
+/* Sends a line (taken). The fault ends the answer: nobody listens any more. */
+struct fault control_say(struct control *c, json_t *line);
+
+#endif

@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * mta_verbs.c - what an operator may ask the mta: the queue, its sites, the state of things
+ *
+ * Messages are walked by id in pages, each pinned in memory while it is looked at, so that a queue
+ * of any length is listed in constant memory. A filter is an object of conditions that all must
+ * hold; an empty one holds for every message.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "net/loop.h"
+#include "role/mta_internal.h"
+
+enum { PAGE = 500 };
+
+/* Filters. */
+struct filter {
+    struct str sender, recipient, domain, state;
+    int64_t older_ms, younger_ms; /* 0: any */
+    const json_t *ids;
+};
+
+static struct str text_of(const json_t *request, const char *name)
+{
+    return str_from(json_string_value(json_object_get(request, name)));
+}
+
+static struct filter read_filter(const json_t *request)
+{
+    const json_t *f = json_object_get(request, "filter");
+    return (struct filter){
+        .sender = text_of(f, "sender"),
+        .recipient = text_of(f, "recipient"),
+        .domain = text_of(f, "domain"),
+        .state = text_of(f, "state"),
+        .older_ms = json_integer_value(json_object_get(f, "older_ms")),
+        .younger_ms = json_integer_value(json_object_get(f, "younger_ms")),
+        .ids = json_object_get(f, "ids"),
+    };
+}
+
+/* "a@b", or "@b" for everybody there; <> is the null sender. */
+static bool is_address_like(struct str address, struct str wanted)
+{
+    if (str_equal(wanted, STR("<>")))
+        return address.n == 0;
+    if (wanted.n > 0 && wanted.p[0] == '@')
+        return str_ends_nocase(address, wanted);
+    return str_equal_nocase(address, wanted);
+}
+
+static bool has_recipient(const struct queue_delivery *d, struct str wanted)
+{
+    for (size_t i = 0; i < d->rcpt_count; i++)
+        if (is_address_like(d->message->envelope.rcpt[d->rcpt[i]].address, wanted))
+            return true;
+    return false;
+}
+
+static const char *state_name(enum queue_state s)
+{
+    switch (s) {
+    case QUEUE_WAITING:
+        return "waiting";
+    case QUEUE_READY:
+        return "delivering";
+    case QUEUE_HELD:
+        return "held";
+    case QUEUE_ENDED:
+        return "ended";
+    }
+    return "?";
+}
+
+static bool fits(const struct filter *f, const struct queue_delivery *d, int64_t now_ms)
+{
+    const struct queue_message *m = d->message;
+    int64_t age = now_ms - m->envelope.arrival_ms;
+    if (d->state == QUEUE_ENDED)
+        return false;
+    if (f->sender.n > 0 && !is_address_like(m->envelope.sender, f->sender))
+        return false;
+    if (f->recipient.n > 0 && !has_recipient(d, f->recipient))
+        return false;
+    if (f->domain.n > 0 && !str_equal_nocase(f->domain, d->domain))
+        return false;
+    if (f->state.n > 0 && !str_equal(f->state, str_from(state_name(d->state))))
+        return false;
+    return (f->older_ms == 0 || age > f->older_ms) && (f->younger_ms == 0 || age < f->younger_ms);
+}
+
+/* JSON that survives any bytes. */
+static json_t *json_of(struct str s)
+{
+    json_t *text = json_stringn(s.n ? s.p : "", s.n);
+    if (text)
+        return text;
+    struct buf b = buf_make(s.n + 1);
+    for (size_t i = 0; i < s.n; i++)
+        buf_append_byte(&b, (unsigned char)s.p[i] < 0x80 ? s.p[i] : '?');
+    text = json_stringn(b.data, b.used);
+    buf_free(&b);
+    return text;
+}
+
+static json_t *json_trouble(const struct queue_trouble *t)
+{
+    char status[32];
+    snprintf(status, sizeof status, "%u.%u.%u", t->fault.status.class, t->fault.status.subject,
+             t->fault.status.detail);
+    return json_pack("{s:i, s:s, s:o, s:I, s:o, s:o}", "reply", (int)t->fault.reply, "status",
+                     status, "text", json_of(fault_text(&t->fault)), "time_ms",
+                     (json_int_t)t->time_ms, "remote", json_of(t->remote), "dialogue",
+                     json_of(t->dialogue));
+}
+
+static json_t *json_delivery(const struct queue_delivery *d)
+{
+    json_t *recipients = json_array();
+    for (size_t i = 0; i < d->rcpt_count; i++)
+        json_array_append_new(recipients,
+                              json_of(d->message->envelope.rcpt[d->rcpt[i]].address));
+    json_t *o = json_pack("{s:o, s:s, s:i, s:I, s:o}", "domain", json_of(d->domain), "state",
+                          state_name(d->state), "attempts", (int)d->attempts, "next_attempt_ms",
+                          (json_int_t)d->next_attempt_ms, "recipients", recipients);
+    if (d->trouble)
+        json_object_set_new(o, "trouble", json_trouble(d->trouble));
+    return o;
+}
+
+static json_t *json_message(const struct queue_message *m, const struct filter *f, int64_t now_ms)
+{
+    char id[QUEUE_ID_TEXT_MAX];
+    json_t *deliveries = json_array();
+    for (size_t i = 0; i < m->delivery_count; i++)
+        if (fits(f, &m->delivery[i], now_ms))
+            json_array_append_new(deliveries, json_delivery(&m->delivery[i]));
+    if (json_array_size(deliveries) == 0) {
+        json_decref(deliveries);
+        return NULL;
+    }
+    return json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:s, s:o}", "id",
+                     json_of(queue_id_text(m->id, id)), "sender", json_of(m->envelope.sender),
+                     "session", json_of(m->envelope.session), "account",
+                     json_of(m->envelope.account), "size", (json_int_t)m->body_size, "arrival_ms",
+                     (json_int_t)m->envelope.arrival_ms, "rests",
+                     m->is_cold ? "queue.db" : "journal", "deliveries", deliveries);
+}
+
+/* Walking. */
+typedef struct fault (*visit_message)(struct control *c, struct mta *m, struct queue_message *message,
+                                      const struct filter *f, void *arg);
+
+static struct fault visit_one(struct control *c, struct mta *m, uint64_t id, const struct filter *f,
+                              visit_message visit, void *arg)
+{
+    struct queue_message *message;
+    struct fault fault = queue_pin(m->server.queue, id, &message);
+    if (fault.kind || !message)
+        return fault;
+    fault = visit(c, m, message, f, arg);
+    queue_unpin(m->server.queue, message);
+    return fault;
+}
+
+static struct fault walk_ids(struct control *c, struct mta *m, const struct filter *f,
+                             visit_message visit, void *arg)
+{
+    for (size_t i = 0; i < json_array_size(f->ids); i++) {
+        struct str text = str_from(json_string_value(json_array_get(f->ids, i)));
+        uint64_t id;
+        if (!queue_id_parse(text, &id))
+            return fault_make(501, FAULT_STATUS(5, 5, 4), "\"" STR_FMT "\" is no message id",
+                              STR_ARG(text));
+        struct fault fault = visit_one(c, m, id, f, visit, arg);
+        if (fault.kind)
+            return fault;
+    }
+    return FINE;
+}
+
+static struct fault walk(struct control *c, struct mta *m, const struct filter *f,
+                         visit_message visit, void *arg)
+{
+    if (json_array_size(f->ids) > 0)
+        return walk_ids(c, m, f, visit, arg);
+    uint64_t *ids = calloc(PAGE, sizeof *ids), above = 0;
+    if (!ids)
+        abort();
+    struct fault fault = FINE;
+    for (size_t count = PAGE; count == PAGE && !fault.kind;) {
+        fault = queue_ids(m->server.queue, above, ids, PAGE, &count);
+        for (size_t i = 0; i < count && !fault.kind; i++) {
+            above = ids[i];
+            fault = visit_one(c, m, ids[i], f, visit, arg);
+        }
+    }
+    free(ids);
+    return fault;
+}
+
+static int64_t now_ms(const struct mta *m)
+{
+    return loop_real_ms(m->crew.member[0].loop);
+}
+
+/* Looking. */
+static struct fault say_message(struct control *c, struct mta *m, struct queue_message *message,
+                                const struct filter *f, void *arg)
+{
+    (void)arg;
+    json_t *o = json_message(message, f, now_ms(m));
+    return o ? control_say(c, o) : FINE;
+}
+
+static struct fault verb_list(struct control *c, void *role, const json_t *request)
+{
+    struct filter f = read_filter(request);
+    return walk(c, role, &f, say_message, NULL);
+}
+
+static json_t *json_site(const struct sender_site_report *r)
+{
+    json_t *o = json_pack("{s:o, s:I, s:I, s:I, s:b, s:I}", "site", json_of(r->site), "connections",
+                          (json_int_t)r->connections, "connections_most",
+                          (json_int_t)r->connections_most, "waiting", (json_int_t)r->waiting, "down",
+                          (int)r->is_down, "down_for_ms", (json_int_t)r->down_for_ms);
+    if (r->fault.kind)
+        json_object_set_new(o, "fault", json_of(fault_text(&r->fault)));
+    return o;
+}
+
+/* Everything that `queue why` needs for its sentences. */
+static struct fault say_why(struct control *c, struct mta *m, struct queue_message *message,
+                            const struct filter *f, void *arg)
+{
+    (void)arg;
+    json_t *o = json_message(message, f, now_ms(m));
+    if (!o)
+        return FINE;
+    struct live *live = live_keep(&m->live);
+    json_t *sites = json_object();
+    for (size_t i = 0; i < message->delivery_count; i++) {
+        struct sender_site_report r;
+        sender_report(m->sender, message->delivery[i].domain, &r);
+        char *domain = strndup(message->delivery[i].domain.p ? message->delivery[i].domain.p : "",
+                               message->delivery[i].domain.n);
+        json_object_set_new(sites, domain, json_site(&r));
+        free(domain);
+    }
+    json_object_set_new(o, "sites", sites);
+    json_object_set_new(o, "now_ms", json_integer(now_ms(m)));
+    json_object_set_new(o, "expires_ms",
+                        json_integer(message->envelope.arrival_ms +
+                                     live->conf->queue.bounce_after_ms));
+    live_drop(&m->live, live);
+    return control_say(c, o);
+}
+
+static struct fault verb_why(struct control *c, void *role, const json_t *request)
+{
+    struct filter f = read_filter(request);
+    return walk(c, role, &f, say_why, NULL);
+}
+
+/* The first bytes of a message, for `queue show`. */
+static struct fault say_content(struct control *c, struct mta *m, struct queue_message *message,
+                                const struct filter *f, void *arg)
+{
+    enum { SHOWN_MOST = 64 << 10 };
+    (void)arg;
+    json_t *o = json_message(message, f, now_ms(m));
+    if (!o)
+        return FINE;
+    struct buf body = buf_make(SHOWN_MOST + 1);
+    struct fault fault = queue_read_body(m->server.queue, message, 0, SHOWN_MOST, &body);
+    if (!fault.kind)
+        json_object_set_new(o, "content", json_of(buf_str(&body)));
+    buf_free(&body);
+    if (fault.kind) {
+        json_decref(o);
+        return fault;
+    }
+    return control_say(c, o);
+}
+
+static struct fault verb_show(struct control *c, void *role, const json_t *request)
+{
+    struct filter f = read_filter(request);
+    return walk(c, role, &f, say_content, NULL);
+}
+
+/* Doing. */
+struct deed {
+    bool (*act)(struct mta *m, struct queue_delivery *d);
+    int64_t changed, refused;
+};
+
+static struct fault act_on(struct control *c, struct mta *m, struct queue_message *message,
+                           const struct filter *f, void *arg)
+{
+    (void)c;
+    struct deed *deed = arg;
+    for (size_t i = 0; i < message->delivery_count; i++) {
+        if (!fits(f, &message->delivery[i], now_ms(m)))
+            continue;
+        if (deed->act(m, &message->delivery[i]))
+            deed->changed++;
+        else
+            deed->refused++;
+    }
+    return FINE;
+}
+
+static struct fault do_deed(struct control *c, struct mta *m, const json_t *request,
+                            bool (*act)(struct mta *m, struct queue_delivery *d))
+{
+    struct filter f = read_filter(request);
+    struct deed deed = {.act = act};
+    struct fault fault = walk(c, m, &f, act_on, &deed);
+    if (fault.kind)
+        return fault;
+    return control_say(c, json_pack("{s:I, s:I}", "changed", (json_int_t)deed.changed, "refused",
+                                    (json_int_t)deed.refused));
+}
+
+static bool act_hold(struct mta *m, struct queue_delivery *d)
+{
+    return queue_hold(m->server.queue, d);
+}
+
+static bool act_release(struct mta *m, struct queue_delivery *d)
+{
+    return queue_release(m->server.queue, d);
+}
+
+static bool act_retry(struct mta *m, struct queue_delivery *d)
+{
+    return queue_retry(m->server.queue, d);
+}
+
+static bool act_drop(struct mta *m, struct queue_delivery *d)
+{
+    return queue_drop(m->server.queue, d);
+}
+
+static bool act_bounce(struct mta *m, struct queue_delivery *d)
+{
+    if (!queue_take(m->server.queue, d))
+        return false;
+    struct fault f = fault_make(554, FAULT_STATUS(5, 0, 0), "returned by the operator");
+    sender_bounce(m->sender, d, &f);
+    return true;
+}
+
+static struct fault verb_hold(struct control *c, void *role, const json_t *request)
+{
+    return do_deed(c, role, request, act_hold);
+}
+
+static struct fault verb_release(struct control *c, void *role, const json_t *request)
+{
+    return do_deed(c, role, request, act_release);
+}
+
+/* An operator who says retry has reason to think that things have changed. */
+static struct fault verb_retry(struct control *c, void *role, const json_t *request)
+{
+    struct mta *m = role;
+    sender_refresh(m->sender);
+    return do_deed(c, m, request, act_retry);
+}
+
+static struct fault verb_drop(struct control *c, void *role, const json_t *request)
+{
+    return do_deed(c, role, request, act_drop);
+}
+
+static struct fault verb_bounce(struct control *c, void *role, const json_t *request)
+{
+    return do_deed(c, role, request, act_bounce);
+}
+
+/* The role's state, for `top`. */
+static void add_site(void *arg, const struct sender_site_report *r)
+{
+    json_array_append_new(arg, json_site(r));
+}
+
+static struct fault verb_status(struct control *c, void *role, const json_t *request)
+{
+    (void)request;
+    struct mta *m = role;
+    struct queue_statistics s;
+    queue_statistics(m->server.queue, &s);
+    size_t sessions = 0;
+    for (size_t i = 0; i < m->crew.count; i++)
+        sessions += acceptor_count(m->crew.member[i].acceptor);
+    json_t *sites = json_array();
+    sender_each_site(m->sender, add_site, sites);
+    json_t *o = json_pack(
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "now_ms", (json_int_t)now_ms(m), "messages",
+        (json_int_t)s.messages, "hot", (json_int_t)s.hot, "delivering", (json_int_t)s.ready,
+        "accepted", (json_int_t)s.accepted, "finished", (json_int_t)s.finished, "body_bytes",
+        (json_int_t)s.body_bytes, "sessions", (json_int_t)sessions, "in_flight_bytes",
+        (json_int_t)atomic_load(&m->server.in_flight_bytes));
+    json_object_set_new(
+        o, "journal",
+        json_pack("{s:I, s:I, s:I, s:I, s:I}", "records", (json_int_t)s.journal.records, "syncs",
+                  (json_int_t)s.journal.syncs, "segments", (json_int_t)s.journal.segments,
+                  "failures", (json_int_t)s.journal.failures, "bytes",
+                  (json_int_t)s.journal.bytes_written));
+    json_object_set_new(o, "sites", sites);
+    json_object_set_new(o, "disk_low", json_boolean(atomic_load(&m->server.is_disk_low)));
+    return control_say(c, o);
+}
+
+static struct fault verb_directory_changed(struct control *c, void *role, const json_t *request)
+{
+    (void)c;
+    (void)request;
+    struct mta *m = role;
+    directory_cache_forget(m->server.directory_cache);
+    sender_refresh(m->sender);
+    return FINE;
+}
+
+static struct fault verb_reload(struct control *c, void *role, const json_t *request)
+{
+    (void)c;
+    (void)request;
+    return mta_reload(role);
+}
+
+static struct fault verb_checkpoint(struct control *c, void *role, const json_t *request)
+{
+    (void)c;
+    (void)request;
+    struct mta *m = role;
+    return queue_checkpoint(m->server.queue);
+}
+
+/* clang-format off */
+const struct control_verb mta_verbs[] = {
+    {"queue.ls", verb_list},
+    {"queue.why", verb_why},
+    {"queue.show", verb_show},
+    {"queue.hold", verb_hold},
+    {"queue.release", verb_release},
+    {"queue.retry", verb_retry},
+    {"queue.drop", verb_drop},
+    {"queue.bounce", verb_bounce},
+    {"status", verb_status},
+    {"directory.changed", verb_directory_changed},
+    {"reload", verb_reload},
+    {"checkpoint", verb_checkpoint},
+    {NULL, NULL},
+};
+/* clang-format on */
