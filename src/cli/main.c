@@ -13,6 +13,8 @@ static const struct command commands[] = {
         "           [--local] [--port-offset N] [--relay HOST:PORT] [--trust CIDR]...",
         "Makes a new server: configuration, keys, directory and state.", cli_init},
     {"check", "[--ports] [--print]", "Checks the configuration and what it names.", cli_check},
+    {"serve", "[--single]", "Serves: binds the ports, starts the roles and keeps them running.", cli_serve},
+    {"role", "NAME", "Runs one role; serve starts it.", cli_role},
     {"domain add", "DOMAIN...", "Adds domains whose mail is ours.", cli_domain_add},
     {"domain list", "", "Lists our domains.", cli_domain_list},
     {"domain remove", "DOMAIN", "Removes a domain that has no users and aliases.", cli_domain_remove},
