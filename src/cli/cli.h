@@ -95,5 +95,7 @@ int cli_alias_list(struct invocation *i);
 int cli_alias_remove(struct invocation *i);
 int cli_directory_export(struct invocation *i);
 int cli_directory_apply(struct invocation *i);
+int cli_bench_source(struct invocation *i);
+int cli_bench_sink(struct invocation *i);
 
 #endif

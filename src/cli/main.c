@@ -30,6 +30,11 @@ static const struct command commands[] = {
     {"alias remove", "ALIAS [TARGET]", "Removes an alias, or one of its targets.", cli_alias_remove},
     {"directory export", "", "Prints domains, users and aliases as text.", cli_directory_export},
     {"directory apply", "FILE", "Makes the directory what the file (- for standard input) says.", cli_directory_apply},
+    {"bench source", "--to ADDRESS:PORT|unix:PATH [--connections N] [--messages N | --seconds S] [--per-connection K] [--size BYTES]\n"
+        "           [--from ADDRESS] [--rcpt ADDRESS]... [--lmtp] [--no-pipelining] [--latency] [--idle N [--tls]] [--threads N]",
+        "Sends messages as fast as a server takes them, and measures.", cli_bench_source},
+    {"bench sink", "--listen ADDRESS:PORT|unix:PATH [--lmtp] [--delay-ms N] [--refuse-percent N] [--count-file FILE] [--threads N]",
+        "Takes messages and forgets them.", cli_bench_sink},
 };
 /* clang-format on */
 
