@@ -75,7 +75,8 @@ static struct fault read_secret(const struct conf_next_hop *hop, struct buf *out
     return FINE;
 }
 
-static struct fault say_plain(struct transfer *t, const struct conf_next_hop *hop, struct str secret)
+static struct fault say_plain(struct transfer *t, const struct conf_next_hop *hop,
+                              struct str secret)
 {
     struct buf plain = buf_make(SECRET_MAX + 512), text = buf_make(2 * SECRET_MAX);
     buf_append_byte(&plain, '\0');
@@ -92,7 +93,8 @@ static struct fault say_plain(struct transfer *t, const struct conf_next_hop *ho
     return f.kind ? f : e.fault;
 }
 
-static struct fault say_login(struct transfer *t, const struct conf_next_hop *hop, struct str secret)
+static struct fault say_login(struct transfer *t, const struct conf_next_hop *hop,
+                              struct str secret)
 {
     struct smtp_client_event e;
     smtp_client_auth(&t->client, "LOGIN", NULL);
@@ -122,7 +124,8 @@ static struct fault log_in(struct transfer *t, const struct conf_next_hop *hop)
     else if (offered & SMTP_HAS_AUTH_LOGIN)
         f = say_login(t, hop, buf_str(&secret));
     else
-        f = fault_make(451, FAULT_STATUS(4, 7, 0), "the server offers neither AUTH PLAIN nor LOGIN");
+        f = fault_make(451, FAULT_STATUS(4, 7, 0),
+                       "the server offers neither AUTH PLAIN nor LOGIN");
     buf_free(&secret);
     /* A login that is refused is our trouble, not the message's: never a bounce. */
     if (f.kind == FAULT_NEVER)
@@ -140,7 +143,8 @@ static struct fault await_ready(struct transfer *t)
     return e.kind == SMTP_CLIENT_READY ? FINE : e.fault;
 }
 
-/* TLS as the route's policy wants it. *is_broken: the handshake failed, the connection is useless. */
+/* TLS as the route's policy wants it. *is_broken: the handshake failed, the connection is useless.
+ */
 static struct fault secure(struct transfer *t, const struct route *r, bool *is_broken)
 {
     struct smtp_client_event e;
