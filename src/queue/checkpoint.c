@@ -15,8 +15,8 @@
 #include "queue/record.h"
 
 enum {
-    ROUND = 500,        /* messages a checkpoint writes in one transaction */
-    LOAD = 500,         /* messages read at a time */
+    ROUND = 500,         /* messages a checkpoint writes in one transaction */
+    LOAD = 500,          /* messages read at a time */
     LOADED_MOST = 10000, /* cold messages in memory */
     BODY_CHUNK = 1 << 20,
     PATH_MAX_BYTES = 1024,
@@ -95,11 +95,11 @@ static void add(struct round *r, struct queue_message *m)
         const struct queue_delivery *d = &m->delivery[i];
         if (d->state == QUEUE_ENDED)
             continue;
-        c->delivery[c->delivery_count++] = (struct cold_delivery){
-            .domain = d->domain,
-            .state = d->state == QUEUE_HELD ? QUEUE_HELD : QUEUE_WAITING,
-            .next_attempt_ms = d->next_attempt_ms,
-            .packed = packed_delivery(&r->arena, d)};
+        c->delivery[c->delivery_count++] =
+            (struct cold_delivery){.domain = d->domain,
+                                   .state = d->state == QUEUE_HELD ? QUEUE_HELD : QUEUE_WAITING,
+                                   .next_attempt_ms = d->next_attempt_ms,
+                                   .packed = packed_delivery(&r->arena, d)};
     }
 }
 
@@ -117,12 +117,14 @@ static void choose(struct queue *q, struct round *r)
     int64_t young = loop_real_ms(q->owner) - q->options.checkpoint_ms;
     bool is_tight = q->hot_count > q->options.hot_most / 2;
     bool is_long = is_journal_long(q);
-    LIST_EACH (link, &q->dirty) {
+    LIST_EACH(link, &q->dirty)
+    {
         struct queue_message *m = LIST_ENTRY(link, struct queue_message, in_order);
         if (r->count < ROUND && !m->is_checkpointed)
             add(r, m);
     }
-    LIST_EACH (link, &q->hot) {
+    LIST_EACH(link, &q->hot)
+    {
         struct queue_message *m = LIST_ENTRY(link, struct queue_message, in_order);
         if (r->count == ROUND)
             break;
@@ -308,10 +310,10 @@ static void load_due(struct queue *q)
 
 static void start_hot(struct queue *q)
 {
-    LIST_EACH (link, &q->hot)
-        queue_schedule(q, LIST_ENTRY(link, struct queue_message, in_order));
-    LIST_EACH (link, &q->dirty)
-        queue_schedule(q, LIST_ENTRY(link, struct queue_message, in_order));
+    LIST_EACH(link, &q->hot)
+    queue_schedule(q, LIST_ENTRY(link, struct queue_message, in_order));
+    LIST_EACH(link, &q->dirty)
+    queue_schedule(q, LIST_ENTRY(link, struct queue_message, in_order));
 }
 
 static int64_t next_look(const struct queue *q, int64_t next_checkpoint_ms)

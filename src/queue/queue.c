@@ -2,9 +2,9 @@
 /*
  * queue.c - the durable queue: accept, schedule, remember
  *
- * The order of durable steps: an ACCEPT record (envelope and body) before the 250; a DELIVERY record
- * after each attempt, whose loss costs a second attempt and nothing else; queue.db and the body
- * file before the journal is trimmed (checkpoint.c).
+ * The order of durable steps: an ACCEPT record (envelope and body) before the 250; a DELIVERY
+ * record after each attempt, whose loss costs a second attempt and nothing else; queue.db and the
+ * body file before the journal is trimmed (checkpoint.c).
  */
 #include "queue/queue.h"
 
@@ -269,7 +269,8 @@ void queue_schedule(struct queue *q, struct queue_message *m)
     if (!q->is_started)
         return;
     int64_t now = loop_real_ms(q->owner);
-    m->pin_count++; /* the sender may finish a delivery at once, and with the last one the message */
+    m->pin_count++; /* the sender may finish a delivery at once, and with the last one the message
+                     */
     for (size_t i = 0; i < m->delivery_count; i++) {
         struct queue_delivery *d = &m->delivery[i];
         if (d->state != QUEUE_WAITING || heap_has(&d->due))

@@ -49,8 +49,8 @@ static struct fault add(struct opening *o, const struct conf_listener *l, const 
                           ROLE_SOCKETS_MOST);
     struct role_socket *s = &o->out->item[o->out->count];
     if (l->name.n >= sizeof s->name)
-        return fault_make(551, FAULT_STATUS(5, 3, 5), "listener \"" STR_FMT "\": the name is too long",
-                          STR_ARG(l->name));
+        return fault_make(551, FAULT_STATUS(5, 3, 5),
+                          "listener \"" STR_FMT "\": the name is too long", STR_ARG(l->name));
     snprintf(s->name, sizeof s->name, STR_FMT, STR_ARG(l->name));
     s->descriptor = take_systemd_socket(at, o->systemd_first, o->systemd_count);
     struct fault f = s->descriptor >= 0 ? FINE : listen_open(at, &s->descriptor);

@@ -258,7 +258,8 @@ void sender_ready(void *arg, struct queue_delivery *d)
 static struct carrier *choose_carrier(const struct site *site)
 {
     struct carrier *best = NULL;
-    LIST_EACH (link, &site->carriers) {
+    LIST_EACH(link, &site->carriers)
+    {
         struct carrier *c = LIST_ENTRY(link, struct carrier, link);
         if (!c->is_leaving && c->load < JOBS_A_CARRIER && (!best || c->load < best->load))
             best = c;
@@ -274,8 +275,8 @@ static bool may_connect(const struct site *site)
     bool is_proven = site->carrier_count > site->starting_count;
     if (!is_proven && most > UNPROVEN_CARRIERS)
         most = UNPROVEN_CARRIERS;
-    bool may = site->carrier_count < most &&
-               site->sender->carrier_count < (size_t)limits->connection_max;
+    bool may =
+        site->carrier_count < most && site->sender->carrier_count < (size_t)limits->connection_max;
     live_drop(site->sender->options.live, live);
     return may;
 }
@@ -320,8 +321,7 @@ static void pump(struct site *site)
         struct carrier *c = choose_carrier(site);
         if ((!c || c->load > 0) && may_connect(site)) {
             struct flow *f = LIST_ENTRY(site->turn.next, struct flow, link);
-            struct queue_delivery *d =
-                LIST_ENTRY(f->deliveries.next, struct queue_delivery, link);
+            struct queue_delivery *d = LIST_ENTRY(f->deliveries.next, struct queue_delivery, link);
             struct route *route = route_of(site->sender, d);
             if (route && !route->fault.kind) {
                 carrier_start(site->sender, site, route);
@@ -380,7 +380,7 @@ void dispatch_job_back(struct job *j)
     pump(site);
 }
 
-void dispatch_carrier_leaves(struct carrier *c)
+void dispatch_carrier_gone(struct carrier *c)
 {
     struct site *site = c->site;
     list_remove(&c->link);
