@@ -163,6 +163,7 @@ struct fault queue_open(const struct queue_options *options, struct queue **out)
         queue_close(q);
         return f;
     }
+    q->first_id = queue_new_id(q);
     *out = q;
     return FINE;
 }
@@ -288,7 +289,7 @@ void queue_schedule(struct queue *q, struct queue_message *m)
 /* The journal is trimmed often enough that it stays a small part of what it may grow to. */
 static void want_trim(struct queue *q)
 {
-    if (q->seen_position - q->trimmed_position < (uint64_t)q->options.journal_bytes / 4 ||
+    if (q->seen_position - q->trimmed_position < (uint64_t)q->options.journal_bytes / 16 ||
         q->is_checkpoint_wanted || !q->keeper)
         return;
     q->is_checkpoint_wanted = true;
@@ -451,7 +452,7 @@ void queue_drop_body(struct queue *q, struct queue_message *m)
         m->body_kind = QUEUE_BODY_FILE;
 }
 
-static void discard_later(struct queue *q, uint64_t id)
+void queue_discard_later(struct queue *q, uint64_t id)
 {
     if (q->discard_count == q->discard_size) {
         q->discard_size = q->discard_size ? q->discard_size * 2 : 16;
@@ -468,7 +469,7 @@ void queue_settle(struct queue *q, struct queue_message *m)
         return;
     if (m->open_count == 0 && !m->is_cold) {
         if (m->body_kind == QUEUE_BODY_FILE)
-            discard_later(q, m->id);
+            queue_discard_later(q, m->id);
         queue_forget(q, m);
         q->finished++;
         return;

@@ -111,7 +111,7 @@ struct queue_statistics {
 };
 void queue_statistics(struct queue *q, struct queue_statistics *out);
 
-/* Asks for a checkpoint now and waits for it. Owner task. */
+/* Asks for a checkpoint now, of all that waits, and waits for it. Owner task. */
 struct fault queue_checkpoint(struct queue *q);
 
 #endif

@@ -22,6 +22,7 @@ struct sender {
     size_t job_count;    /* with carriers or settling */
     size_t lookup_count; /* route lookups under way */
     size_t next_loop;
+    int64_t next_purge_ms;   /* of idle destinations */
     atomic_bool is_stopping; /* carriers of all loops look at it */
 };
 
@@ -50,6 +51,7 @@ struct site {
     struct map_node node;
     struct sender *sender;
     char *name;
+    struct route *route; /* the latest that leads here, for new connections */
     struct map flows;
     struct list turn; /* flows with deliveries, whose turn it is first */
     size_t waiting;
