@@ -2,7 +2,7 @@
 /*
  * main.c - eilbote: the table of commands
  */
-#include "cli/cli.h"
+#include "cli/ask.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,21 +13,21 @@ static const struct command commands[] = {
         "           [--local] [--port-offset N] [--relay HOST:PORT] [--trust CIDR]...",
         "Makes a new server: configuration, keys, directory and state.", cli_init},
     {"check", "[--ports] [--print]", "Checks the configuration and what it names.", cli_check},
-    {"domain add", "DOMAIN...", "Adds domains whose mail is ours.", cli_domain_add},
+    {"domain add", "DOMAIN...", "Adds domains whose mail is ours.", cli_domain_add, true},
     {"domain list", "", "Lists our domains.", cli_domain_list},
-    {"domain remove", "DOMAIN", "Removes a domain that has no users and aliases.", cli_domain_remove},
+    {"domain remove", "DOMAIN", "Removes a domain that has no users and aliases.", cli_domain_remove, true},
     {"user add", "ADDRESS [--password-stdin] [--quota SIZE]",
-        "Adds an account; without --password-stdin its password is made and printed.", cli_user_add},
+        "Adds an account; without --password-stdin its password is made and printed.", cli_user_add, true},
     {"user list", "", "Lists the accounts.", cli_user_list},
-    {"user remove", "ADDRESS", "Removes an account; its mailbox files stay.", cli_user_remove},
+    {"user remove", "ADDRESS", "Removes an account; its mailbox files stay.", cli_user_remove, true},
     {"user passwd", "ADDRESS [--password-stdin]",
-        "Changes a password; without --password-stdin it is made and printed.", cli_user_passwd},
-    {"user set", "ADDRESS [--quota SIZE] [--enabled yes|no]", "Changes an account.", cli_user_set},
-    {"alias add", "ALIAS TARGET...", "Adds targets to an alias; @DOMAIN is the catch-all.", cli_alias_add},
+        "Changes a password; without --password-stdin it is made and printed.", cli_user_passwd, true},
+    {"user set", "ADDRESS [--quota SIZE] [--enabled yes|no]", "Changes an account.", cli_user_set, true},
+    {"alias add", "ALIAS TARGET...", "Adds targets to an alias; @DOMAIN is the catch-all.", cli_alias_add, true},
     {"alias list", "", "Lists the aliases.", cli_alias_list},
-    {"alias remove", "ALIAS [TARGET]", "Removes an alias, or one of its targets.", cli_alias_remove},
+    {"alias remove", "ALIAS [TARGET]", "Removes an alias, or one of its targets.", cli_alias_remove, true},
     {"directory export", "", "Prints domains, users and aliases as text.", cli_directory_export},
-    {"directory apply", "FILE", "Makes the directory what the file (- for standard input) says.", cli_directory_apply},
+    {"directory apply", "FILE", "Makes the directory what the file (- for standard input) says.", cli_directory_apply, true},
 };
 /* clang-format on */
 
@@ -63,6 +63,8 @@ static int run(struct invocation *i, int argc, char **argv)
             i->argc = argc - words;
             i->argv = argv + words;
             int result = commands[k].run(i);
+            if (commands[k].changes_directory && result >= 0 && result != CLI_USAGE)
+                ask_forget_directory(i);
             return result < 0 ? CLI_DONE : result;
         }
     }
