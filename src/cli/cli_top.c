@@ -24,8 +24,7 @@ static void keep_line(void *arg, const json_t *line)
 static struct fault look(const struct conf *c, json_t **status)
 {
     *status = NULL;
-    struct fault f =
-        ask_role(c, "mta", json_pack("{s:s}", "verb", "status"), keep_line, status);
+    struct fault f = ask_role(c, "mta", json_pack("{s:s}", "verb", "status"), keep_line, status);
     if (!f.kind && !*status)
         f = fault_make(451, FAULT_STATUS(4, 3, 0), "the server's answer is empty");
     return f;
@@ -42,12 +41,11 @@ static void add_rates(const json_t *before, json_t *now)
 {
     int64_t ms = say_number(now, "now_ms") - say_number(before, "now_ms");
     const json_t *old = json_object_get(before, "journal"), *new = json_object_get(now, "journal");
-    json_object_set_new(now, "per_second",
-                        json_pack("{s:f, s:f, s:f, s:f}", "accepted",
-                                  rate(before, now, ms, "accepted"), "finished",
-                                  rate(before, now, ms, "finished"), "journal_records",
-                                  rate(old, new, ms, "records"), "journal_syncs",
-                                  rate(old, new, ms, "syncs")));
+    json_object_set_new(
+        now, "per_second",
+        json_pack("{s:f, s:f, s:f, s:f}", "accepted", rate(before, now, ms, "accepted"), "finished",
+                  rate(before, now, ms, "finished"), "journal_records",
+                  rate(old, new, ms, "records"), "journal_syncs", rate(old, new, ms, "syncs")));
 }
 
 static double per_second(const json_t *now, const char *name)

@@ -18,7 +18,9 @@ static struct fault follow(const struct invocation *i, const struct conf *c, con
     struct story *s = story_make(about);
     struct events *e = NULL;
     struct str line;
-    struct fault f = events_open(c, &e);
+    struct fault f = about ? story_learn_all(s, c) : FINE;
+    if (!f.kind)
+        f = events_open(c, &e);
     if (!f.kind)
         f = events_wait(e); /* watches from now on */
     if (!f.kind && !about)

@@ -11,7 +11,7 @@
 
 struct why {
     const struct invocation *i;
-    const struct conf *conf;
+    struct conf *conf;
     int64_t count, now_ms;
 };
 
@@ -73,7 +73,8 @@ static void print_site(const json_t *site)
         say_safely(say_text(site, "fault"));
         putchar('\n');
     } else if (connections >= most) {
-        printf(" has all its %lld connections busy; %lld deliveries wait for one.\n", most, waiting);
+        printf(" has all its %lld connections busy; %lld deliveries wait for one.\n", most,
+               waiting);
     } else {
         printf(" has %lld of at most %lld connections; %lld deliveries wait there.\n", connections,
                most, waiting);
@@ -142,9 +143,8 @@ static void print_why(void *arg, const json_t *m)
     printf(".\nIt came %s ago, at %s, in the session %s, and ",
            say_duration(w->now_ms - arrival_ms, age), say_time(arrival_ms, at),
            say_text(m, "session"));
-    puts(strcmp(say_text(m, "rests"), "journal") == 0
-             ? "is in memory and in the journal."
-             : "rests in queue.db and a file of its own.");
+    puts(strcmp(say_text(m, "rests"), "journal") == 0 ? "is in memory and in the journal."
+                                                      : "rests in queue.db and a file of its own.");
     json_array_foreach(json_object_get(m, "deliveries"), index, d) print_delivery(w, m, d);
     int64_t expires_ms = say_number(m, "expires_ms");
     printf("\nAn attempt that fails after %s (in %s) returns it to its sender.\n",
@@ -167,7 +167,6 @@ static int ask_why(struct invocation *i, struct why *w, json_t *filter)
     json_t *request = json_pack("{s:s, s:o}", "verb", "queue.why", "filter", filter);
     return cli_result(i, ask_role(w->conf, "mta", request, print_why, w));
 }
-
 
 /* Ids one by one, so that each is answered; else one question. */
 static int explain(struct invocation *i, struct why *w, const char *const *words)
@@ -209,6 +208,6 @@ int cli_queue_why(struct invocation *i)
     if (!w.conf)
         return CLI_FAILED;
     result = explain(i, &w, words);
-    conf_free((struct conf *)w.conf);
+    conf_free(w.conf);
     return result;
 }

@@ -55,7 +55,7 @@ json_t *filter_make(const struct invocation *i, const char *const *words)
     for (size_t k = 0; k < CLI_WORDS_MAX && words[k]; k++) {
         struct str word = str_from(words[k]);
         bool is_age = str_starts(word, STR("age>")) || str_starts(word, STR("age<"));
-        bool is_good = is_age                 ? add_age(filter, word)
+        bool is_good = is_age               ? add_age(filter, word)
                        : str_has(word, '=') ? add_text(filter, word)
                                             : add_id(filter, word);
         if (!is_good) {

@@ -16,7 +16,7 @@
 #include "queue/envelope.h"
 
 struct story {
-    char *address;   /* as a JSON string, or NULL */
+    char *address; /* as a JSON string, or NULL */
     bool is_about_all;
     json_t *messages; /* objects as sets of ids */
     json_t *sessions;
@@ -87,8 +87,6 @@ void story_learn(struct story *s, struct str line)
     if (s->is_about_all)
         return;
     bool is_named = has_address(s, line);
-    if (s->address && !is_named && !str_has(line, 'n'))
-        return;
     json_t *o = parse(line);
     const char *message = say_text(o, "message"), *session = say_text(o, "session");
     if (is_named || is_in(s->messages, message) || is_in(s->messages, say_text(o, "about"))) {
@@ -106,8 +104,9 @@ bool story_has(const struct story *s, struct str line)
         return true;
     json_t *o = parse(line);
     const char *message = say_text(o, "message");
-    bool is_ours = message[0] ? is_in(s->messages, message) || is_in(s->messages, say_text(o, "about"))
-                              : is_in(s->sessions, say_text(o, "session"));
+    bool is_ours = message[0]
+                       ? is_in(s->messages, message) || is_in(s->messages, say_text(o, "about"))
+                       : is_in(s->sessions, say_text(o, "session"));
     json_decref(o);
     return is_ours;
 }
@@ -210,7 +209,7 @@ static void write_time(int64_t real_ms, char text[SAY_MAX])
              t.day, t.hour, t.minute, t.second, (long long)(real_ms % 1000));
 }
 
-static struct fault learn_all(const struct conf *c, struct story *s)
+struct fault story_learn_all(struct story *s, const struct conf *c)
 {
     struct events *e;
     struct str line;
@@ -230,7 +229,7 @@ int64_t story_print(const struct invocation *i, const struct conf *c, const char
     char since[SAY_MAX];
     int64_t count = 0;
     write_time(since_ms, since);
-    struct fault f = about ? learn_all(c, s) : FINE;
+    struct fault f = about ? story_learn_all(s, c) : FINE;
     if (!f.kind)
         f = events_open(c, &e);
     while (!f.kind && events_next(e, &line)) {

@@ -19,6 +19,7 @@ void story_free(struct story *s);
 
 /* Learns from a line what else belongs to the story; every line once, before story_has of it. */
 void story_learn(struct story *s, struct str line);
+struct fault story_learn_all(struct story *s, const struct conf *c); /* from all there are */
 bool story_has(const struct story *s, struct str line);
 
 /* Prints a line for people, or as it is. */

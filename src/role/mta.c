@@ -268,6 +268,16 @@ static struct fault start(struct mta *m)
     return f;
 }
 
+static void tell_ready(struct mta *m)
+{
+    struct event e;
+    event_begin(&e, m->server.log, "role.ready");
+    event_number(&e, "loops", (int64_t)m->crew.count);
+    event_flag(&e, "seccomp", m->role->sandbox.has_seccomp);
+    event_number(&e, "landlock", m->role->sandbox.landlock_version);
+    event_end(&e);
+}
+
 static void lead(void *arg)
 {
     struct mta *m = arg;
@@ -275,7 +285,7 @@ static void lead(void *arg)
     role_listen(r);
     m->fault = start(m);
     if (!m->fault.kind) {
-        tell(m, "role.ready", NULL);
+        tell_ready(m);
         r->ready(r);
         while (!role_wait(r))
             mta_reload(m);

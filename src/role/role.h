@@ -13,6 +13,7 @@
 #include "base/fault.h"
 #include "net/loop.h"
 #include "net/task.h"
+#include "os/sandbox.h"
 
 enum { ROLE_SOCKET_NAME_MAX = 64, ROLE_SOCKETS_MOST = 64 };
 
@@ -28,7 +29,7 @@ struct role {
     const char *conf_path; /* relative to the working directory, or absolute */
     const struct role_socket *sockets;
     size_t socket_count;
-    bool is_sandboxed; /* gives up rights once everything is open */
+    struct sandbox_report sandbox; /* what could be given up, for the event log */
     void (*ready)(struct role *r); /* serves from now on; on the role's thread */
     void *arg;                     /* the caller's */
 

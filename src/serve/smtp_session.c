@@ -381,7 +381,8 @@ static __attribute__((noinline)) struct fault enter(struct session *s)
     }
     if (f.kind)
         return f;
-    s->is_trusted = s->is_ip && conf_networks_contain(&s->listener->trust, &s->ip);
+    s->is_trusted = s->listener->role == CONF_ROLE_LOCAL ||
+                    (s->is_ip && conf_networks_contain(&s->listener->trust, &s->ip));
     s->is_local = s->is_ip && ip_is_loopback(&s->ip);
     if (atomic_fetch_add(&s->service->session_count, 1) >= s->listener->limits.session_max)
         f = fault_make(421, FAULT_STATUS(4, 3, 2), "too many connections, try again later");

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * process.c - starting this program again as a child, and hearing of its end
+ */
+#include "os/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/num.h"
+#include "os/signals.h"
+
+enum { SYSTEMD_FIRST = 3 };
+
+struct fault process_start(char *const arguments[], const int *keep, size_t keep_count, int *pid)
+{
+    *pid = fork();
+    if (*pid < 0)
+        return fault_make(451, FAULT_STATUS(4, 3, 0), "cannot fork: %s", strerrordesc_np(errno));
+    if (*pid > 0)
+        return FINE;
+    for (size_t i = 0; i < keep_count; i++)
+        fcntl(keep[i], F_SETFD, 0);
+    signals_unblock();
+    execv("/proc/self/exe", arguments);
+    _exit(127);
+}
+
+void process_end_with_parent(void)
+{
+    pid_t parent = getppid();
+    prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
+    if (getppid() != parent)
+        _exit(1);
+}
+
+void process_signal(int pid, enum process_signal signal)
+{
+    static const int numbers[] = {
+        [PROCESS_STOP] = SIGTERM, [PROCESS_RELOAD] = SIGHUP, [PROCESS_KILL] = SIGKILL};
+    kill(pid, numbers[signal]);
+}
+
+int process_reap(char how[PROCESS_END_MAX], bool *is_clean)
+{
+    int status;
+    pid_t pid = waitpid(-1, &status, WNOHANG);
+    if (pid <= 0)
+        return 0;
+    *is_clean = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    if (WIFEXITED(status))
+        snprintf(how, PROCESS_END_MAX, "ended with status %d", WEXITSTATUS(status));
+    else
+        snprintf(how, PROCESS_END_MAX, "was ended by signal %d", WTERMSIG(status));
+    return (int)pid;
+}
+
+void process_pipe(int ends[2])
+{
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        abort();
+}
+
+void process_notify_systemd(const char *state)
+{
+    const char *path = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    if (!path || strlen(path) >= sizeof to.sun_path || (path[0] != '/' && path[0] != '@'))
+        return;
+    memcpy(to.sun_path, path, strlen(path));
+    socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
+    if (path[0] == '@')
+        to.sun_path[0] = '\0';
+    int s = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (s < 0)
+        return;
+    sendto(s, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&to, length);
+    close(s);
+}
+
+int process_systemd_sockets(int *first)
+{
+    const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
+    uint64_t number, fds;
+    *first = SYSTEMD_FIRST;
+    if (!pid || !count || !num_parse(str_from(pid), INT32_MAX, &number) ||
+        number != (uint64_t)getpid() || !num_parse(str_from(count), 1024, &fds))
+        return 0;
+    for (int i = 0; i < (int)fds; i++)
+        fcntl(SYSTEMD_FIRST + i, F_SETFD, FD_CLOEXEC);
+    unsetenv("LISTEN_PID");
+    unsetenv("LISTEN_FDS");
+    return (int)fds;
+}

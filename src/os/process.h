@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * process.h - starting this program again as a child, and hearing of its end
+ */
+#ifndef OS_PROCESS_H
+#define OS_PROCESS_H
+
+#include "base/fault.h"
+
+#include <stdint.h>
+
+/* A child of this program's own file with arguments (NULL at the end, the name first). The
+ * descriptors in keep stay open in it, all others of ours are closed on exec. */
+struct fault process_start(char *const arguments[], const int *keep, size_t keep_count, int *pid);
+
+/* Gets SIGTERM when the parent ends; after the last change of user, which forgets it. */
+void process_end_with_parent(void);
+
+/* Sends SIGTERM, SIGHUP or SIGKILL to a child that has not been reaped yet. */
+enum process_signal { PROCESS_STOP, PROCESS_RELOAD, PROCESS_KILL };
+void process_signal(int pid, enum process_signal signal);
+
+/* Takes a child that has ended: its id, 0 when there is none; how says it for people. */
+enum { PROCESS_END_MAX = 64 };
+int process_reap(char how[PROCESS_END_MAX], bool *is_clean);
+
+/* A pipe; both ends are closed on exec. */
+void process_pipe(int ends[2]);
+
+/* Tells systemd (sd_notify(3)) when it asked to be told; state is e.g. "READY=1". */
+void process_notify_systemd(const char *state);
+
+/* Descriptors that systemd passed (sd_listen_fds(3)); returns their number, the first is *first. */
+int process_systemd_sockets(int *first);
+
+#endif

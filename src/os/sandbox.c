@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * sandbox.c - giving up rights: user, capabilities, system calls, paths
+ */
+#include "os/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <seccomp.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#if defined(__has_include)
+#if __has_include(<linux/landlock.h>)
+#include <linux/landlock.h>
+#define HAS_LANDLOCK 1
+#endif
+#endif
+
+static struct fault failed(const char *what)
+{
+    return fault_make(451, FAULT_STATUS(4, 3, 5), "%s: %s", what, strerrordesc_np(errno));
+}
+
+static struct fault drop_capabilities(void)
+{
+    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct none[2] = {{0, 0, 0}, {0, 0, 0}};
+    if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0 && errno != EINVAL)
+        return failed("cannot clear ambient capabilities");
+    if (syscall(SYS_capset, &header, none) != 0)
+        return failed("cannot drop capabilities");
+    return FINE;
+}
+
+bool sandbox_may_change_user(void)
+{
+    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct have[2];
+    if (syscall(SYS_capget, &header, have) != 0)
+        return false;
+    unsigned wanted = 1U << CAP_SETUID | 1U << CAP_SETGID;
+    return (have[0].effective & wanted) == wanted;
+}
+
+struct fault sandbox_become(const struct owner *owner)
+{
+    if (setgroups(0, NULL) != 0)
+        return failed("cannot drop groups");
+    if (setresgid(owner->gid, owner->gid, owner->gid) != 0)
+        return failed("cannot change the group");
+    if (setresuid(owner->uid, owner->uid, owner->uid) != 0)
+        return failed("cannot change the user");
+    return drop_capabilities();
+}
+
+/* clang-format off */
+static const char *const allowed_calls[] = {
+    /* files */
+    "read", "write", "readv", "writev", "pread64", "pwrite64", "preadv", "pwritev", "preadv2", "pwritev2",
+    "open", "openat", "close", "close_range", "lseek", "fstat", "stat", "lstat", "newfstatat", "statx", "fsync", "fdatasync",
+    "syncfs", "sync_file_range", "fallocate", "ftruncate", "truncate", "fadvise64", "rename", "renameat", "renameat2",
+    "link", "linkat", "unlink", "unlinkat", "mkdir", "mkdirat", "rmdir", "getdents64", "fcntl", "flock", "access", "faccessat",
+    "faccessat2", "readlink", "readlinkat", "chmod", "fchmod", "fchmodat", "umask", "statfs", "fstatfs",
+    "utimensat", "getcwd", "dup", "dup2", "dup3", "pipe", "pipe2", "ioctl", "copy_file_range", "sendfile",
+    /* memory and threads */
+    "mmap", "munmap", "mprotect", "mremap", "madvise", "brk", "mlock", "munlock", "mincore", "futex", "set_robust_list", "get_robust_list",
+    "rseq", "clone", "clone3", "exit", "exit_group", "set_tid_address", "sched_yield", "sched_getaffinity",
+    "sched_setaffinity", "membarrier", "arch_prctl", "prctl", "gettid", "getpid", "getppid", "tgkill", "wait4",
+    /* waiting and time */
+    "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2", "eventfd2", "poll", "ppoll", "select", "pselect6",
+    "nanosleep", "clock_nanosleep", "clock_gettime", "clock_getres", "gettimeofday", "time", "restart_syscall",
+    "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "rt_sigtimedwait", "rt_sigpending", "sigaltstack",
+    /* sockets */
+    "socket", "socketpair", "bind", "listen", "accept", "accept4", "getsockname", "getpeername", "getsockopt", "setsockopt",
+    "sendto", "recvfrom", "sendmsg", "recvmsg", "sendmmsg", "recvmmsg", "shutdown",
+    /* who and what */
+    "getuid", "geteuid", "getgid", "getegid", "getresuid", "getresgid", "getrandom", "getrlimit", "prlimit64",
+    "getrusage", "sysinfo", "uname",
+};
+/* clang-format on */
+
+static bool allow(scmp_filter_ctx filter, const char *name)
+{
+    int number = seccomp_syscall_resolve_name(name);
+    return number == __NR_SCMP_ERROR || seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 0) == 0;
+}
+
+static struct fault filter_calls(bool may_connect, bool *is_filtered)
+{
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+    bool is_fine = filter != NULL;
+    for (size_t i = 0; is_fine && i < sizeof allowed_calls / sizeof allowed_calls[0]; i++)
+        is_fine = allow(filter, allowed_calls[i]);
+    if (is_fine && may_connect)
+        is_fine = allow(filter, "connect");
+    if (!is_fine) {
+        seccomp_release(filter);
+        errno = ENOMEM;
+        return failed("cannot build the system call filter");
+    }
+    int result = seccomp_load(filter);
+    seccomp_release(filter);
+    *is_filtered = result == 0;
+    errno = -result;
+    return result == 0 || result == -EINVAL || result == -ENOSYS
+               ? FINE
+               : failed("cannot load the system call filter");
+}
+
+#ifdef HAS_LANDLOCK
+enum { REFER_SINCE = 2, TRUNCATE_SINCE = 3 };
+
+static uint64_t rights(int version, bool may_write, bool is_directory)
+{
+    uint64_t r = LANDLOCK_ACCESS_FS_READ_FILE;
+    if (is_directory)
+        r |= LANDLOCK_ACCESS_FS_READ_DIR;
+    if (!may_write)
+        return r;
+    r |= LANDLOCK_ACCESS_FS_WRITE_FILE;
+#ifdef LANDLOCK_ACCESS_FS_TRUNCATE
+    if (version >= TRUNCATE_SINCE)
+        r |= LANDLOCK_ACCESS_FS_TRUNCATE;
+#endif
+    if (!is_directory)
+        return r;
+    r |= LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_SOCK |
+         LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR;
+#ifdef LANDLOCK_ACCESS_FS_REFER
+    if (version >= REFER_SINCE)
+        r |= LANDLOCK_ACCESS_FS_REFER;
+#endif
+    return r;
+}
+
+static struct fault add_path(int ruleset, int version, const struct sandbox_path *p)
+{
+    int descriptor = open(p->path, O_PATH | O_CLOEXEC);
+    struct stat s;
+    if (descriptor < 0)
+        return FINE;
+    bool is_directory = fstat(descriptor, &s) == 0 && S_ISDIR(s.st_mode);
+    struct landlock_path_beneath_attr rule = {
+        .allowed_access = rights(version, p->may_write, is_directory), .parent_fd = descriptor};
+    long result = syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
+    struct fault f = result == 0 ? FINE : failed(p->path);
+    close(descriptor);
+    return f;
+}
+
+static struct fault restrict_paths(const struct sandbox_rules *rules, int *version)
+{
+    *version = (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    if (*version <= 0) {
+        *version = 0;
+        return FINE;
+    }
+    struct landlock_ruleset_attr all = {.handled_access_fs =
+                                            rights(*version, true, true) | LANDLOCK_ACCESS_FS_EXECUTE};
+    int ruleset = (int)syscall(SYS_landlock_create_ruleset, &all, sizeof all, 0);
+    if (ruleset < 0)
+        return failed("cannot make a Landlock ruleset");
+    struct fault f = FINE;
+    for (size_t i = 0; i < rules->path_count && !f.kind; i++)
+        f = add_path(ruleset, *version, &rules->paths[i]);
+    if (!f.kind && syscall(SYS_landlock_restrict_self, ruleset, 0) != 0)
+        f = failed("cannot enter the Landlock ruleset");
+    close(ruleset);
+    return f;
+}
+#else
+static struct fault restrict_paths(const struct sandbox_rules *rules, int *version)
+{
+    (void)rules;
+    *version = 0;
+    return FINE;
+}
+#endif
+
+struct fault sandbox_enter(const struct sandbox_rules *rules, struct sandbox_report *report)
+{
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+        return failed("cannot set no_new_privs");
+    struct fault f = restrict_paths(rules, &report->landlock_version);
+    if (!f.kind)
+        f = filter_calls(rules->may_connect, &report->has_seccomp);
+    return f;
+}
+
+int64_t sandbox_raise_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return 0;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    getrlimit(RLIMIT_NOFILE, &limit);
+    return (int64_t)limit.rlim_cur;
+}
