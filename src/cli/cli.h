@@ -104,5 +104,7 @@ int cli_trace(struct invocation *i);
 int cli_top(struct invocation *i);
 int cli_send(struct invocation *i);
 int cli_sendmail(struct invocation *i);
+int cli_bench_source(struct invocation *i);
+int cli_bench_sink(struct invocation *i);
 
 #endif

@@ -44,6 +44,11 @@ static const struct command commands[] = {
     {"send", "[--from ADDRESS] [--to ADDRESS]... [--subject TEXT] [--file FILE]",
         "Sends the text on standard input, or a whole message from FILE (- for standard input).", cli_send},
     {"sendmail", "[OPTION...] [ADDRESS...]", "Does what programs expect of sendmail.", cli_sendmail},
+    {"bench source", "--to ADDRESS:PORT|unix:PATH [--connections N] [--messages N | --seconds S] [--per-connection K] [--size BYTES]\n"
+        "           [--from ADDRESS] [--rcpt ADDRESS]... [--lmtp] [--no-pipelining] [--latency] [--idle N [--tls]] [--threads N]",
+        "Sends messages as fast as a server takes them, and measures.", cli_bench_source},
+    {"bench sink", "--listen ADDRESS:PORT|unix:PATH [--lmtp] [--delay-ms N] [--refuse-percent N] [--count-file FILE] [--threads N]",
+        "Takes messages and forgets them.", cli_bench_sink},
 };
 /* clang-format on */
 

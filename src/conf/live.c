@@ -16,10 +16,9 @@ static struct fault load_server_tls(struct live *l, struct tls_context *predeces
     for (size_t i = 0; i < c->certificate_count; i++)
         pairs[i] = (struct tls_certificate){arena_c_string(&arena, c->certificate[i].chain),
                                             arena_c_string(&arena, c->certificate[i].key)};
-    enum tls_version minimum =
-        c->tls_minimum == CONF_TLS_VERSION_1_3 ? TLS_1_3 : TLS_1_2;
-    struct fault f = tls_context_server(pairs, c->certificate_count, minimum, predecessor,
-                                        &l->server_tls);
+    enum tls_version minimum = c->tls_minimum == CONF_TLS_VERSION_1_3 ? TLS_1_3 : TLS_1_2;
+    struct fault f =
+        tls_context_server(pairs, c->certificate_count, minimum, predecessor, &l->server_tls);
     arena_free(&arena);
     return f;
 }

@@ -25,7 +25,8 @@ struct live_holder {
     struct live *live;
 };
 
-/* Loads the file; the fault is that of conf_load or of the first certificate that cannot be used. */
+/* Loads the file; the fault is that of conf_load or of the first certificate that cannot be used.
+ */
 struct fault live_start(struct live_holder *h, const char *path);
 
 /* Loads it again; on a fault the snapshot in force stays. */

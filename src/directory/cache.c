@@ -117,8 +117,8 @@ static void ask(void *arg)
         return;
     e->is_ours = result.kind != DIRECTORY_NOT_OURS;
     if (e->is_ours)
-        e->fault = directory_expand(q->cache->directory, q->local, q->domain, &e->arena,
-                                    &e->recipients);
+        e->fault =
+            directory_expand(q->cache->directory, q->local, q->domain, &e->arena, &e->recipients);
 }
 
 /* Under the mutex. Temporary failures are not kept. */

@@ -475,7 +475,9 @@ struct fault conn_start_tls_client(struct conn *c, struct tls_context *tls, cons
     struct fault f = start_tls(c, tls);
     if (f.kind)
         return f;
-    if (name && SSL_set_tlsext_host_name(c->ssl, name) != 1)
+    /* SSL_set_tlsext_host_name, whose cast drops const; the name is copied. */
+    if (name && SSL_ctrl(c->ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+                         (void *)(uintptr_t)name) != 1)
         return tls_fault(c, "start");
     SSL_set_connect_state(c->ssl);
     return shake_hands(c, tls, deadline_ms);

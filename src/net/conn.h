@@ -18,7 +18,8 @@
 struct conn;
 struct tls_context;
 
-/* Takes over a connected non-blocking socket, which it closes; the calling thread's loop owns it. */
+/* Takes over a connected non-blocking socket, which it closes; the calling thread's loop owns it.
+ */
 struct fault conn_open(int descriptor, struct conn **out);
 
 /* Ends the stream: TLS close_notify if it can be sent at once, then close. NULL is allowed. */

@@ -87,5 +87,7 @@ struct str endpoint_text(const struct endpoint *e, char text[ENDPOINT_TEXT_MAX])
         n = snprintf(text, ENDPOINT_TEXT_MAX, "unix:%s",
                      e->length > sizeof(sa_family_t) ? un->sun_path : "");
     }
-    return str_make(text, n < 0 ? 0 : (size_t)n < ENDPOINT_TEXT_MAX ? (size_t)n : ENDPOINT_TEXT_MAX - 1);
+    return str_make(text, n < 0                           ? 0
+                          : (size_t)n < ENDPOINT_TEXT_MAX ? (size_t)n
+                                                          : ENDPOINT_TEXT_MAX - 1);
 }

@@ -245,8 +245,8 @@ static void poll_once(struct loop *l)
     int timeout = poll_timeout_ms(l);
     if (timeout != 0) {
         atomic_store(&l->is_asleep, true);
-        bool may_sleep = !atomic_load(&l->inbox) &&
-                         !(atomic_load(&l->is_stopping) && l->holds == 0);
+        bool may_sleep =
+            !atomic_load(&l->inbox) && !(atomic_load(&l->is_stopping) && l->holds == 0);
         if (!may_sleep)
             timeout = 0;
     }

@@ -5,7 +5,8 @@
 #ifndef NET_OFFLOAD_H
 #define NET_OFFLOAD_H
 
-/* Starts the threads (at least 1) that all loops of the process share; stop waits for their work. */
+/* Starts the threads (at least 1) that all loops of the process share; stop waits for their work.
+ */
 void offload_start(unsigned thread_count);
 void offload_stop(void);
 

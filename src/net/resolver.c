@@ -195,10 +195,8 @@ struct fault resolver_lookup(struct resolver *r, struct arena *arena, const char
     struct question *q = calloc(1, sizeof *q);
     if (!q)
         abort();
-    *q = (struct question){.answered.run = deliver,
-                           .resolver = r,
-                           .loop = loop_current(),
-                           .task = task_current()};
+    *q = (struct question){
+        .answered.run = deliver, .resolver = r, .loop = loop_current(), .task = task_current()};
     mutex_lock(&r->mutex);
     list_push_back(&r->open, &q->link);
     mutex_unlock(&r->mutex);

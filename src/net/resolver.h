@@ -33,7 +33,7 @@ enum { RESOLVER_A = 1, RESOLVER_MX = 15, RESOLVER_TXT = 16, RESOLVER_PTR = 12, R
 
 struct resolver_answer {
     enum resolver_status status;
-    bool is_secure;   /* proven by DNSSEC, also for NO_DATA and NO_NAME */
+    bool is_secure; /* proven by DNSSEC, also for NO_DATA and NO_NAME */
     uint32_t ttl_s;
     struct str *data; /* the records' data in wire form, CNAMEs followed */
     size_t count;

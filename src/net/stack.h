@@ -12,7 +12,7 @@
 #include <stddef.h>
 
 struct stack_pool {
-    void *free;      /* stacks not in use, linked through their top */
+    void *free; /* stacks not in use, linked through their top */
     size_t free_count;
     void *slabs;
 };

@@ -3,8 +3,8 @@
  * switch.h - leaving one stack for another
  *
  * The one piece that depends on the processor: x86-64 and aarch64 save the registers that a call
- * preserves and jump; other processors, and builds with SWITCH_UCONTEXT, use ucontext. AddressSanitizer,
- * ThreadSanitizer and valgrind are told about each stack and each switch.
+ * preserves and jump; other processors, and builds with SWITCH_UCONTEXT, use ucontext.
+ * AddressSanitizer, ThreadSanitizer and valgrind are told about each stack and each switch.
  */
 #ifndef NET_SWITCH_H
 #define NET_SWITCH_H

@@ -48,14 +48,14 @@ void scope_init(struct scope *s)
 
 void scope_cancel(struct scope *s)
 {
-    LIST_EACH (link, &s->tasks)
-        task_cancel(LIST_ENTRY(link, struct task, link));
+    LIST_EACH(link, &s->tasks)
+    task_cancel(LIST_ENTRY(link, struct task, link));
 }
 
 void scope_nudge(struct scope *s)
 {
-    LIST_EACH (link, &s->tasks)
-        task_wake(LIST_ENTRY(link, struct task, link));
+    LIST_EACH(link, &s->tasks)
+    task_wake(LIST_ENTRY(link, struct task, link));
 }
 
 void scope_join(struct scope *s)

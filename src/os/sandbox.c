@@ -161,8 +161,8 @@ static struct fault restrict_paths(const struct sandbox_rules *rules, int *versi
         *version = 0;
         return FINE;
     }
-    struct landlock_ruleset_attr all = {.handled_access_fs =
-                                            rights(*version, true, true) | LANDLOCK_ACCESS_FS_EXECUTE};
+    struct landlock_ruleset_attr all = {.handled_access_fs = rights(*version, true, true) |
+                                                             LANDLOCK_ACCESS_FS_EXECUTE};
     int ruleset = (int)syscall(SYS_landlock_create_ruleset, &all, sizeof all, 0);
     if (ruleset < 0)
         return failed("cannot make a Landlock ruleset");

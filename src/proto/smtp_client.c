@@ -111,7 +111,7 @@ static void say(struct smtp_client *c, struct str text)
 static void say_hello(struct smtp_client *c, enum command command)
 {
     size_t start = c->out.used;
-    struct str verb = c->options->is_lmtp         ? STR("LHLO ")
+    struct str verb = c->options->is_lmtp       ? STR("LHLO ")
                       : command == COMMAND_EHLO ? STR("EHLO ")
                                                 : STR("HELO ");
     buf_append(&c->out, verb);
@@ -640,8 +640,10 @@ size_t smtp_client_feed(struct smtp_client *c, struct str in, struct smtp_client
             note(c, "S: ", line);
         if (is_too_long || (is_whole && (!expected(c) || !take_line(c, line, &is_last)))) {
             out->kind = broken(c, out,
-                               fault_make(451, FAULT_STATUS(4, 5, 0), "the server broke the "
-                                          "protocol in its reply to %s", smtp_client_step_name(c)));
+                               fault_make(451, FAULT_STATUS(4, 5, 0),
+                                          "the server broke the "
+                                          "protocol in its reply to %s",
+                                          smtp_client_step_name(c)));
             break;
         }
         if (is_whole)

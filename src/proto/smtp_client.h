@@ -63,8 +63,8 @@ struct smtp_client_mail {
     size_t accepted_count;   /* recipients the server took */
     size_t final_count;      /* LMTP: answers after the body so far */
     struct fault mail_fault; /* refusal of MAIL or DATA */
-    bool is_failed; /* no body will be sent */
-    uint8_t *is_accepted; /* one byte a recipient, given by the caller, zeroed */
+    bool is_failed;          /* no body will be sent */
+    uint8_t *is_accepted;    /* one byte a recipient, given by the caller, zeroed */
 };
 
 enum smtp_client_event_kind {

@@ -8,67 +8,32 @@
  * never become events. Some events are questions: until smtp_server_answer has closed it, nothing
  * more is consumed. A session on top of it is one loop:
  *
- *     struct smtp_server s;
- *     struct smtp_event e;
  *     smtp_server_init(&s, &options, is_tls);
  *     smtp_server_greet(&s);
  *     for (;;) {
- *         flush(&s);                               // write smtp_server_output, then
- * smtp_server_sent struct str in = read_some();             // a deadline passed:
- * smtp_server_close(&s, &f421) do { in = str_skip(in, smtp_server_feed(&s, in, &e)); switch
- * (e.kind) { case SMTP_EVENT_NONE:                // all consumed, or the output must be sent first
- *                 if (in.n > 0)
- *                     flush(&s);
- *                 break;
- *             case SMTP_EVENT_HELLO:               // a new greeting drops an open transaction
- *                 forget_envelope();
- *                 smtp_server_answer(&s, &FINE);
- *                 break;
- *             case SMTP_EVENT_MAIL:
- *                 f = begin_envelope(&e.mail);     // copy the slices: they live until the next
- * feed smtp_server_answer(&s, &f);      // FINE without a reply code: the usual text break; case
- * SMTP_EVENT_RCPT: f = add_recipient(&e.rcpt); smtp_server_answer(&s, &f); break; case
- * SMTP_EVENT_DATA:                // before the first octet: disk full? rate?
- *                 smtp_server_answer(&s, &FINE);
- *                 break;
- *             case SMTP_EVENT_CONTENT:             // no answer
- *                 append_body(e.content);
- *                 break;
- *             case SMTP_EVENT_MESSAGE:             // LMTP: one answer for each accepted recipient
- *                 while (smtp_server_answers_wanted(&s) > 0) {
- *                     f = accept_message();
- *                     smtp_server_answer(&s, &f);
- *                 }
- *                 forget_envelope();
- *                 break;
- *             case SMTP_EVENT_AUTH:                // smtp_server_challenge or smtp_server_answer
- *             case SMTP_EVENT_AUTH_RESPONSE:
- *                 step_sasl(&s, e.auth.response);
- *                 break;
- *             case SMTP_EVENT_AUTH_ABORT:          // no answer
- *                 drop_sasl();
- *                 break;
- *             case SMTP_EVENT_STARTTLS:
- *                 smtp_server_answer(&s, &FINE);
- *                 if (in.n > 0)
- *                     break;                       // the next feed closes the session
- *                 flush(&s);
- *                 if (!handshake())
- *                     return;
- *                 forget_envelope();
- *                 smtp_server_tls_started(&s);
- *                 break;
- *             case SMTP_EVENT_RESET:               // no answer
- *                 forget_envelope();
- *                 break;
- *             case SMTP_EVENT_QUIT:                // no answer; the last reply is in the output
- *             case SMTP_EVENT_CLOSE:
- *                 flush(&s);
- *                 smtp_server_free(&s);
- *                 return;
+ *         flush();            // write smtp_server_output, then smtp_server_sent
+ *         in = read_some();   // a deadline passed: smtp_server_close(&s, &f421)
+ *         do {
+ *             in = str_skip(in, smtp_server_feed(&s, in, &e));
+ *             switch (e.kind) {
+ *             case NONE:      all is consumed, or the output must be sent first: flush()
+ *             case HELLO:     drop the envelope (a new greeting does), answer FINE
+ *             case MAIL:      begin an envelope, answer with a verdict
+ *             case RCPT:      add a recipient, answer with a verdict
+ *             case DATA:      before the first octet (disk full? rate?): answer
+ *             case CONTENT:   append e.content; no answer
+ *             case MESSAGE:   accept, answer smtp_server_answers_wanted() times
+ *             case AUTH, AUTH_RESPONSE:  smtp_server_challenge or smtp_server_answer
+ *             case AUTH_ABORT:           the exchange is over; no answer
+ *             case STARTTLS:  answer FINE; nothing unread: flush(), handshake,
+ *                             smtp_server_tls_started(); else the next feed closes the session
+ *             case RESET:     drop the envelope; no answer
+ *             case QUIT, CLOSE:          flush(), smtp_server_free(), return
  *             }
- *         } while (in.n > 0 || e.kind != SMTP_EVENT_NONE);
+ *         } while (in.n > 0 || e.kind != NONE);
  *     }
+ *
+ * The slices of an event live until the next feed. FINE without a reply code gives the usual text.
  *
  * Group ends (RFC 2920): the client must wait for the reply to the connection itself, EHLO, HELO,
  * LHLO, DATA, AUTH and each of its responses, and STARTTLS. Whoever is fed before smtp_server_sent

@@ -7,6 +7,7 @@
  * journal go up to the oldest record that is still needed. A crash in between finds the message
  * twice and keeps one (queue.c, replay).
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "net/offload.h"
@@ -15,9 +16,10 @@
 #include "queue/record.h"
 
 enum {
-    ROUND = 500,        /* messages a checkpoint writes in one transaction */
-    LOAD = 500,         /* messages read at a time */
+    ROUND = 500,         /* messages a checkpoint writes in one transaction */
+    LOAD = 500,          /* messages read at a time */
     LOADED_MOST = 10000, /* cold messages in memory */
+    SWEEP = 1000,        /* orphaned body files of one directory removed at a start */
     BODY_CHUNK = 1 << 20,
     PATH_MAX_BYTES = 1024,
     ARENA_LIMIT = 256 << 20
@@ -95,11 +97,11 @@ static void add(struct round *r, struct queue_message *m)
         const struct queue_delivery *d = &m->delivery[i];
         if (d->state == QUEUE_ENDED)
             continue;
-        c->delivery[c->delivery_count++] = (struct cold_delivery){
-            .domain = d->domain,
-            .state = d->state == QUEUE_HELD ? QUEUE_HELD : QUEUE_WAITING,
-            .next_attempt_ms = d->next_attempt_ms,
-            .packed = packed_delivery(&r->arena, d)};
+        c->delivery[c->delivery_count++] =
+            (struct cold_delivery){.domain = d->domain,
+                                   .state = d->state == QUEUE_HELD ? QUEUE_HELD : QUEUE_WAITING,
+                                   .next_attempt_ms = d->next_attempt_ms,
+                                   .packed = packed_delivery(&r->arena, d)};
     }
 }
 
@@ -115,14 +117,16 @@ static bool is_journal_long(const struct queue *q)
 static void choose(struct queue *q, struct round *r)
 {
     int64_t young = loop_real_ms(q->owner) - q->options.checkpoint_ms;
-    bool is_tight = q->hot_count > q->options.hot_most / 2;
+    bool is_tight = q->is_rest_wanted || q->hot_count > q->options.hot_most / 2;
     bool is_long = is_journal_long(q);
-    LIST_EACH (link, &q->dirty) {
+    LIST_EACH(link, &q->dirty)
+    {
         struct queue_message *m = LIST_ENTRY(link, struct queue_message, in_order);
         if (r->count < ROUND && !m->is_checkpointed)
             add(r, m);
     }
-    LIST_EACH (link, &q->hot) {
+    LIST_EACH(link, &q->hot)
+    {
         struct queue_message *m = LIST_ENTRY(link, struct queue_message, in_order);
         if (r->count == ROUND)
             break;
@@ -306,12 +310,58 @@ static void load_due(struct queue *q)
     free(l);
 }
 
+/*
+ * Body files that no message names: a crash came between the file and its record or row. Only files
+ * older than this start are looked at.
+ */
+struct sweep {
+    struct queue *queue;
+    char path[PATH_MAX_BYTES];
+    uint64_t limit; /* ids from here on are being made now */
+    uint64_t ids[SWEEP];
+    size_t count;
+};
+
+static void note_orphan(const char *name, void *arg)
+{
+    struct sweep *s = arg;
+    uint64_t id;
+    bool is_cold = false;
+    if (s->count < SWEEP && queue_id_parse(str_from(name), &id) && id < s->limit &&
+        !cold_has(s->queue->cold, id, &is_cold).kind && !is_cold)
+        s->ids[s->count++] = id;
+}
+
+static void list_orphans(void *arg)
+{
+    struct sweep *s = arg;
+    file_list(s->path, note_orphan, s);
+}
+
+static void sweep(struct queue *q)
+{
+    struct sweep *s = calloc(1, sizeof *s);
+    if (!s)
+        abort();
+    s->queue = q;
+    s->limit = q->first_id;
+    for (unsigned i = 0; i < 256 && !task_is_cancelled(); i++) {
+        snprintf(s->path, sizeof s->path, "%s/bodies/%02x", q->options.directory, i);
+        s->count = 0;
+        offload(list_orphans, s);
+        for (size_t k = 0; k < s->count; k++)
+            if (!queue_find(q, s->ids[k]))
+                queue_discard_later(q, s->ids[k]);
+    }
+    free(s);
+}
+
 static void start_hot(struct queue *q)
 {
-    LIST_EACH (link, &q->hot)
-        queue_schedule(q, LIST_ENTRY(link, struct queue_message, in_order));
-    LIST_EACH (link, &q->dirty)
-        queue_schedule(q, LIST_ENTRY(link, struct queue_message, in_order));
+    LIST_EACH(link, &q->hot)
+    queue_schedule(q, LIST_ENTRY(link, struct queue_message, in_order));
+    LIST_EACH(link, &q->dirty)
+    queue_schedule(q, LIST_ENTRY(link, struct queue_message, in_order));
 }
 
 static int64_t next_look(const struct queue *q, int64_t next_checkpoint_ms)
@@ -327,6 +377,7 @@ void queue_keep(void *arg)
 {
     struct queue *q = arg;
     start_hot(q);
+    sweep(q);
     int64_t next_checkpoint_ms = loop_now_ms(q->owner) + q->options.checkpoint_ms;
     while (!task_is_cancelled()) {
         if (q->cold_count < LOADED_MOST && q->cold_next_due_ms <= loop_real_ms(q->owner)) {
@@ -339,6 +390,7 @@ void queue_keep(void *arg)
         }
         q->is_checkpoint_wanted = false;
         q->checkpoint_fault = checkpoint(q);
+        q->is_rest_wanted = false;
         q->checkpoints++;
         /* After a fault the disk gets a pause, however much it is wanted. */
         if (q->checkpoint_fault.kind)
@@ -355,6 +407,7 @@ struct fault queue_checkpoint(struct queue *q)
 {
     uint64_t before = q->checkpoints;
     q->is_checkpoint_wanted = true;
+    q->is_rest_wanted = true;
     task_wake(q->keeper);
     while (q->checkpoints == before && q->keeper)
         if (task_sleep(5).kind)

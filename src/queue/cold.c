@@ -37,11 +37,12 @@ static const char *const sql[STATEMENTS] = {
     [HAS_MESSAGE] = "SELECT 1 FROM message WHERE id = ?1",
     [GET_MESSAGE] = "SELECT body_size, envelope FROM message WHERE id = ?1",
     [GET_DELIVERIES] = "SELECT packed FROM delivery WHERE message = ?1",
-    [DUE] = "SELECT next_attempt_ms, message FROM delivery WHERE state = 0 AND "
-            "(next_attempt_ms, message) > (?1, ?2) AND next_attempt_ms <= ?3 "
-            "ORDER BY next_attempt_ms, message LIMIT ?4",
-    [NEXT_DUE] = "SELECT next_attempt_ms FROM delivery WHERE state = 0 AND "
-                 "(next_attempt_ms, message) > (?1, ?2) ORDER BY next_attempt_ms, message LIMIT 1",
+    [DUE] = ("SELECT next_attempt_ms, message FROM delivery WHERE state = 0 AND "
+             "(next_attempt_ms, message) > (?1, ?2) AND next_attempt_ms <= ?3 "
+             "ORDER BY next_attempt_ms, message LIMIT ?4"),
+    [NEXT_DUE] =
+        ("SELECT next_attempt_ms FROM delivery WHERE state = 0 AND "
+         "(next_attempt_ms, message) > (?1, ?2) ORDER BY next_attempt_ms, message LIMIT 1"),
     [IDS] = "SELECT id FROM message WHERE id > ?1 ORDER BY id LIMIT ?2",
     [COUNT] = "SELECT count(*), max(id) FROM message",
 };
@@ -66,8 +67,8 @@ static struct fault db_fault(struct cold *c, const char *what)
 {
     int code = sqlite3_errcode(c->db);
     bool is_full = code == SQLITE_FULL;
-    return fault_make(is_full ? 452 : 451, FAULT_STATUS(4, 3, is_full ? 1 : 0),
-                      "queue.db: %s: %s", what, sqlite3_errmsg(c->db));
+    return fault_make(is_full ? 452 : 451, FAULT_STATUS(4, 3, is_full ? 1 : 0), "queue.db: %s: %s",
+                      what, sqlite3_errmsg(c->db));
 }
 
 static struct fault run_sql(struct cold *c, const char *text)
@@ -98,7 +99,8 @@ static struct fault prepare(struct cold *c)
         f = run_sql(c, schema);
     if (!f.kind && version > COLD_VERSION)
         f = fault_make(451, FAULT_STATUS(4, 3, 0),
-                       "queue.db has format %d, this program knows up to %d", version, COLD_VERSION);
+                       "queue.db has format %d, this program knows up to %d", version,
+                       COLD_VERSION);
     for (size_t i = 0; i < STATEMENTS && !f.kind; i++)
         if (sqlite3_prepare_v3(c->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &c->statement[i],
                                NULL) != SQLITE_OK)
@@ -208,9 +210,9 @@ static struct fault apply_all(struct cold *c, const struct cold_change *changes,
         return f;
     for (size_t i = 0; i < count && !f.kind; i++) {
         const struct cold_change *change = &changes[i];
-        bool is_fine = delete_rows(c, DELETE_DELIVERIES, change->id) &&
-                       (change->is_removed ? delete_rows(c, DELETE_MESSAGE, change->id)
-                                           : put_rows(c, change));
+        bool is_fine =
+            delete_rows(c, DELETE_DELIVERIES, change->id) &&
+            (change->is_removed ? delete_rows(c, DELETE_MESSAGE, change->id) : put_rows(c, change));
         if (!is_fine)
             f = db_fault(c, "write");
     }

@@ -23,18 +23,18 @@ bool cold_body_path(const struct cold *c, uint64_t id, char *path, size_t size);
 /* What a checkpoint does to one message. */
 struct cold_change {
     uint64_t id;
-    bool is_removed;          /* rows and body file go */
-    struct str sender;        /* the rest is for one that stays */
+    bool is_removed;   /* rows and body file go */
+    struct str sender; /* the rest is for one that stays */
     int64_t arrival_ms;
     uint64_t body_size;
-    struct str envelope;      /* packed */
+    struct str envelope; /* packed */
     size_t delivery_count;
     struct cold_delivery {
         struct str domain;
         enum queue_state state;
         int64_t next_attempt_ms;
         struct str packed; /* record_pack_delivery */
-    } *delivery;
+    } * delivery;
 };
 
 /* Makes all changes durable in one transaction, after everything written before to body files. */

@@ -30,12 +30,14 @@ struct queue {
     struct cold_cursor cursor;
     struct task *keeper;       /* the task of checkpoint.c */
     bool is_checkpoint_wanted; /* now, not at the interval */
+    bool is_rest_wanted;       /* young messages are moved out too */
     uint64_t checkpoints;      /* finished */
     struct fault checkpoint_fault;
     bool is_started, is_closing;
     uint64_t *discard; /* body files of ended messages, removed by the keeper */
     size_t discard_count, discard_size;
     unsigned results_in_flight; /* records of deliveries that the journal has not answered yet */
+    uint64_t first_id;          /* ids of this start are above it */
     atomic_uint_least64_t last_id;
     atomic_int_least64_t body_bytes;
     /* Accepts that have begun and not arrived at the owner, by the epoch they began in: a trim
@@ -58,6 +60,9 @@ void queue_schedule(struct queue *q, struct queue_message *m);
 
 /* Frees or puts to rest what needs no memory: called when a message's state has changed. */
 void queue_settle(struct queue *q, struct queue_message *m);
+
+/* Has the body file of a message that is no more removed at the next checkpoint. */
+void queue_discard_later(struct queue *q, uint64_t id);
 
 /* Lets the body's memory go; it is in the journal or a file. */
 void queue_drop_body(struct queue *q, struct queue_message *m);

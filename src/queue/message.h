@@ -49,7 +49,7 @@ struct queue_delivery {
     enum queue_state state;
     bool is_delay_noticed;
     uint32_t attempts;
-    int64_t next_attempt_ms; /* real time */
+    int64_t next_attempt_ms;       /* real time */
     struct queue_trouble *trouble; /* NULL before the first */
     struct heap_node due;          /* while WAITING */
     struct list link;              /* the sender's, while READY */

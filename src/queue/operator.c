@@ -85,7 +85,8 @@ struct fault queue_ids(struct queue *q, uint64_t above, uint64_t *ids, size_t li
     size_t n = 0;
     for (; n < l.count; n++)
         all[n] = ids[n];
-    LIST_EACH (link, &q->hot) {
+    LIST_EACH(link, &q->hot)
+    {
         const struct queue_message *m = LIST_ENTRY(link, struct queue_message, in_order);
         if (m->id > above && m->open_count > 0)
             all[n++] = m->id;

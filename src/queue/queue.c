@@ -2,9 +2,9 @@
 /*
  * queue.c - the durable queue: accept, schedule, remember
  *
- * The order of durable steps: an ACCEPT record (envelope and body) before the 250; a DELIVERY record
- * after each attempt, whose loss costs a second attempt and nothing else; queue.db and the body
- * file before the journal is trimmed (checkpoint.c).
+ * The order of durable steps: an ACCEPT record (envelope and body) before the 250; a DELIVERY
+ * record after each attempt, whose loss costs a second attempt and nothing else; queue.db and the
+ * body file before the journal is trimmed (checkpoint.c).
  */
 #include "queue/queue.h"
 
@@ -163,6 +163,7 @@ struct fault queue_open(const struct queue_options *options, struct queue **out)
         queue_close(q);
         return f;
     }
+    q->first_id = queue_new_id(q);
     *out = q;
     return FINE;
 }
@@ -269,7 +270,8 @@ void queue_schedule(struct queue *q, struct queue_message *m)
     if (!q->is_started)
         return;
     int64_t now = loop_real_ms(q->owner);
-    m->pin_count++; /* the sender may finish a delivery at once, and with the last one the message */
+    m->pin_count++; /* the sender may finish a delivery at once, and with the last one the message
+                     */
     for (size_t i = 0; i < m->delivery_count; i++) {
         struct queue_delivery *d = &m->delivery[i];
         if (d->state != QUEUE_WAITING || heap_has(&d->due))
@@ -450,7 +452,7 @@ void queue_drop_body(struct queue *q, struct queue_message *m)
         m->body_kind = QUEUE_BODY_FILE;
 }
 
-static void discard_later(struct queue *q, uint64_t id)
+void queue_discard_later(struct queue *q, uint64_t id)
 {
     if (q->discard_count == q->discard_size) {
         q->discard_size = q->discard_size ? q->discard_size * 2 : 16;
@@ -467,7 +469,7 @@ void queue_settle(struct queue *q, struct queue_message *m)
         return;
     if (m->open_count == 0 && !m->is_cold) {
         if (m->body_kind == QUEUE_BODY_FILE)
-            discard_later(q, m->id);
+            queue_discard_later(q, m->id);
         queue_forget(q, m);
         q->finished++;
         return;

@@ -19,14 +19,14 @@
 #include "queue/message.h"
 
 struct queue_options {
-    const char *directory;         /* spool: journal/, queue.db, bodies/ */
+    const char *directory;          /* spool: journal/, queue.db, bodies/ */
     struct journal_options journal; /* its directory is set by the queue */
-    int64_t retry_first_ms;        /* before the second attempt */
-    int64_t retry_most_ms;         /* the longest pause */
-    int64_t memory_bytes;          /* bodies kept in memory */
-    int64_t journal_bytes;         /* beyond this the oldest messages are moved out */
-    int64_t checkpoint_ms;         /* between checkpoints */
-    size_t hot_most;               /* waiting messages kept in memory before a checkpoint */
+    int64_t retry_first_ms;         /* before the second attempt */
+    int64_t retry_most_ms;          /* the longest pause */
+    int64_t memory_bytes;           /* bodies kept in memory */
+    int64_t journal_bytes;          /* beyond this the oldest messages are moved out */
+    int64_t checkpoint_ms;          /* between checkpoints */
+    size_t hot_most;                /* waiting messages kept in memory before a checkpoint */
     /* Gives a delivery to the sender, on the owner's loop; ended by queue_finish. */
     void (*ready)(void *arg, struct queue_delivery *d);
     void *ready_arg;
@@ -102,16 +102,16 @@ bool queue_take(struct queue *q, struct queue_delivery *d);
 
 /* True while bodies are within the memory budget and the disk has the reserve. Any thread. */
 struct queue_statistics {
-    int64_t messages;     /* in memory and at rest */
+    int64_t messages; /* in memory and at rest */
     int64_t hot, cold_loaded;
     int64_t ready, waiting;
-    int64_t body_bytes; /* of bodies in memory */
+    int64_t body_bytes;         /* of bodies in memory */
     int64_t accepted, finished; /* messages since the start */
     struct journal_statistics journal;
 };
 void queue_statistics(struct queue *q, struct queue_statistics *out);
 
-/* Asks for a checkpoint now and waits for it. Owner task. */
+/* Asks for a checkpoint now, of all that waits, and waits for it. Owner task. */
 struct fault queue_checkpoint(struct queue *q);
 
 #endif

@@ -6,12 +6,7 @@
 
 #include "base/pack.h"
 
-enum {
-    RECORD_VERSION = 1,
-    ARENA_LIMIT = 16 << 20,
-    FLAG_DELAY_NOTICED = 1,
-    FLAG_TROUBLE = 2
-};
+enum { RECORD_VERSION = 1, ARENA_LIMIT = 16 << 20, FLAG_DELAY_NOTICED = 1, FLAG_TROUBLE = 2 };
 
 size_t record_accept_max(const struct queue_envelope *e)
 {

@@ -31,7 +31,6 @@ enum {
     CANCEL_MS = 5000
 };
 
-
 static void alarm_on_disk(void *arg, const struct fault *f)
 {
     struct mta *m = arg;
@@ -67,14 +66,12 @@ static struct fault start_resolver(struct mta *m, const struct conf *conf)
     const struct conf_resolver *r = &conf->resolver;
     struct arena a = arena_make(1 << 16);
     struct resolver_stub stubs[64];
-    struct resolver_options o = {.servers = r->server.item,
-                                 .server_count = r->server.count,
-                                 .stubs = stubs};
+    struct resolver_options o = {
+        .servers = r->server.item, .server_count = r->server.count, .stubs = stubs};
     for (size_t i = 0; i < conf->stub_zone_count; i++)
         for (size_t k = 0; k < conf->stub_zone[i].server.count && o.stub_count < 64; k++)
-            stubs[o.stub_count++] =
-                (struct resolver_stub){arena_c_string(&a, conf->stub_zone[i].zone),
-                                       conf->stub_zone[i].server.item[k]};
+            stubs[o.stub_count++] = (struct resolver_stub){
+                arena_c_string(&a, conf->stub_zone[i].zone), conf->stub_zone[i].server.item[k]};
     if (r->is_validating && r->trust_anchor_file.n > 0)
         o.trust_anchor = arena_c_string(&a, r->trust_anchor_file);
     struct fault f = resolver_start(&o, &m->resolver);
@@ -86,8 +83,8 @@ static struct fault open_parts(struct mta *m, const struct conf *conf)
 {
     struct arena a = arena_make(1 << 16);
     const char *log = conf_state_path(conf, &a, "log/mta/events.jsonl");
-    struct fault f = event_log_open(log, conf->log_size_bytes, (unsigned)conf->log_count,
-                                    &m->server.log);
+    struct fault f =
+        event_log_open(log, conf->log_size_bytes, (unsigned)conf->log_count, &m->server.log);
     if (!f.kind)
         f = directory_open(conf_state_path(conf, &a, "directory.db"), DIRECTORY_READ,
                            &m->server.directory);
@@ -257,7 +254,8 @@ static struct fault start(struct mta *m)
     if (!f.kind)
         f = open_queue(m, live->conf);
     if (!f.kind)
-        f = control_start(&m->chores, conf_state_path(live->conf, &a, "ctl/mta/sock"), mta_verbs, m);
+        f = control_start(&m->chores, conf_state_path(live->conf, &a, "ctl/mta/sock"), mta_verbs,
+                          m);
     if (!f.kind && (!task_start(&m->chores, "disk watch", watch_disk, m) ||
                     !task_start(&m->chores, "log flush", flush_log, m)))
         f = fault_make(451, FAULT_STATUS(4, 3, 0), "no memory for tasks");

@@ -119,8 +119,7 @@ static json_t *json_delivery(const struct queue_delivery *d)
 {
     json_t *recipients = json_array();
     for (size_t i = 0; i < d->rcpt_count; i++)
-        json_array_append_new(recipients,
-                              json_of(d->message->envelope.rcpt[d->rcpt[i]].address));
+        json_array_append_new(recipients, json_of(d->message->envelope.rcpt[d->rcpt[i]].address));
     json_t *o = json_pack("{s:o, s:s, s:i, s:I, s:o}", "domain", json_of(d->domain), "state",
                           state_name(d->state), "attempts", (int)d->attempts, "next_attempt_ms",
                           (json_int_t)d->next_attempt_ms, "recipients", recipients);
@@ -149,8 +148,9 @@ static json_t *json_message(const struct queue_message *m, const struct filter *
 }
 
 /* Walking. */
-typedef struct fault (*visit_message)(struct control *c, struct mta *m, struct queue_message *message,
-                                      const struct filter *f, void *arg);
+typedef struct fault (*visit_message)(struct control *c, struct mta *m,
+                                      struct queue_message *message, const struct filter *f,
+                                      void *arg);
 
 static struct fault visit_one(struct control *c, struct mta *m, uint64_t id, const struct filter *f,
                               visit_message visit, void *arg)
@@ -224,8 +224,8 @@ static json_t *json_site(const struct sender_site_report *r)
 {
     json_t *o = json_pack("{s:o, s:I, s:I, s:I, s:b, s:I}", "site", json_of(r->site), "connections",
                           (json_int_t)r->connections, "connections_most",
-                          (json_int_t)r->connections_most, "waiting", (json_int_t)r->waiting, "down",
-                          (int)r->is_down, "down_for_ms", (json_int_t)r->down_for_ms);
+                          (json_int_t)r->connections_most, "waiting", (json_int_t)r->waiting,
+                          "down", (int)r->is_down, "down_for_ms", (json_int_t)r->down_for_ms);
     if (r->fault.kind)
         json_object_set_new(o, "fault", json_of(fault_text(&r->fault)));
     return o;
@@ -251,9 +251,9 @@ static struct fault say_why(struct control *c, struct mta *m, struct queue_messa
     }
     json_object_set_new(o, "sites", sites);
     json_object_set_new(o, "now_ms", json_integer(now_ms(m)));
-    json_object_set_new(o, "expires_ms",
-                        json_integer(message->envelope.arrival_ms +
-                                     live->conf->queue.bounce_after_ms));
+    json_object_set_new(
+        o, "expires_ms",
+        json_integer(message->envelope.arrival_ms + live->conf->queue.bounce_after_ms));
     live_drop(&m->live, live);
     return control_say(c, o);
 }
@@ -399,12 +399,12 @@ static struct fault verb_status(struct control *c, void *role, const json_t *req
         sessions += acceptor_count(m->crew.member[i].acceptor);
     json_t *sites = json_array();
     sender_each_site(m->sender, add_site, sites);
-    json_t *o = json_pack(
-        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "now_ms", (json_int_t)now_ms(m), "messages",
-        (json_int_t)s.messages, "hot", (json_int_t)s.hot, "delivering", (json_int_t)s.ready,
-        "accepted", (json_int_t)s.accepted, "finished", (json_int_t)s.finished, "body_bytes",
-        (json_int_t)s.body_bytes, "sessions", (json_int_t)sessions, "in_flight_bytes",
-        (json_int_t)atomic_load(&m->server.in_flight_bytes));
+    json_t *o = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "now_ms",
+                          (json_int_t)now_ms(m), "messages", (json_int_t)s.messages, "hot",
+                          (json_int_t)s.hot, "delivering", (json_int_t)s.ready, "accepted",
+                          (json_int_t)s.accepted, "finished", (json_int_t)s.finished, "body_bytes",
+                          (json_int_t)s.body_bytes, "sessions", (json_int_t)sessions,
+                          "in_flight_bytes", (json_int_t)atomic_load(&m->server.in_flight_bytes));
     json_object_set_new(
         o, "journal",
         json_pack("{s:I, s:I, s:I, s:I, s:I}", "records", (json_int_t)s.journal.records, "syncs",

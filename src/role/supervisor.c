@@ -25,7 +25,7 @@
 enum {
     PAUSE_FIRST_MS = 100,
     PAUSE_MOST_MS = 30000,
-    STEADY_MS = 10000,  /* a role that ran that long has recovered */
+    STEADY_MS = 10000, /* a role that ran that long has recovered */
     KILL_AFTER_MS = 30000,
     SOCKETS_TEXT = 8192,
     OFFLOAD_DEFAULT = 8
@@ -51,8 +51,8 @@ enum { ROLES = sizeof kinds / sizeof kinds[0] };
 struct child {
     const struct role_kind *kind;
     struct sockets sockets;
-    int pid;           /* 0: not running */
-    int ready_pipe;    /* -1: has said so, or is not running */
+    int pid;        /* 0: not running */
+    int ready_pipe; /* -1: has said so, or is not running */
     bool is_ready;
     int64_t started_ms;
     int64_t pause_ms;
@@ -107,8 +107,8 @@ static __attribute__((noinline)) void start_child(struct supervisor *s, struct c
     for (; count < c->sockets.count; count++)
         keep[count] = c->sockets.item[count].descriptor;
     keep[count++] = ends[1];
-    char *arguments[] = {(char *)(uintptr_t) "eilbote", (char *)(uintptr_t) "-c",
-                         (char *)(uintptr_t)s->conf_path, (char *)(uintptr_t) "role",
+    char *arguments[] = {(char *)(uintptr_t) "eilbote",    (char *)(uintptr_t) "-c",
+                         (char *)(uintptr_t)s->conf_path,  (char *)(uintptr_t) "role",
                          (char *)(uintptr_t)c->kind->name, NULL};
     struct fault f = process_start(arguments, keep, count, &c->pid);
     close(ends[1]);

@@ -75,7 +75,8 @@ static struct fault read_secret(const struct conf_next_hop *hop, struct buf *out
     return FINE;
 }
 
-static struct fault say_plain(struct transfer *t, const struct conf_next_hop *hop, struct str secret)
+static struct fault say_plain(struct transfer *t, const struct conf_next_hop *hop,
+                              struct str secret)
 {
     struct buf plain = buf_make(SECRET_MAX + 512), text = buf_make(2 * SECRET_MAX);
     buf_append_byte(&plain, '\0');
@@ -92,7 +93,8 @@ static struct fault say_plain(struct transfer *t, const struct conf_next_hop *ho
     return f.kind ? f : e.fault;
 }
 
-static struct fault say_login(struct transfer *t, const struct conf_next_hop *hop, struct str secret)
+static struct fault say_login(struct transfer *t, const struct conf_next_hop *hop,
+                              struct str secret)
 {
     struct smtp_client_event e;
     smtp_client_auth(&t->client, "LOGIN", NULL);
@@ -122,7 +124,8 @@ static struct fault log_in(struct transfer *t, const struct conf_next_hop *hop)
     else if (offered & SMTP_HAS_AUTH_LOGIN)
         f = say_login(t, hop, buf_str(&secret));
     else
-        f = fault_make(451, FAULT_STATUS(4, 7, 0), "the server offers neither AUTH PLAIN nor LOGIN");
+        f = fault_make(451, FAULT_STATUS(4, 7, 0),
+                       "the server offers neither AUTH PLAIN nor LOGIN");
     buf_free(&secret);
     /* A login that is refused is our trouble, not the message's: never a bounce. */
     if (f.kind == FAULT_NEVER)
@@ -140,7 +143,8 @@ static struct fault await_ready(struct transfer *t)
     return e.kind == SMTP_CLIENT_READY ? FINE : e.fault;
 }
 
-/* TLS as the route's policy wants it. *is_broken: the handshake failed, the connection is useless. */
+/* TLS as the route's policy wants it. *is_broken: the handshake failed, the connection is useless.
+ */
 static struct fault secure(struct transfer *t, const struct route *r, bool *is_broken)
 {
     struct smtp_client_event e;
@@ -259,23 +263,33 @@ static void go(struct loop_message *message)
 static void ask_to_go(struct loop_message *message)
 {
     struct carrier *c = (struct carrier *)((char *)message - offsetof(struct carrier, message));
-    dispatch_carrier_leaves(c);
+    c->is_leaving = true; /* no job is sent its way from here on */
     message->run = go;
     loop_post(c->loop, message);
 }
 
+static void be_gone(struct loop_message *message)
+{
+    struct carrier *c = (struct carrier *)((char *)message - offsetof(struct carrier, message));
+    dispatch_carrier_gone(c);
+    route_drop(c->route);
+    free(c);
+}
+
+/* The last job that crossed with our leaving goes back before the word that we are gone. */
 static void leave(struct carrier *c)
 {
     c->message.run = ask_to_go;
     loop_post(c->sender->owner, &c->message);
     while (!c->may_go)
         task_wait_answer();
-    /* Jobs that crossed with our leaving go back as they came. */
     for (struct list *link; (link = list_pop_front(&c->jobs));) {
         struct job *j = LIST_ENTRY(link, struct job, link);
         j->is_untried = true;
         carrier_return(j);
     }
+    c->message.run = be_gone;
+    loop_post(c->sender->owner, &c->message);
 }
 
 static bool wait_for_jobs(struct carrier *c, struct transfer *t)
@@ -308,8 +322,6 @@ static void run(void *arg)
     }
     transfer_free(t);
     leave(c);
-    route_drop(c->route);
-    free(c);
 }
 
 static void start(struct loop_message *message)

@@ -17,6 +17,9 @@ enum {
     DOWN_FIRST_MS = 30000,
     DOWN_MOST_MS = 600000,
     DOWN_LOCAL_MS = 1000,
+    DESTINATIONS_KEPT = 10000,
+    IDLE_A_ROUND = 256,
+    PURGE_MS = 10,
     UNPROVEN_CARRIERS = 2 /* connections to a site that has not answered yet */
 };
 
@@ -113,6 +116,7 @@ static void free_site_if_unused(struct site *site)
         free(MAP_ENTRY(n, struct flow, node));
     }
     map_free(&site->flows);
+    route_drop(site->route);
     free(site->name);
     free(site);
 }
@@ -165,11 +169,43 @@ static struct queue_delivery *take_turn(struct site *site)
 }
 
 /* Destinations. */
+static void forget_route(struct destination *d);
+
+static void free_destination(struct destination *d)
+{
+    forget_route(d);
+    map_remove(&d->sender->domains, &d->node);
+    free(d->name);
+    free(d);
+}
+
+static bool is_idle(const struct destination *d)
+{
+    bool is_stale = !d->route || d->route->expires_ms <= loop_now_ms(d->sender->owner);
+    return is_stale && !d->is_looking_up && d->waiting_count == 0;
+}
+
+/* Forgets domains that nothing was sent to lately: mass mail goes to more than should be kept. */
+static void forget_idle_destinations(struct sender *s)
+{
+    struct destination *idle[IDLE_A_ROUND];
+    size_t count = 0, cursor = 0;
+    s->next_purge_ms = loop_now_ms(s->owner) + PURGE_MS;
+    for (struct map_node *n = map_walk(&s->domains, &cursor, NULL); n && count < IDLE_A_ROUND;
+         n = map_walk(&s->domains, &cursor, n))
+        if (is_idle(MAP_ENTRY(n, struct destination, node)))
+            idle[count++] = MAP_ENTRY(n, struct destination, node);
+    for (size_t i = 0; i < count; i++)
+        free_destination(idle[i]);
+}
+
 static struct destination *destination_of(struct sender *s, struct str name)
 {
     struct map_node *n = map_find(&s->domains, name);
     if (n)
         return MAP_ENTRY(n, struct destination, node);
+    if (s->domains.count > DESTINATIONS_KEPT && loop_now_ms(s->owner) >= s->next_purge_ms)
+        forget_idle_destinations(s);
     struct destination *d = calloc(1, sizeof *d);
     if (!d)
         abort();
@@ -220,6 +256,8 @@ static void look_up(void *arg)
     if (!route->fault.kind) {
         d->site = site_of(s, route->site);
         d->site->references++;
+        route_drop(d->site->route);
+        d->site->route = route_keep(route);
     }
     d->is_looking_up = false;
     s->lookup_count--;
@@ -258,7 +296,8 @@ void sender_ready(void *arg, struct queue_delivery *d)
 static struct carrier *choose_carrier(const struct site *site)
 {
     struct carrier *best = NULL;
-    LIST_EACH (link, &site->carriers) {
+    LIST_EACH(link, &site->carriers)
+    {
         struct carrier *c = LIST_ENTRY(link, struct carrier, link);
         if (!c->is_leaving && c->load < JOBS_A_CARRIER && (!best || c->load < best->load))
             best = c;
@@ -274,16 +313,10 @@ static bool may_connect(const struct site *site)
     bool is_proven = site->carrier_count > site->starting_count;
     if (!is_proven && most > UNPROVEN_CARRIERS)
         most = UNPROVEN_CARRIERS;
-    bool may = site->carrier_count < most &&
-               site->sender->carrier_count < (size_t)limits->connection_max;
+    bool may =
+        site->carrier_count < most && site->sender->carrier_count < (size_t)limits->connection_max;
     live_drop(site->sender->options.live, live);
     return may;
-}
-
-/* The route by which the delivery came here. */
-static struct route *route_of(struct sender *s, const struct queue_delivery *d)
-{
-    return destination_of(s, d->domain)->route;
 }
 
 static void assign(struct carrier *c, struct queue_delivery *d)
@@ -319,14 +352,8 @@ static void pump(struct site *site)
     while (site->waiting > 0 && !site->sender->is_stopping) {
         struct carrier *c = choose_carrier(site);
         if ((!c || c->load > 0) && may_connect(site)) {
-            struct flow *f = LIST_ENTRY(site->turn.next, struct flow, link);
-            struct queue_delivery *d =
-                LIST_ENTRY(f->deliveries.next, struct queue_delivery, link);
-            struct route *route = route_of(site->sender, d);
-            if (route && !route->fault.kind) {
-                carrier_start(site->sender, site, route);
-                c = LIST_ENTRY(site->carriers.prev, struct carrier, link);
-            }
+            carrier_start(site->sender, site, site->route);
+            c = LIST_ENTRY(site->carriers.prev, struct carrier, link);
         }
         if (!c)
             break;
@@ -380,7 +407,7 @@ void dispatch_job_back(struct job *j)
     pump(site);
 }
 
-void dispatch_carrier_leaves(struct carrier *c)
+void dispatch_carrier_gone(struct carrier *c)
 {
     struct site *site = c->site;
     list_remove(&c->link);
@@ -423,9 +450,7 @@ void sender_free(struct sender *s)
         struct destination *d = MAP_ENTRY(n, struct destination, node);
         if (d->site)
             d->site->waiting = 0; /* the deliveries are the queue's, which forgets them too */
-        forget_route(d);
-        free(d->name);
-        free(d);
+        free_destination(d);
     }
     map_free(&s->domains);
     map_free(&s->sites);

@@ -8,7 +8,9 @@
 #include "send/route.h"
 #include "send/sender.h"
 
-enum { JOBS_A_CARRIER = 3 }; /* under way on a connection: one sending, one behind it, one in reserve */
+enum {
+    JOBS_A_CARRIER = 3
+}; /* under way on a connection: one sending, one behind it, one in reserve */
 
 struct sender {
     struct sender_options options;
@@ -20,6 +22,7 @@ struct sender {
     size_t job_count;    /* with carriers or settling */
     size_t lookup_count; /* route lookups under way */
     size_t next_loop;
+    int64_t next_purge_ms;   /* of idle destinations */
     atomic_bool is_stopping; /* carriers of all loops look at it */
 };
 
@@ -48,6 +51,7 @@ struct site {
     struct map_node node;
     struct sender *sender;
     char *name;
+    struct route *route; /* the latest that leads here, for new connections */
     struct map flows;
     struct list turn; /* flows with deliveries, whose turn it is first */
     size_t waiting;
@@ -67,13 +71,13 @@ struct job {
     struct sender *sender;
     struct carrier *carrier;
     struct queue_delivery *delivery;
-    struct fault *result;   /* of each recipient of the delivery; FINE with reply 0: not known */
-    bool *is_settled;       /* has a result */
-    bool has_dsn;           /* the next hop takes over the notices (RFC 3461 section 5.2) */
-    bool is_local;          /* delivered to a mailbox of ours */
-    bool is_untried;        /* the carrier went away before it came to this job */
-    bool is_site_down;      /* no connection could be made at all */
-    char remote[300];       /* "mx.example.net [192.0.2.1]:25" */
+    struct fault *result; /* of each recipient of the delivery; FINE with reply 0: not known */
+    bool *is_settled;     /* has a result */
+    bool has_dsn;         /* the next hop takes over the notices (RFC 3461 section 5.2) */
+    bool is_local;        /* delivered to a mailbox of ours */
+    bool is_untried;      /* the carrier went away before it came to this job */
+    bool is_site_down;    /* no connection could be made at all */
+    char remote[300];     /* "mx.example.net [192.0.2.1]:25" */
     struct buf dialogue;
     int64_t started_ms;
 };
@@ -83,9 +87,9 @@ struct carrier {
     struct list link; /* in site->carriers; the owner's, as the next ones */
     struct sender *sender;
     struct site *site;
-    size_t load;      /* jobs with it */
-    bool is_leaving;  /* has asked to go */
-    bool is_started;  /* has brought a result back */
+    size_t load;     /* jobs with it */
+    bool is_leaving; /* has asked to go; gets no further job */
+    bool is_started; /* has brought a result back */
 
     struct loop *loop; /* the carrier's own from here on */
     struct scope *scope;
@@ -102,14 +106,15 @@ void carrier_give(struct carrier *c, struct job *j);
 
 /* From the carrier's loop to the dispatcher. */
 void dispatch_job_back(struct job *j);
-void dispatch_carrier_leaves(struct carrier *c);
+void dispatch_carrier_gone(struct carrier *c);
 
 /* dispatch.c: jobs. A delivery's route is the job's; results are for settle_job to judge. */
 struct job *job_make(struct sender *s, struct queue_delivery *d);
 void job_fail(struct job *j, const struct fault *f); /* every recipient without a result */
 void job_free(struct job *j);
 
-/* settle.c: tells the queue, the event log and the message's sender what came of a job; frees it. */
+/* settle.c: tells the queue, the event log and the message's sender what came of a job; frees it.
+ */
 void settle_job(struct job *j);
 
 #endif

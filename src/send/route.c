@@ -60,8 +60,7 @@ static void read_hosts(struct route *r, const struct resolver_answer *answer)
         struct route_host h;
         if (data.n < 3 || !name_from_wire(str_skip(data, 2), &r->arena, &h.name))
             continue;
-        h.preference =
-            (uint16_t)((unsigned char)data.p[0] << 8 | (unsigned char)data.p[1]);
+        h.preference = (uint16_t)((unsigned char)data.p[0] << 8 | (unsigned char)data.p[1]);
         r->host[r->host_count++] = h;
     }
     qsort(r->host, r->host_count, sizeof *r->host, by_preference);
@@ -123,8 +122,8 @@ static void find_mx(const struct route_context *x, struct str domain, struct rou
     if (r->fault.kind)
         return;
     uint32_t ttl = answer.ttl_s > TTL_MOST_S ? TTL_MOST_S : answer.ttl_s;
-    r->expires_ms = loop_now_ms(loop_current()) +
-                    (int64_t)(ttl < TTL_LEAST_S ? TTL_LEAST_S : ttl) * 1000;
+    r->expires_ms =
+        loop_now_ms(loop_current()) + (int64_t)(ttl < TTL_LEAST_S ? TTL_LEAST_S : ttl) * 1000;
     if (answer.status == RESOLVER_NO_NAME) {
         r->fault = fault_make(550, FAULT_STATUS(5, 1, 2), "the domain " STR_FMT " does not exist",
                               STR_ARG(domain));
@@ -135,9 +134,9 @@ static void find_mx(const struct route_context *x, struct str domain, struct rou
     } else {
         read_hosts(r, &answer);
         if (is_null_mx(r)) {
-            r->fault = fault_make(556, FAULT_STATUS(5, 1, 10),
-                                  "the domain " STR_FMT " accepts no mail (null MX)",
-                                  STR_ARG(domain));
+            r->fault =
+                fault_make(556, FAULT_STATUS(5, 1, 10),
+                           "the domain " STR_FMT " accepts no mail (null MX)", STR_ARG(domain));
             return;
         }
     }
@@ -302,6 +301,6 @@ struct fault route_addresses(const struct route_context *x, const struct route *
     if (out->count > 0)
         return FINE;
     return later.kind ? later
-                      : fault_make(550, FAULT_STATUS(5, 4, 4),
-                                   "no address was found for " STR_FMT, STR_ARG(r->site));
+                      : fault_make(550, FAULT_STATUS(5, 4, 4), "no address was found for " STR_FMT,
+                                   STR_ARG(r->site));
 }

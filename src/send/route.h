@@ -25,18 +25,18 @@ struct route {
     struct arena arena;
     atomic_uint references;
     struct live_holder *holder;
-    struct live *live;      /* the snapshot it was made from */
-    struct fault fault;     /* not FINE: there is no way now (LATER) or none at all (NEVER) */
-    struct str site;        /* names the set of hosts: limits are kept for it */
+    struct live *live;       /* the snapshot it was made from */
+    struct fault fault;      /* not FINE: there is no way now (LATER) or none at all (NEVER) */
+    struct str site;         /* names the set of hosts: limits are kept for it */
     struct route_host *host; /* by preference, the best first */
     size_t host_count;
     const char *path; /* of a Unix socket, instead of hosts; else NULL */
     uint16_t port;
     bool is_local; /* our own mailboxes */
     bool is_lmtp;
-    int tls; /* enum conf_peer_tls */
+    int tls;                         /* enum conf_peer_tls */
     const struct conf_next_hop *hop; /* NULL for MX routes; lives in the snapshot */
-    int64_t expires_ms; /* of loop_now_ms: look again then */
+    int64_t expires_ms;              /* of loop_now_ms: look again then */
 };
 
 struct route_context {

@@ -105,8 +105,8 @@ static void add_told(struct verdict *v, size_t i, enum dsn_action action)
         .last_attempt = real_now_ms(j) / 1000,
     };
     if (action == DSN_DELAYED)
-        told->will_retry_until = (j->delivery->message->envelope.arrival_ms +
-                                  live->conf->queue.bounce_after_ms) / 1000;
+        told->will_retry_until =
+            (j->delivery->message->envelope.arrival_ms + live->conf->queue.bounce_after_ms) / 1000;
 }
 
 /* RFC 3461 section 4.1: what the sender wants to hear; absent means failures and delays. */
@@ -169,8 +169,7 @@ static void judge(struct verdict *v)
     int64_t age = real_now_ms(j) - e->arrival_ms;
     int64_t notice_after = v->live->conf->queue.delay_notice_ms;
     v->is_expired = age > v->live->conf->queue.bounce_after_ms;
-    v->is_delay_noticed =
-        !j->delivery->is_delay_noticed && notice_after > 0 && age > notice_after;
+    v->is_delay_noticed = !j->delivery->is_delay_noticed && notice_after > 0 && age > notice_after;
     v->is_crowded = is_crowded(j);
     for (size_t i = 0; i < j->delivery->rcpt_count; i++)
         judge_rcpt(v, i);
@@ -183,8 +182,8 @@ static void read_original(void *arg)
     bool is_whole = m->body_size <= RETURN_LIMIT;
     struct buf *b = arena_alloc(&v->arena, sizeof *b);
     *b = buf_make(HEADER_LIMIT);
-    v->notice_fault = queue_read_body(v->job->sender->queue, m, 0,
-                                      is_whole ? m->body_size : HEADER_LIMIT / 2, b);
+    v->notice_fault =
+        queue_read_body(v->job->sender->queue, m, 0, is_whole ? m->body_size : HEADER_LIMIT / 2, b);
     v->original = b;
 }
 
@@ -211,8 +210,8 @@ static struct fault send_notice(struct verdict *v)
         .hostname = hostname,
         .time = now,
         .offset_minutes = clock_zone_minutes(now),
-        .message_id = arena_printf(&v->arena, STR_FMT "@" STR_FMT,
-                                   STR_ARG(unique_text(&v->arena)), STR_ARG(hostname)),
+        .message_id = arena_printf(&v->arena, STR_FMT "@" STR_FMT, STR_ARG(unique_text(&v->arena)),
+                                   STR_ARG(hostname)),
         .boundary = arena_printf(&v->arena, "=_" STR_FMT, STR_ARG(unique_text(&v->arena))),
         .sender = &to,
         .envid = m->envelope.envid,
@@ -262,7 +261,7 @@ static void finish(struct verdict *v)
         .dialogue = buf_str(&j->dialogue),
         .is_attempt = !v->is_crowded,
         .is_delay_noticed = v->is_delay_noticed,
-        .pause_ms = v->is_crowded                   ? CROWDED_PAUSE_MS
+        .pause_ms = v->is_crowded                    ? CROWDED_PAUSE_MS
                     : j->is_local && j->is_site_down ? LOCAL_PAUSE_MS
                                                      : 0,
     };
@@ -279,10 +278,11 @@ static void finish(struct verdict *v)
 static void notify_and_finish(void *arg)
 {
     struct verdict *v = arg;
-    for (int64_t pause_ms = 1000; send_notice(v).kind; pause_ms = pause_ms < 60000 ? pause_ms * 2
-                                                                                   : pause_ms)
+    for (int64_t pause_ms = 1000; send_notice(v).kind;
+         pause_ms = pause_ms < 60000 ? pause_ms * 2 : pause_ms)
         if (task_sleep(pause_ms).kind) {
-            /* Shutting down: the delivery stays as it was, and after the restart it is tried anew. */
+            /* Shutting down: the delivery stays as it was, and after the restart it is tried anew.
+             */
             live_drop(v->job->sender->options.live, v->live);
             struct arena arena = v->arena;
             job_free(v->job);

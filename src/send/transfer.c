@@ -249,9 +249,8 @@ static const char *ret_name(uint8_t ret)
 static struct str notify_name(uint8_t notify)
 {
     static const char *const names[] = {
-        "",           "NEVER",       "SUCCESS",       "", "FAILURE", "", "SUCCESS,FAILURE", "",
-        "DELAY",      "",            "SUCCESS,DELAY", "", "FAILURE,DELAY", "",
-        "SUCCESS,FAILURE,DELAY", ""};
+        "",      "NEVER", "SUCCESS",       "", "FAILURE",       "", "SUCCESS,FAILURE",       "",
+        "DELAY", "",      "SUCCESS,DELAY", "", "FAILURE,DELAY", "", "SUCCESS,FAILURE,DELAY", ""};
     return str_from(names[notify & 15]);
 }
 
@@ -308,8 +307,8 @@ struct gather {
 
 static struct fault write_parts(struct gather *g)
 {
-    struct fault f = conn_write(g->t->conn, g->part, g->count,
-                                deadline_after(g->t->limits->block_timeout_ms));
+    struct fault f =
+        conn_write(g->t->conn, g->part, g->count, deadline_after(g->t->limits->block_timeout_ms));
     g->count = 0;
     return f;
 }
@@ -342,9 +341,8 @@ static struct fault add_body(struct gather *g, struct dotline_stuffer *s,
 {
     if (m->body_kind == QUEUE_BODY_MEMORY)
         return add_content(g, s, str_make(m->body, m->body_size), is_chunked);
-    struct piece p = {.queue = g->t->carrier->sender->queue,
-                      .message = m,
-                      .data = buf_make(BODY_CHUNK + 1)};
+    struct piece p = {
+        .queue = g->t->carrier->sender->queue, .message = m, .data = buf_make(BODY_CHUNK + 1)};
     for (; p.at < m->body_size && !p.fault.kind; p.at += BODY_CHUNK) {
         offload(read_piece, &p);
         if (!p.fault.kind)

@@ -19,8 +19,8 @@ struct transfer {
     struct conn *conn; /* NULL while there is none */
     struct smtp_client client;
     struct smtp_client_options options;
-    char host[256];   /* by name, for TLS */
-    char remote[300]; /* for people */
+    char host[256];                     /* by name, for TLS */
+    char remote[300];                   /* for people */
     struct transaction *first, *second; /* under way, in order */
     uint64_t message_count;             /* on this connection */
 };

@@ -1,0 +1,592 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * bench_source.c - eilbote bench source: many connections that send messages
+ *
+ * Each connection is a small state machine on replies. Where the server pipelines, one write
+ * carries a body, its final dot and MAIL, RCPT and DATA of the next message. A lost connection is
+ * opened again after a pause; when a whole minute brings no reply, the run ends.
+ */
+#include "cli/bench.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/num.h"
+#include "net/loop.h"
+#include "os/clock.h"
+#include "os/thread.h"
+
+enum { GROUP_MAX = 1024, LINE_MAX_BYTES = 1024, INPUT_SIZE = 64 * 1024 };
+enum { PAUSE_MS = 100, QUIET_MS = 60000, TICK_MS = 250, SAMPLES_MAX = 1 << 22 };
+
+/* What the next reply is for. */
+enum expect { GREETING, HELLO, MAIL, RCPT, DATA, END, RESET, QUIT };
+
+struct link {
+    struct loop_watch watch;
+    struct loop_timer timer; /* to connect again */
+    struct worker *worker;
+    int descriptor; /* -1 when closed */
+    enum expect expect;
+    bool is_pipelining;
+    bool has_mail;  /* the current message's MAIL was sent */
+    bool is_begun;  /* the next message's MAIL is in the same flight */
+    bool is_failed; /* the current message was refused */
+    bool is_closing;
+    uint64_t left; /* messages this connection may still begin */
+    int64_t dot_ns;
+    struct iovec out[2];
+    char group[GROUP_MAX];
+    char line[LINE_MAX_BYTES];
+    size_t line_used;
+};
+
+struct worker {
+    struct thread thread;
+    const struct bench_source_options *options;
+    struct loop *loop;
+    struct link *link;
+    size_t link_count;
+    size_t open_count; /* links that still have something to do */
+    struct str body;   /* with its final dot */
+    uint64_t begun, most;
+    uint64_t counter, counter_step;
+    struct loop_timer tick;
+    int64_t end_ms; /* no message begins after it */
+    int64_t heard_ms;
+    int64_t first_ns, last_ns;
+    uint64_t done, connects;
+    uint64_t errors[BENCH_REPLY_CODES]; /* by reply code; 0: connection lost */
+    int64_t *latency_ns;
+    size_t latency_count;
+    bool is_stuck;
+    char input[INPUT_SIZE];
+};
+
+static void start_link(struct link *k);
+
+static void end_link(struct link *k)
+{
+    if (k->descriptor >= 0)
+        close(k->descriptor);
+    k->descriptor = -1;
+}
+
+static bool may_begin(const struct worker *w)
+{
+    return w->begun < w->most && w->heard_ms < w->end_ms;
+}
+
+/* This connection is over: another one, or the end of the link. */
+static void renew(struct link *k, int64_t pause_ms)
+{
+    struct worker *w = k->worker;
+    end_link(k);
+    if (!may_begin(w)) {
+        w->open_count--;
+        if (w->open_count == 0)
+            loop_stop(w->loop);
+    } else if (pause_ms > 0) {
+        loop_timer_set(w->loop, &k->timer, loop_now_ms(w->loop) + pause_ms);
+    } else {
+        start_link(k);
+    }
+}
+
+static void break_link(struct link *k)
+{
+    struct worker *w = k->worker;
+    w->errors[0]++;
+    if (k->has_mail)
+        w->begun--;
+    if (k->is_begun)
+        w->begun--;
+    renew(k, PAUSE_MS);
+}
+
+static void flush(struct link *k)
+{
+    while (k->out[0].iov_len + k->out[1].iov_len > 0) {
+        ssize_t sent = writev(k->descriptor, k->out, 2);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0)
+            return; /* full: told when there is room; gone: told by the reading side */
+        for (int i = 0; i < 2; i++) {
+            size_t n = (size_t)sent < k->out[i].iov_len ? (size_t)sent : k->out[i].iov_len;
+            k->out[i].iov_base = (char *)k->out[i].iov_base + n;
+            k->out[i].iov_len -= n;
+            sent -= (ssize_t)n;
+        }
+    }
+}
+
+/* The parts may still be unsent only for a server that answers before it has read. */
+static void send_parts(struct link *k, struct str first, size_t group_bytes)
+{
+    k->out[0] = (struct iovec){(void *)(uintptr_t)first.p, first.n};
+    k->out[1] = (struct iovec){k->group, group_bytes};
+    flush(k);
+}
+
+static size_t put_rcpt(struct link *k, char *at, size_t room)
+{
+    struct worker *w = k->worker;
+    uint64_t number = w->counter;
+    w->counter += w->counter_step;
+    struct str path = str_from(w->options->rcpt[number % w->options->rcpt_count]);
+    size_t mark = str_find(path, STR("%d"));
+    int n;
+    if (mark == path.n)
+        n = snprintf(at, room, "RCPT TO:<" STR_FMT ">\r\n", STR_ARG(path));
+    else
+        n = snprintf(at, room, "RCPT TO:<" STR_FMT "%llu" STR_FMT ">\r\n",
+                     STR_ARG(str_head(path, mark)), (unsigned long long)number,
+                     STR_ARG(str_skip(path, mark + 2)));
+    return (size_t)n;
+}
+
+/* Puts the beginning of a message into the group, if there is one more for this connection. */
+static size_t put_message(struct link *k)
+{
+    struct worker *w = k->worker;
+    if (k->left == 0 || !may_begin(w))
+        return 0;
+    w->begun++;
+    k->left--;
+    size_t n = (size_t)snprintf(k->group, GROUP_MAX, "MAIL FROM:<%s>\r\n", w->options->from);
+    if (k->is_pipelining) {
+        n += put_rcpt(k, k->group + n, GROUP_MAX - n);
+        n += (size_t)snprintf(k->group + n, GROUP_MAX - n, "DATA\r\n");
+    }
+    return n;
+}
+
+static void say(struct link *k, const char *text)
+{
+    size_t n = (size_t)snprintf(k->group, GROUP_MAX, "%s", text);
+    send_parts(k, STR_NONE, n);
+}
+
+/* The next message, or the end of the connection. */
+static void go_on(struct link *k)
+{
+    k->is_failed = false;
+    k->has_mail = k->is_begun;
+    k->is_begun = false;
+    if (!k->has_mail) {
+        size_t n = put_message(k);
+        if (n == 0) {
+            k->is_closing = true;
+            k->expect = QUIT;
+            say(k, "QUIT\r\n");
+            return;
+        }
+        k->has_mail = true;
+        send_parts(k, STR_NONE, n);
+    }
+    k->expect = MAIL;
+}
+
+static void send_body(struct link *k)
+{
+    struct worker *w = k->worker;
+    /* A message without recipients that the server wants all the same is empty. */
+    struct str body = k->is_failed ? STR(".\r\n") : w->body;
+    size_t n = k->is_pipelining ? put_message(k) : 0;
+    k->is_begun = n > 0;
+    k->expect = END;
+    send_parts(k, body, n);
+    if (w->latency_ns)
+        k->dot_ns = clock_now_ns();
+}
+
+static void refuse(struct link *k, unsigned code)
+{
+    k->worker->errors[code < BENCH_REPLY_CODES ? code : 0]++;
+    k->is_failed = true;
+}
+
+/* A message was taken or refused. */
+static void finish_message(struct link *k, unsigned code)
+{
+    struct worker *w = k->worker;
+    int64_t now = clock_now_ns();
+    k->has_mail = false;
+    if (code / 100 != 2) {
+        if (!k->is_failed)
+            refuse(k, code);
+    } else if (!k->is_failed) {
+        w->done++;
+        if (w->latency_ns && w->latency_count < SAMPLES_MAX)
+            w->latency_ns[w->latency_count++] = now - k->dot_ns;
+    }
+    w->last_ns = now;
+    go_on(k);
+}
+
+/* The message goes no further: what the server knows of it is forgotten. */
+static void skip_message(struct link *k, unsigned code)
+{
+    if (!k->is_failed)
+        refuse(k, code);
+    k->has_mail = false;
+    k->expect = RESET;
+    say(k, "RSET\r\n");
+}
+
+static void take_mail_reply(struct link *k, unsigned code)
+{
+    if (code != 250)
+        refuse(k, code);
+    if (!k->is_pipelining && k->is_failed) {
+        skip_message(k, code);
+        return;
+    }
+    k->expect = RCPT;
+    if (!k->is_pipelining)
+        send_parts(k, STR_NONE, put_rcpt(k, k->group, GROUP_MAX));
+}
+
+static void take_rcpt_reply(struct link *k, unsigned code)
+{
+    if (code / 100 != 2 && !k->is_failed)
+        refuse(k, code);
+    k->expect = DATA;
+    if (!k->is_pipelining)
+        say(k, "DATA\r\n");
+}
+
+/* False when the connection is over. */
+static bool take_reply(struct link *k, unsigned code)
+{
+    struct worker *w = k->worker;
+    w->heard_ms = loop_now_ms(w->loop);
+    if (code == 421 && k->expect != QUIT) {
+        w->errors[421]++;
+        break_link(k);
+        return false;
+    }
+    switch (k->expect) {
+    case GREETING:
+        if (code != 220) {
+            w->errors[code < BENCH_REPLY_CODES ? code : 0]++;
+            break_link(k);
+            return false;
+        }
+        k->expect = HELLO;
+        say(k,
+            w->options->is_lmtp ? "LHLO source.example.test\r\n" : "EHLO source.example.test\r\n");
+        return true;
+    case HELLO:
+        k->is_pipelining = k->is_pipelining && !w->options->is_pipelining_off;
+        go_on(k);
+        return true;
+    case MAIL:
+        take_mail_reply(k, code);
+        return true;
+    case RCPT:
+        take_rcpt_reply(k, code);
+        return true;
+    case DATA:
+        if (code == 354)
+            send_body(k);
+        else
+            skip_message(k, code);
+        return true;
+    case END:
+        finish_message(k, code);
+        return true;
+    case RESET:
+        go_on(k);
+        return true;
+    case QUIT:
+        renew(k, 0);
+        return false;
+    }
+    return false;
+}
+
+/* One line of a reply, without its line end. */
+static bool take_line(struct link *k, struct str line)
+{
+    uint64_t code;
+    if (k->expect == HELLO && line.n == 14 &&
+        str_equal_nocase(str_skip(line, 4), STR("PIPELINING")))
+        k->is_pipelining = true;
+    if (line.n < 3 || !num_parse(str_head(line, 3), 599, &code)) {
+        break_link(k);
+        return false;
+    }
+    return line.n > 3 && line.p[3] == '-' ? true : take_reply(k, (unsigned)code);
+}
+
+static bool take_bytes(struct link *k, struct str in)
+{
+    while (in.n > 0) {
+        size_t end = str_index(in, '\n');
+        struct str line = str_head(in, end);
+        bool is_whole = end < in.n;
+        in = str_skip(in, is_whole ? end + 1 : end);
+        if (!is_whole || k->line_used > 0) {
+            if (line.n > LINE_MAX_BYTES - k->line_used) {
+                break_link(k);
+                return false;
+            }
+            memcpy(k->line + k->line_used, line.p, line.n);
+            k->line_used += line.n;
+            line = str_make(k->line, k->line_used);
+        }
+        if (!is_whole)
+            break;
+        k->line_used = 0;
+        if (line.n > 0 && line.p[line.n - 1] == '\r')
+            line.n--;
+        if (!take_line(k, line))
+            return false;
+    }
+    return true;
+}
+
+static void become_ready(struct loop_watch *watch, uint32_t events)
+{
+    struct link *k = (struct link *)((char *)watch - offsetof(struct link, watch));
+    struct worker *w = k->worker;
+    if (k->descriptor < 0)
+        return;
+    if (events & EPOLLOUT)
+        flush(k);
+    if (!(events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)))
+        return;
+    for (;;) {
+        ssize_t got = recv(k->descriptor, w->input, INPUT_SIZE, 0);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0 && errno == EAGAIN)
+            return;
+        if (got <= 0) {
+            if (k->is_closing)
+                renew(k, 0);
+            else
+                break_link(k);
+            return;
+        }
+        if (!take_bytes(k, str_make(w->input, (size_t)got)))
+            return;
+        if (got < INPUT_SIZE && !(events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)))
+            return;
+    }
+}
+
+static void start_link(struct link *k)
+{
+    struct worker *w = k->worker;
+    const struct endpoint *to = &w->options->to;
+    int family = to->address.ss_family, on = 1;
+    k->expect = GREETING;
+    k->is_pipelining = k->has_mail = k->is_begun = k->is_failed = k->is_closing = false;
+    k->left = w->options->per_connection;
+    k->line_used = 0;
+    k->out[0].iov_len = k->out[1].iov_len = 0;
+    k->descriptor = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool is_fine = k->descriptor >= 0;
+    if (is_fine && family != AF_UNIX)
+        setsockopt(k->descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (is_fine)
+        is_fine = connect(k->descriptor, (const struct sockaddr *)&to->address, to->length) == 0 ||
+                  errno == EINPROGRESS;
+    if (is_fine)
+        is_fine = loop_watch(w->loop, k->descriptor, &k->watch).kind == FAULT_FINE;
+    w->connects++;
+    if (!is_fine)
+        break_link(k);
+}
+
+static void reconnect(struct loop_timer *timer)
+{
+    start_link((struct link *)((char *)timer - offsetof(struct link, timer)));
+}
+
+/* Looks whether the server still says something; heard_ms is the clock of may_begin too. */
+static void look(struct loop_timer *timer)
+{
+    struct worker *w = (struct worker *)((char *)timer - offsetof(struct worker, tick));
+    int64_t now = loop_now_ms(w->loop);
+    if (now - w->heard_ms > QUIET_MS) {
+        w->is_stuck = true;
+        loop_stop(w->loop);
+        return;
+    }
+    if (w->open_count > 0)
+        loop_timer_set(w->loop, timer, now + TICK_MS);
+}
+
+static void work(void *arg)
+{
+    struct worker *w = arg;
+    w->loop = loop_make();
+    w->heard_ms = loop_now_ms(w->loop);
+    w->end_ms =
+        w->options->seconds > 0 ? w->heard_ms + (int64_t)w->options->seconds * 1000 : INT64_MAX;
+    w->tick.expire = look;
+    loop_timer_set(w->loop, &w->tick, w->heard_ms + TICK_MS);
+    w->first_ns = w->last_ns = clock_now_ns();
+    w->open_count = w->link_count;
+    for (size_t i = 0; i < w->link_count; i++) {
+        w->link[i].worker = w;
+        w->link[i].watch.ready = become_ready;
+        w->link[i].timer.expire = reconnect;
+        start_link(&w->link[i]);
+    }
+    loop_run(w->loop);
+    for (size_t i = 0; i < w->link_count; i++)
+        end_link(&w->link[i]);
+    loop_free(w->loop);
+}
+
+/* A message of that size with its final dot: a header and lines of 72 octets. */
+static struct str make_body(const struct bench_source_options *o)
+{
+    static const char line[] = "The quick brown fox jumps over the lazy dog, again and again, "
+                               "12345678\r\n";
+    struct buf b = buf_make((size_t)o->size_bytes + 1024);
+    bool is_fine = buf_printf(&b,
+                              "From: <%s>\r\nTo: undisclosed-recipients:;\r\nSubject: load\r\n"
+                              "Date: Thu, 1 Jan 2026 00:00:00 +0000\r\n"
+                              "Message-ID: <load@source.example.test>\r\n\r\n",
+                              o->from);
+    while (is_fine && b.used + 3 < o->size_bytes) {
+        size_t left = (size_t)o->size_bytes - b.used;
+        if (left >= sizeof line + 2)
+            is_fine = buf_append(&b, str_from(line));
+        else
+            is_fine = buf_append(&b, str_make(line, left - 2)) && buf_append(&b, STR("\r\n"));
+    }
+    if (!is_fine || !buf_append(&b, STR(".\r\n")))
+        abort();
+    return buf_str(&b);
+}
+
+static int compare_ns(const void *a, const void *b)
+{
+    const int64_t *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+/* All workers' results, added to the first one's. */
+static void add_up(struct worker *w, size_t count)
+{
+    for (size_t i = 1; i < count; i++) {
+        w->done += w[i].done;
+        w->connects += w[i].connects;
+        w->is_stuck |= w[i].is_stuck;
+        if (w[i].first_ns < w->first_ns)
+            w->first_ns = w[i].first_ns;
+        if (w[i].last_ns > w->last_ns)
+            w->last_ns = w[i].last_ns;
+        for (size_t code = 0; code < BENCH_REPLY_CODES; code++)
+            w->errors[code] += w[i].errors[code];
+        for (size_t k = 0; k < w[i].latency_count && w->latency_count < SAMPLES_MAX; k++)
+            w->latency_ns[w->latency_count++] = w[i].latency_ns[k];
+    }
+    if (w->latency_count > 0)
+        qsort(w->latency_ns, w->latency_count, sizeof w->latency_ns[0], compare_ns);
+}
+
+static double percentile_us(const struct worker *w, size_t percent)
+{
+    return w->latency_count == 0
+               ? 0
+               : (double)w->latency_ns[(w->latency_count - 1) * percent / 100] / 1000;
+}
+
+static int print_result(const struct invocation *i, const struct worker *w)
+{
+    double seconds = (double)(w->last_ns - w->first_ns) / 1e9;
+    double rate = seconds > 0 ? (double)w->done / seconds : 0;
+    json_t *errors = json_object();
+    uint64_t error_count = 0;
+    char code[NUM_DECIMAL_MAX + 1];
+    for (size_t k = 0; k < BENCH_REPLY_CODES; k++) {
+        error_count += w->errors[k];
+        if (w->errors[k] == 0)
+            continue;
+        snprintf(code, sizeof code, "%zu", k);
+        json_object_set_new(errors, k ? code : "lost", json_integer((json_int_t)w->errors[k]));
+    }
+    json_t *result = json_pack("{s:I,s:f,s:f,s:I,s:o,s:b}", "messages", (json_int_t)w->done,
+                               "seconds", seconds, "per_second", rate, "connections",
+                               (json_int_t)w->connects, "errors", errors, "stuck", w->is_stuck);
+    if (w->latency_ns)
+        json_object_set_new(result, "latency_us",
+                            json_pack("{s:f,s:f,s:f}", "median", percentile_us(w, 50), "p95",
+                                      percentile_us(w, 95), "p99", percentile_us(w, 99)));
+    if (i->is_json) {
+        cli_print_json(result);
+    } else {
+        printf("%llu messages in %.3f s, %.0f messages/s, %llu connections\n",
+               (unsigned long long)w->done, seconds, rate, (unsigned long long)w->connects);
+        for (size_t k = 0; k < BENCH_REPLY_CODES; k++)
+            if (k > 0 && w->errors[k] > 0)
+                printf("  reply %zu: %llu\n", k, (unsigned long long)w->errors[k]);
+        if (w->errors[0] > 0)
+            printf("  lost connections: %llu\n", (unsigned long long)w->errors[0]);
+        if (w->latency_ns)
+            printf(
+                "from the final dot to its reply: median %.0f us, 95 %% %.0f us, 99 %% %.0f us\n",
+                percentile_us(w, 50), percentile_us(w, 95), percentile_us(w, 99));
+        json_decref(result);
+    }
+    if (w->is_stuck)
+        return cli_fail(i, "the server said nothing for %d s", QUIET_MS / 1000);
+    return error_count > 0 || w->done == 0 ? CLI_FAILED : CLI_DONE;
+}
+
+int bench_source_run(const struct invocation *i, const struct bench_source_options *options)
+{
+    size_t threads = (size_t)options->threads;
+    if (threads > options->connections)
+        threads = (size_t)options->connections;
+    struct worker *w = calloc(threads, sizeof *w);
+    struct link *links = calloc((size_t)options->connections, sizeof *links);
+    struct str body = make_body(options);
+    if (!w || !links)
+        abort();
+    size_t used = 0;
+    for (size_t k = 0; k < threads; k++) {
+        w[k].options = options;
+        w[k].body = body;
+        w[k].link = links + used;
+        w[k].link_count = (size_t)options->connections * (k + 1) / threads - used;
+        used += w[k].link_count;
+        w[k].most = options->messages
+                        ? options->messages * (k + 1) / threads - options->messages * k / threads
+                        : UINT64_MAX;
+        w[k].counter = k;
+        w[k].counter_step = threads;
+        if (options->has_latency) {
+            w[k].latency_ns = malloc(SAMPLES_MAX * sizeof w[k].latency_ns[0]);
+            if (!w[k].latency_ns)
+                abort();
+        }
+    }
+    for (size_t k = 0; k < threads; k++)
+        thread_start(&w[k].thread, "bench source", work, &w[k]);
+    for (size_t k = 0; k < threads; k++)
+        thread_join(&w[k].thread);
+    add_up(w, threads);
+    int result = print_result(i, w);
+    for (size_t k = 0; k < threads; k++)
+        free(w[k].latency_ns);
+    free((void *)(uintptr_t)body.p);
+    free(links);
+    free(w);
+    return result;
+}

@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * test_queue.c - the queue: records, rest in queue.db, scheduling, replay after a crash
+ *
+ * Each test opens a spool in a directory of its own and plays the sender: ready deliveries are put
+ * on a list, from which the test finishes them.
+ */
+#include "net/loop.h"
+#include "net/offload.h"
+#include "os/clock.h"
+#include "os/file.h"
+#include "queue/cold.h"
+#include "queue/queue.h"
+#include "queue/record.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { READY_MOST = 4096 };
+
+struct world {
+    char directory[64];
+    struct queue *queue;
+    struct queue_options options;
+    struct scope keeping;
+    struct queue_delivery *ready[READY_MOST];
+    size_t ready_count;
+    void (*act)(struct world *w);
+};
+
+static void take(void *arg, struct queue_delivery *d)
+{
+    struct world *w = arg;
+    assert_in_range(w->ready_count, 0, READY_MOST - 1);
+    w->ready[w->ready_count++] = d;
+}
+
+static void make_world(struct world *w)
+{
+    *w = (struct world){0};
+    snprintf(w->directory, sizeof w->directory, "/tmp/test_queue.XXXXXX");
+    assert_non_null(mkdtemp(w->directory));
+    w->options = (struct queue_options){
+        .directory = w->directory,
+        .journal = {.segment_bytes = 1 << 20, .spare_segments = 1, .spare_segments_max = 2},
+        .retry_first_ms = 60000,
+        .retry_most_ms = 4 * 3600 * 1000,
+        .memory_bytes = 1 << 20,
+        .journal_bytes = 64 << 20,
+        .checkpoint_ms = 3600 * 1000,
+        .hot_most = 10000,
+        .ready = take,
+        .ready_arg = w,
+    };
+}
+
+static void remove_world(struct world *w)
+{
+    assert_int_equal(file_remove_tree(w->directory).kind, FAULT_FINE);
+}
+
+static void lead(void *arg)
+{
+    struct world *w = arg;
+    assert_int_equal(queue_open(&w->options, &w->queue).kind, FAULT_FINE);
+    queue_start(w->queue, &w->keeping);
+    w->act(w);
+    scope_cancel(&w->keeping);
+    scope_join(&w->keeping);
+    queue_close(w->queue);
+    loop_stop(loop_current());
+}
+
+/* One run of the server: opens the spool, acts, closes it. */
+static void run(struct world *w, void (*act)(struct world *w))
+{
+    struct loop *l = loop_make();
+    struct scope scope;
+    scope_init(&scope);
+    scope_init(&w->keeping);
+    w->act = act;
+    w->ready_count = 0;
+    task_start(&scope, "test", lead, w);
+    loop_run(l);
+    loop_free(l);
+}
+
+static void accept_for(struct world *w, const char *const *rcpts, size_t count, size_t body_size)
+{
+    struct queue_rcpt rcpt[8] = {{{0}}};
+    for (size_t i = 0; i < count; i++)
+        rcpt[i] = (struct queue_rcpt){.address = str_from(rcpts[i]), .notify = 4};
+    struct queue_envelope e = {.sender = STR("alice@example.test"),
+                               .envid = STR("id+2B"),
+                               .arrival_ms = clock_real_ms(),
+                               .rcpt = rcpt,
+                               .rcpt_count = count};
+    struct buf body = buf_make(body_size);
+    assert_true(buf_reserve(&body, body_size));
+    memset(body.data, 'x', body_size);
+    body.used = body_size;
+    assert_int_equal(queue_accept(w->queue, queue_new_id(w->queue), &e, &body, 0).kind, FAULT_FINE);
+}
+
+static const char *const two_domains[] = {"bob@one.test", "carol@two.test", "dave@one.test"};
+
+static void wait_for_ready(struct world *w, size_t count)
+{
+    int64_t end = clock_now_ms() + 10000;
+    while (w->ready_count < count && clock_now_ms() < end)
+        task_sleep(2);
+    assert_int_equal(w->ready_count, count);
+}
+
+static void accept_one(struct world *w)
+{
+    accept_for(w, two_domains, 3, 4096);
+    wait_for_ready(w, 2);
+    assert_int_equal(w->ready[0]->rcpt_count + w->ready[1]->rcpt_count, 3);
+    struct buf body = buf_make(8192);
+    assert_int_equal(queue_read_body(w->queue, w->ready[0]->message, 4000, 8192, &body).kind,
+                     FAULT_FINE);
+    assert_int_equal(body.used, 96);
+    buf_free(&body);
+}
+
+static void find_it_again(struct world *w)
+{
+    wait_for_ready(w, 2);
+    const struct queue_message *m = w->ready[0]->message;
+    assert_int_equal(m->envelope.rcpt_count, 3);
+    assert_true(str_equal(m->envelope.envid, STR("id+2B")));
+    assert_int_equal(m->envelope.rcpt[0].notify, 4);
+    assert_int_equal(m->body_size, 4096);
+}
+
+static void finish_one_defer_other(struct world *w)
+{
+    wait_for_ready(w, 2);
+    struct fault f = fault_make(450, FAULT_STATUS(4, 7, 1), "come back");
+    struct queue_delivery *one = w->ready[0], *two = w->ready[1];
+    if (!str_equal(one->domain, STR("one.test"))) {
+        one = w->ready[1];
+        two = w->ready[0];
+    }
+    queue_finish(w->queue, one, &(struct queue_outcome){.is_attempt = true});
+    uint32_t left[] = {two->rcpt[0]};
+    queue_finish(w->queue, two,
+                 &(struct queue_outcome){.left = left,
+                                         .left_count = 1,
+                                         .trouble = &f,
+                                         .remote = STR("mx.two.test"),
+                                         .dialogue = STR("S: 450"),
+                                         .is_attempt = true});
+}
+
+static void only_the_deferred_is_left(struct world *w)
+{
+    uint64_t ids[10];
+    size_t count;
+    task_sleep(20);
+    assert_int_equal(w->ready_count, 0);
+    assert_int_equal(queue_ids(w->queue, 0, ids, 10, &count).kind, FAULT_FINE);
+    assert_int_equal(count, 1);
+    struct queue_message *m;
+    assert_int_equal(queue_pin(w->queue, ids[0], &m).kind, FAULT_FINE);
+    assert_int_equal(m->open_count, 1);
+    struct queue_delivery *d = message_delivery(m, STR("two.test"));
+    assert_int_equal(d->state, QUEUE_WAITING);
+    assert_int_equal(d->attempts, 1);
+    assert_string_equal(d->trouble->fault.text, "come back");
+    assert_true(str_equal(d->trouble->remote, STR("mx.two.test")));
+    int64_t pause = d->next_attempt_ms - d->trouble->time_ms;
+    assert_in_range(pause, 48000, 72000);
+    queue_unpin(w->queue, m);
+}
+
+static void checkpoint_then_the_same(struct world *w)
+{
+    assert_int_equal(queue_checkpoint(w->queue).kind, FAULT_FINE);
+    struct queue_statistics s;
+    queue_statistics(w->queue, &s);
+    assert_int_equal(s.messages, 1);
+    assert_int_equal(s.hot, 0);
+    assert_int_equal(s.cold_loaded, 0);
+    only_the_deferred_is_left(w);
+}
+
+static void retry_and_finish(struct world *w)
+{
+    uint64_t ids[10];
+    size_t count;
+    struct queue_message *m;
+    assert_int_equal(queue_ids(w->queue, 0, ids, 10, &count).kind, FAULT_FINE);
+    assert_int_equal(queue_pin(w->queue, ids[0], &m).kind, FAULT_FINE);
+    assert_true(queue_retry(w->queue, message_delivery(m, STR("two.test"))));
+    queue_unpin(w->queue, m);
+    wait_for_ready(w, 1);
+    struct buf body = buf_make(8192);
+    assert_int_equal(queue_read_body(w->queue, w->ready[0]->message, 0, 8192, &body).kind,
+                     FAULT_FINE);
+    assert_int_equal(body.used, 4096);
+    buf_free(&body);
+    queue_finish(w->queue, w->ready[0], &(struct queue_outcome){.is_attempt = true});
+}
+
+static void nothing_is_left(struct world *w)
+{
+    uint64_t ids[10];
+    size_t count;
+    task_sleep(20);
+    assert_int_equal(w->ready_count, 0);
+    assert_int_equal(queue_checkpoint(w->queue).kind, FAULT_FINE);
+    assert_int_equal(queue_ids(w->queue, 0, ids, 10, &count).kind, FAULT_FINE);
+    assert_int_equal(count, 0);
+}
+
+static void count_file(const char *name, void *arg)
+{
+    (void)name;
+    ++*(size_t *)arg;
+}
+
+static size_t body_files(const struct world *w)
+{
+    size_t count = 0;
+    for (unsigned i = 0; i < 256; i++) {
+        char path[128];
+        snprintf(path, sizeof path, "%s/bodies/%02x", w->directory, i);
+        file_list(path, count_file, &count);
+    }
+    return count;
+}
+
+static void test_a_message_lives_through_restarts(void **state)
+{
+    (void)state;
+    static struct world w;
+    make_world(&w);
+    run(&w, accept_one);
+    run(&w, find_it_again);
+    run(&w, finish_one_defer_other);
+    run(&w, only_the_deferred_is_left);
+    run(&w, checkpoint_then_the_same);
+    assert_int_equal(body_files(&w), 1);
+    run(&w, only_the_deferred_is_left);
+    run(&w, retry_and_finish);
+    run(&w, nothing_is_left);
+    assert_int_equal(body_files(&w), 0);
+    run(&w, nothing_is_left);
+    remove_world(&w);
+}
+
+static void hold_release_drop(struct world *w)
+{
+    accept_for(w, two_domains, 3, 100);
+    wait_for_ready(w, 2);
+    struct queue_message *m = w->ready[0]->message;
+    struct queue_delivery *a = w->ready[0], *b = w->ready[1];
+    uint64_t id = m->id;
+    assert_false(queue_retry(w->queue, a));
+    assert_false(queue_drop(w->queue, a));
+    assert_true(queue_hold(w->queue, a)); /* takes effect when the attempt ends */
+    struct fault f = fault_make(421, FAULT_STATUS(4, 4, 2), "lost");
+    uint32_t left_a[] = {a->rcpt[0]}, left_b[] = {b->rcpt[0]};
+    struct queue_outcome later = {.left = left_a, .left_count = 1, .trouble = &f};
+    queue_finish(w->queue, a, &later);
+    assert_int_equal(a->state, QUEUE_HELD);
+    later.left = left_b;
+    queue_finish(w->queue, b, &later);
+    assert_int_equal(b->state, QUEUE_WAITING);
+    assert_true(queue_hold(w->queue, b));
+    assert_false(queue_retry(w->queue, b));
+    w->ready_count = 0;
+    assert_int_equal(queue_pin(w->queue, id, &m).kind, FAULT_FINE);
+    assert_true(queue_release(w->queue, a));
+    assert_true(queue_drop(w->queue, b));
+    assert_int_equal(b->state, QUEUE_ENDED);
+    queue_unpin(w->queue, m);
+    wait_for_ready(w, 1);
+    queue_finish(w->queue, w->ready[0], &(struct queue_outcome){0});
+    assert_int_equal(queue_pin(w->queue, id, &m).kind, FAULT_FINE);
+    assert_null(m);
+}
+
+static void test_hold_release_retry_drop(void **state)
+{
+    (void)state;
+    static struct world w;
+    make_world(&w);
+    run(&w, hold_release_drop);
+    remove_world(&w);
+}
+
+static void bodies_beyond_the_budget(struct world *w)
+{
+    for (int i = 0; i < 4; i++)
+        accept_for(w, two_domains, 1, 400000);
+    wait_for_ready(w, 4);
+    int in_memory = 0;
+    for (size_t i = 0; i < 4; i++) {
+        in_memory += w->ready[i]->message->body_kind == QUEUE_BODY_MEMORY;
+        struct buf body = buf_make(500000);
+        assert_int_equal(queue_read_body(w->queue, w->ready[i]->message, 0, 500000, &body).kind,
+                         FAULT_FINE);
+        assert_int_equal(body.used, 400000);
+        assert_int_equal(body.data[399999], 'x');
+        buf_free(&body);
+    }
+    assert_int_equal(in_memory, 2);
+    for (size_t i = 0; i < 4; i++)
+        queue_finish(w->queue, w->ready[i], &(struct queue_outcome){0});
+    struct queue_statistics s;
+    queue_statistics(w->queue, &s);
+    assert_int_equal(s.body_bytes, 0);
+}
+
+static void test_bodies_beyond_the_memory_budget_are_read_from_the_journal(void **state)
+{
+    (void)state;
+    static struct world w;
+    make_world(&w);
+    run(&w, bodies_beyond_the_budget);
+    remove_world(&w);
+}
+
+static void fill_segments(struct world *w)
+{
+    for (int round = 0; round < 60; round++) {
+        w->ready_count = 0;
+        for (int i = 0; i < 8; i++)
+            accept_for(w, two_domains, 1, 50000);
+        wait_for_ready(w, 8);
+        for (size_t i = 0; i < 8; i++)
+            queue_finish(w->queue, w->ready[i], &(struct queue_outcome){0});
+        if (round % 10 == 9)
+            assert_int_equal(queue_checkpoint(w->queue).kind, FAULT_FINE);
+    }
+    struct queue_statistics s;
+    queue_statistics(w->queue, &s);
+    assert_in_range(s.journal.segments, 1, 8); /* 24 MB went through segments of 1 MB */
+}
+
+static void test_a_checkpoint_lets_the_journal_go(void **state)
+{
+    (void)state;
+    static struct world w;
+    make_world(&w);
+    run(&w, fill_segments);
+    run(&w, nothing_is_left);
+    remove_world(&w);
+}
+
+static void test_ids_and_damaged_records(void **state)
+{
+    (void)state;
+    char text[QUEUE_ID_TEXT_MAX];
+    uint64_t id = 0;
+    assert_true(queue_id_parse(queue_id_text(0x1234567890abcdefULL, text), &id));
+    assert_true(id == 0x1234567890abcdefULL);
+    assert_false(queue_id_parse(STR("ZZZZZZZZZZZZZ"), &id));
+    assert_false(queue_id_parse(STR("000000000000U"), &id));
+    assert_false(queue_id_parse(STR("0"), &id));
+    /* Every prefix of a record, and each byte changed, is refused or read without harm. */
+    struct queue_rcpt rcpt = {.address = STR("bob@one.test")};
+    struct queue_envelope e = {.sender = STR("a@b"), .rcpt = &rcpt, .rcpt_count = 1};
+    struct buf b = buf_make(4096);
+    record_pack_accept(&b, 77, &e, false, 4);
+    buf_append(&b, STR("body"));
+    for (size_t n = 0; n < b.used; n++)
+        assert_null(record_unpack_accept(str_head(buf_str(&b), n), 0));
+    for (size_t i = 0; i < b.used; i++) {
+        for (int bit = 0; bit < 8; bit++) {
+            b.data[i] ^= (char)(1 << bit);
+            struct queue_message *m = record_unpack_accept(buf_str(&b), 0);
+            if (m)
+                message_free(m);
+            b.data[i] ^= (char)(1 << bit);
+        }
+    }
+    struct queue_message *m = record_unpack_accept(buf_str(&b), 9);
+    assert_non_null(m);
+    assert_int_equal(m->body_size, 4);
+    b.used = 0;
+    record_pack_delivery(&b, &m->delivery[0]);
+    for (size_t n = 0; n < b.used; n++)
+        assert_false(record_apply_delivery(m, str_head(buf_str(&b), n)));
+    assert_true(record_apply_delivery(m, buf_str(&b)));
+    message_free(m);
+    buf_free(&b);
+}
+
+static int start_offload(void **state)
+{
+    (void)state;
+    offload_start(2);
+    return 0;
+}
+
+static int stop_offload(void **state)
+{
+    (void)state;
+    offload_stop();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_message_lives_through_restarts),
+        cmocka_unit_test(test_hold_release_retry_drop),
+        cmocka_unit_test(test_bodies_beyond_the_memory_budget_are_read_from_the_journal),
+        cmocka_unit_test(test_a_checkpoint_lets_the_journal_go),
+        cmocka_unit_test(test_ids_and_damaged_records),
+    };
+    return cmocka_run_group_tests(tests, start_offload, stop_offload);
+}
