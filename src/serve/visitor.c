@@ -91,7 +91,8 @@ __attribute__((noinline)) struct fault visitor_enter(struct visitor *v)
     }
     if (f.kind)
         return f;
-    v->is_trusted = v->is_ip && conf_networks_contain(&v->listener->trust, &v->ip);
+    v->is_trusted = v->listener->role == CONF_ROLE_LOCAL ||
+                    (v->is_ip && conf_networks_contain(&v->listener->trust, &v->ip));
     v->is_local = v->is_ip && ip_is_loopback(&v->ip);
     return count_in(v);
 }

@@ -19,7 +19,7 @@ struct visitor {
     char id[SESSION_ID_MAX];
     struct ip_address ip;
     bool is_ip;       /* else a Unix socket */
-    bool is_trusted;  /* in the listener's trust networks */
+    bool is_trusted;  /* in the listener's trust networks, or a local process */
     bool is_local;    /* loopback: the machine's own processes */
     bool is_known;    /* has delivered a message before */
     bool has_entered; /* counted in server->clients */
