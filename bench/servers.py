@@ -74,6 +74,7 @@ class Server:
     def __init__(self, cache):
         self.cache = cache
         self.process = None
+        self.silent = None
         self.version = ""
 
     def fill(self, template, target, **values):
@@ -87,6 +88,10 @@ class Server:
         work.mkdir(parents=True)
         work.chmod(0o755)
         self.port = free_port()
+        if mode == "hold":
+            # A next hop that takes connections and never says a word: everything waits for it.
+            self.silent = socket.create_server(("127.0.0.1", 0), backlog=128)
+            self.sink_port = self.silent.getsockname()[1]
         command = self.prepare()
         with open(work / "output", "wb") as out:
             self.process = subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, env={**os.environ, **(environment or {})}, start_new_session=True)
@@ -102,6 +107,8 @@ class Server:
             time.sleep(0.02)
 
     def stop(self):
+        if self.silent:
+            self.silent.close()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
