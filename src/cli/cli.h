@@ -24,6 +24,7 @@ struct command {
     const char *usage;   /* what follows the name */
     const char *summary; /* one line */
     int (*run)(struct invocation *i);
+    bool changes_directory; /* the roles are told */
 };
 
 struct invocation {
@@ -95,6 +96,14 @@ int cli_alias_list(struct invocation *i);
 int cli_alias_remove(struct invocation *i);
 int cli_directory_export(struct invocation *i);
 int cli_directory_apply(struct invocation *i);
+int cli_queue_ls(struct invocation *i);
+int cli_queue_show(struct invocation *i);
+int cli_queue_why(struct invocation *i);
+int cli_queue_act(struct invocation *i); /* retry, hold, release, drop, bounce */
+int cli_trace(struct invocation *i);
+int cli_top(struct invocation *i);
+int cli_send(struct invocation *i);
+int cli_sendmail(struct invocation *i);
 int cli_bench_source(struct invocation *i);
 int cli_bench_sink(struct invocation *i);
 

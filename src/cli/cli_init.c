@@ -130,11 +130,11 @@ static int make_directories(struct plan *p)
 }
 
 /* A file that root writes and both roles may read. */
-static int save_shared(struct plan *p, const char *path, struct str content)
+static int save_shared(struct plan *p, const char *path, struct str content, unsigned permissions)
 {
     int result = cli_result(p->i, file_save(path, content, 0600));
     if (result == CLI_DONE)
-        result = cli_result(p->i, owner_give(path, if_owners(p, &p->root), 0640));
+        result = cli_result(p->i, owner_give(path, if_owners(p, &p->root), permissions));
     return result;
 }
 
@@ -147,9 +147,9 @@ static int make_certificate(struct plan *p)
                      ? CLI_DONE
                      : cli_fail(p->i, "the certificate could not be made");
     if (result == CLI_DONE)
-        result = save_shared(p, path_of(p, "tls/key.pem"), buf_str(&key));
+        result = save_shared(p, path_of(p, "tls/key.pem"), buf_str(&key), 0640);
     if (result == CLI_DONE)
-        result = save_shared(p, path_of(p, "tls/certificate.pem"), buf_str(&chain));
+        result = save_shared(p, path_of(p, "tls/certificate.pem"), buf_str(&chain), 0640);
     buf_free(&chain);
     buf_free(&key);
     return result;
@@ -185,15 +185,19 @@ static bool write_trust(const struct plan *p, struct buf *out)
 static bool write_listeners(const struct plan *p, struct buf *out)
 {
     static const char *const roles[] = {"mx", "submission", "submissions", "pop3", "pop3s"};
-    bool is_good = buf_append(out, STR("# The ports: 25, 587, 465, 110 and 995, and where mail "
-                                       "enters the mailboxes.\n"));
+    bool is_good = buf_append(out, STR("# The ports: 25, 587, 465, 110 and 995, where local "
+                                       "processes\n# hand mail in, and where mail enters the "
+                                       "mailboxes.\n"));
     for (size_t k = 0; k < sizeof roles / sizeof roles[0] && is_good; k++) {
         is_good = buf_printf(out, "listener \"%s\" {\n    role = %s\n", roles[k], roles[k]) &&
                   (!p->is_local || buf_append(out, STR("    address = {\"127.0.0.1\"}\n"))) &&
                   (k > 0 || !p->trust[0] || write_trust(p, out)) && buf_append(out, STR("}\n"));
     }
-    return is_good && buf_append(out, STR("listener \"lmtp\" {\n    role = lmtp\n"
-                                          "    path = \"ctl/lmtp.sock\"\n}\n"));
+    return is_good &&
+           buf_append(out, STR("listener \"local\" {\n    role = local\n"
+                               "    path = \"ctl/submit.sock\"\n}\n")) &&
+           buf_append(out, STR("listener \"lmtp\" {\n    role = lmtp\n"
+                               "    path = \"ctl/lmtp.sock\"\n}\n"));
 }
 
 static bool write_conf(const struct plan *p, struct buf *out)
@@ -227,7 +231,8 @@ static int make_conf(struct plan *p)
 {
     struct buf text = buf_make(CONF_LIMIT);
     struct conf *c = NULL;
-    int result = write_conf(p, &text) ? save_shared(p, conf_path(p), buf_str(&text))
+    /* Everybody may read it: sendmail, run by any user, looks for the local socket there. */
+    int result = write_conf(p, &text) ? save_shared(p, conf_path(p), buf_str(&text), 0644)
                                       : cli_fail(p->i, "the configuration is too long");
     if (result == CLI_DONE)
         result = cli_result(p->i, conf_load(conf_path(p), &c));

@@ -2,7 +2,7 @@
 /*
  * main.c - eilbote: the table of commands
  */
-#include "cli/cli.h"
+#include "cli/ask.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,21 +15,35 @@ static const struct command commands[] = {
     {"check", "[--ports] [--print]", "Checks the configuration and what it names.", cli_check},
     {"serve", "[--single]", "Serves: binds the ports, starts the roles and keeps them running.", cli_serve},
     {"role", "NAME", "Runs one role; serve starts it.", cli_role},
-    {"domain add", "DOMAIN...", "Adds domains whose mail is ours.", cli_domain_add},
+    {"domain add", "DOMAIN...", "Adds domains whose mail is ours.", cli_domain_add, true},
     {"domain list", "", "Lists our domains.", cli_domain_list},
-    {"domain remove", "DOMAIN", "Removes a domain that has no users and aliases.", cli_domain_remove},
+    {"domain remove", "DOMAIN", "Removes a domain that has no users and aliases.", cli_domain_remove, true},
     {"user add", "ADDRESS [--password-stdin] [--quota SIZE]",
-        "Adds an account; without --password-stdin its password is made and printed.", cli_user_add},
+        "Adds an account; without --password-stdin its password is made and printed.", cli_user_add, true},
     {"user list", "", "Lists the accounts.", cli_user_list},
-    {"user remove", "ADDRESS", "Removes an account; its mailbox files stay.", cli_user_remove},
+    {"user remove", "ADDRESS", "Removes an account; its mailbox files stay.", cli_user_remove, true},
     {"user passwd", "ADDRESS [--password-stdin]",
-        "Changes a password; without --password-stdin it is made and printed.", cli_user_passwd},
-    {"user set", "ADDRESS [--quota SIZE] [--enabled yes|no]", "Changes an account.", cli_user_set},
-    {"alias add", "ALIAS TARGET...", "Adds targets to an alias; @DOMAIN is the catch-all.", cli_alias_add},
+        "Changes a password; without --password-stdin it is made and printed.", cli_user_passwd, true},
+    {"user set", "ADDRESS [--quota SIZE] [--enabled yes|no]", "Changes an account.", cli_user_set, true},
+    {"alias add", "ALIAS TARGET...", "Adds targets to an alias; @DOMAIN is the catch-all.", cli_alias_add, true},
     {"alias list", "", "Lists the aliases.", cli_alias_list},
-    {"alias remove", "ALIAS [TARGET]", "Removes an alias, or one of its targets.", cli_alias_remove},
+    {"alias remove", "ALIAS [TARGET]", "Removes an alias, or one of its targets.", cli_alias_remove, true},
     {"directory export", "", "Prints domains, users and aliases as text.", cli_directory_export},
-    {"directory apply", "FILE", "Makes the directory what the file (- for standard input) says.", cli_directory_apply},
+    {"directory apply", "FILE", "Makes the directory what the file (- for standard input) says.", cli_directory_apply, true},
+    {"queue ls", "[CONDITION...]", "Lists messages in the queue.", cli_queue_ls},
+    {"queue show", "CONDITION...", "Shows messages with the beginning of their content.", cli_queue_show},
+    {"queue why", "CONDITION...", "Explains why messages are still in the queue.", cli_queue_why},
+    {"queue retry", "CONDITION...|--all", "Tries messages again now.", cli_queue_act},
+    {"queue hold", "CONDITION...|--all", "Keeps messages from being tried.", cli_queue_act},
+    {"queue release", "CONDITION...|--all", "Lets messages go that were held.", cli_queue_act},
+    {"queue drop", "CONDITION...|--all", "Removes messages without a word to anybody.", cli_queue_act},
+    {"queue bounce", "CONDITION...|--all", "Returns messages to their senders.", cli_queue_act},
+    {"trace", "[ID|SESSION|ADDRESS] [--since DURATION|--follow]",
+        "Tells the story of a message, a session or an address.", cli_trace},
+    {"top", "[--once]", "Shows what the server is doing, every second.", cli_top},
+    {"send", "[--from ADDRESS] [--to ADDRESS]... [--subject TEXT] [--file FILE]",
+        "Sends the text on standard input, or a whole message from FILE (- for standard input).", cli_send},
+    {"sendmail", "[OPTION...] [ADDRESS...]", "Does what programs expect of sendmail.", cli_sendmail},
     {"bench source", "--to ADDRESS:PORT|unix:PATH [--connections N] [--messages N | --seconds S] [--per-connection K] [--size BYTES]\n"
         "           [--from ADDRESS] [--rcpt ADDRESS]... [--lmtp] [--no-pipelining] [--latency] [--idle N [--tls]] [--threads N]",
         "Sends messages as fast as a server takes them, and measures.", cli_bench_source},
@@ -70,6 +84,8 @@ static int run(struct invocation *i, int argc, char **argv)
             i->argc = argc - words;
             i->argv = argv + words;
             int result = commands[k].run(i);
+            if (commands[k].changes_directory && result >= 0 && result != CLI_USAGE)
+                ask_forget_directory(i);
             return result < 0 ? CLI_DONE : result;
         }
     }
@@ -81,12 +97,34 @@ static int run(struct invocation *i, int argc, char **argv)
     return CLI_USAGE;
 }
 
+/* True when the program was called by that name, however it is spelled. */
+static bool is_called(const char *program, const char *name)
+{
+    struct str path = str_from(program);
+    size_t slash = str_last_index(path, '/');
+    return str_equal(slash < path.n ? str_skip(path, slash + 1) : path, str_from(name));
+}
+
+static const struct command *find(const char *name)
+{
+    for (size_t k = 0; k < COMMAND_COUNT; k++)
+        if (strcmp(commands[k].name, name) == 0)
+            return &commands[k];
+    return NULL;
+}
+
 int main(int argc, char **argv)
 {
     struct invocation i = {.conf_path = getenv("EILBOTE_CONF")};
     int at = 1;
     if (!i.conf_path || !i.conf_path[0])
         i.conf_path = "/etc/eilbote/eilbote.conf";
+    if (argc > 0 && is_called(argv[0], "sendmail")) {
+        i.command = find("sendmail");
+        i.argc = argc - 1;
+        i.argv = argv + 1;
+        return cli_sendmail(&i);
+    }
     if (at < argc && strcmp(argv[at], "-c") == 0) {
         if (at + 1 == argc) {
             fputs("eilbote: -c needs a file\n", stderr);

@@ -53,6 +53,7 @@ static const struct role_rule role_rules[] = {
     [CONF_ROLE_MX] = {25, CONF_TLS_STARTTLS},
     [CONF_ROLE_SUBMISSION] = {587, CONF_TLS_STARTTLS},
     [CONF_ROLE_SUBMISSIONS] = {465, CONF_TLS_IMPLICIT},
+    [CONF_ROLE_LOCAL] = {0, CONF_TLS_NONE},
     [CONF_ROLE_LMTP] = {24, CONF_TLS_NONE},
     [CONF_ROLE_POP3] = {110, CONF_TLS_STARTTLS},
     [CONF_ROLE_POP3S] = {995, CONF_TLS_IMPLICIT},
@@ -90,7 +91,7 @@ static bool complete_listener(struct conf *c, struct conf_listener *l, struct co
     if (l->role == CONF_ROLE_NONE)
         return fail(error, "listener", l->name,
                     "listener \"" STR_FMT "\" has no role; allowed: mx, submission, submissions, "
-                    "lmtp, pop3, pop3s",
+                    "local, lmtp, pop3, pop3s",
                     STR_ARG(l->name));
     int tls = role_rules[l->role].tls;
     if (l->tls == CONF_TLS_DEFAULT)
@@ -98,6 +99,9 @@ static bool complete_listener(struct conf *c, struct conf_listener *l, struct co
     if (tls == CONF_TLS_IMPLICIT && l->tls != CONF_TLS_IMPLICIT)
         return fail(error, "listener", l->name, "role %s needs tls = implicit",
                     field_roles[l->role]);
+    /* Whoever reaches it may send: only the processes of this machine can. */
+    if (l->role == CONF_ROLE_LOCAL && l->path.n == 0)
+        return fail(error, "listener", l->name, "role local needs a path");
     if (l->clear_auth && l->role != CONF_ROLE_POP3)
         return fail(error, "listener", l->name, "clear-auth is for role pop3 only");
     if (l->tls != CONF_TLS_NONE && c->certificate_count == 0)

@@ -21,6 +21,7 @@ enum conf_role {
     CONF_ROLE_MX,
     CONF_ROLE_SUBMISSION,
     CONF_ROLE_SUBMISSIONS,
+    CONF_ROLE_LOCAL, /* a Unix socket: submission by this machine's processes, without a login */
     CONF_ROLE_LMTP,
     CONF_ROLE_POP3,
     CONF_ROLE_POP3S
@@ -123,6 +124,7 @@ struct conf_delivery {
     int64_t connection_max;
     int64_t connection_message_max;
     int64_t idle_timeout_ms; /* an unused connection is kept that long */
+    int64_t port;            /* of mail exchangers */
     struct conf_addresses source;
 };
 

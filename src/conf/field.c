@@ -15,7 +15,7 @@
 #define DAY         (24 * HOUR)
 #define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
 
-const char *const field_roles[] = {"",     "mx",   "submission", "submissions",
+const char *const field_roles[] = {"",     "mx",   "submission", "submissions", "local",
                                    "lmtp", "pop3", "pop3s",      NULL};
 static const char *const tls_words[] = {"", "none", "starttls", "implicit", NULL};
 static const char *const peer_tls_words[] = {"never", "may", "encrypt", "verify", NULL};
@@ -118,6 +118,7 @@ static const struct field delivery_fields[] = {
     NUMBER("connections",             FIELD_COUNT,    AT(connection_max), "1000", 1, 1000000),
     NUMBER("messages-per-connection", FIELD_COUNT,    AT(connection_message_max), "100", 1, 100000000),
     NUMBER("idle-timeout",            FIELD_DURATION, AT(idle_timeout_ms), "5s", 0, HOUR),
+    NUMBER("port",                    FIELD_COUNT,    AT(port), "25", 1, 65535),
     LIST("source-address",            FIELD_ADDRESS,  AT(source)),
 };
 #undef AT

@@ -45,6 +45,14 @@ bool owner_find(struct str name, struct owner *out)
     return true;
 }
 
+bool owner_login(struct buf *out)
+{
+    char buffer[OWNER_BUFFER];
+    struct passwd entry, *found = NULL;
+    return getpwuid_r(getuid(), &entry, buffer, sizeof buffer, &found) == 0 && found &&
+           buf_append(out, str_from(found->pw_name));
+}
+
 uid_t owner_free_id(uid_t from)
 {
     for (uid_t id = from; id < from + OWNER_TRIES; id++) {

@@ -5,6 +5,7 @@
 #ifndef OS_OWNER_H
 #define OS_OWNER_H
 
+#include "base/buf.h"
 #include "base/fault.h"
 
 #include <sys/types.h>
@@ -19,6 +20,9 @@ bool owner_is_root(void);
 
 /* A user by name, or "UID:GID" in numbers. False when there is none. */
 bool owner_find(struct str name, struct owner *out);
+
+/* Appends the login name of the user who runs this process; false when it has none. */
+bool owner_login(struct buf *out);
 
 /* The first of 1000 numbers from this one on that is neither a user nor a group; 0 for none. */
 uid_t owner_free_id(uid_t from);

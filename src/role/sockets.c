@@ -16,7 +16,8 @@
 
 bool sockets_belong_to_mta(enum conf_role role)
 {
-    return role == CONF_ROLE_MX || role == CONF_ROLE_SUBMISSION || role == CONF_ROLE_SUBMISSIONS;
+    return role == CONF_ROLE_MX || role == CONF_ROLE_SUBMISSION || role == CONF_ROLE_SUBMISSIONS ||
+           role == CONF_ROLE_LOCAL;
 }
 
 static bool is_same_endpoint(const struct endpoint *a, const struct endpoint *b)
@@ -60,7 +61,8 @@ static struct fault add(struct opening *o, const struct conf_listener *l, const 
     return FINE;
 }
 
-/* A Unix socket is for the roles' common group: the mta hands mail to the mda over it. */
+/* A Unix socket is for the roles' common group: the mta hands mail to the mda over it. The one for
+ * local submission is for everybody. */
 static struct fault add_path(struct opening *o, const struct conf *conf,
                              const struct conf_listener *l)
 {
@@ -71,10 +73,11 @@ static struct fault add_path(struct opening *o, const struct conf *conf,
     struct fault f = endpoint_from_path(path, &at)
                          ? add(o, l, &at)
                          : fault_make(551, FAULT_STATUS(5, 3, 5), "the path %s is too long", path);
+    unsigned permissions = l->role == CONF_ROLE_LOCAL ? 0666 : 0660;
     if (!f.kind && owner_find(conf->mta_user, &mta) && owner_is_root())
-        f = owner_give(path, &mta, 0660);
+        f = owner_give(path, &mta, permissions);
     else if (!f.kind)
-        f = owner_give(path, NULL, 0660);
+        f = owner_give(path, NULL, permissions);
     arena_free(&a);
     return f;
 }

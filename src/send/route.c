@@ -16,7 +16,6 @@ enum {
     TTL_MOST_S = 300,
     TTL_LEAST_S = 10,
     MX_MOST = 64,
-    SMTP_PORT = 25,
     DOMAIN_NAME_MAX = 255
 };
 
@@ -208,7 +207,7 @@ struct route *route_find(const struct route_context *x, struct str domain)
     atomic_init(&r->references, 1);
     r->holder = x->live;
     r->live = live_keep(x->live);
-    r->port = SMTP_PORT;
+    r->port = (uint16_t)r->live->conf->delivery.port;
     r->tls = CONF_PEER_TLS_MAY;
     r->expires_ms = loop_now_ms(loop_current()) + TTL_LEAST_S * 1000;
     /* Postmaster without a domain is ours. */

@@ -48,7 +48,7 @@ def test_init_makes_what_check_accepts(server):
     assert json.loads(good("check", "--json", conf=server)) == {"ok": True, "errors": []}
     modes = {name: oct((server.parent / name).stat().st_mode & 0o777) for name in
              ("eilbote.conf", "directory.db", "tls/key.pem", "spool", "mail", "spool/bodies", "log/mta", "ctl/mda")}
-    assert modes == {"eilbote.conf": "0o640", "directory.db": "0o640", "tls/key.pem": "0o640", "spool": "0o700", "mail": "0o700",
+    assert modes == {"eilbote.conf": "0o644", "directory.db": "0o640", "tls/key.pem": "0o640", "spool": "0o700", "mail": "0o700",
                      "spool/bodies": "0o700", "log/mta": "0o750", "ctl/mda": "0o700"}
 
 
@@ -127,7 +127,7 @@ def test_unknown_commands_and_help():
     assert refused("domain", status=2) == ['eilbote: unknown command "domain"', "usage: eilbote domain add DOMAIN...",
                                            "usage: eilbote domain list ", "usage: eilbote domain remove DOMAIN"]
     commands = re.findall(r"^  ([a-z]+(?: [a-z]+)?) {2,}", good("--help"), re.M)
-    assert len(commands) == 15
+    assert len(commands) == 29
     for command in commands:
         assert good(*command.split(), "--help").startswith(f"usage: eilbote {command} ")
 

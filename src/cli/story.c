@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * story.c - what the events tell about a message, a session or an address
+ *
+ * The events are read twice: first to learn which messages and sessions belong together, then to
+ * print them. Nothing but those ids is kept in memory.
+ */
+#include "cli/story.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/time.h"
+#include "cli/events.h"
+#include "cli/say.h"
+#include "queue/envelope.h"
+
+struct story {
+    char *address; /* as a JSON string, or NULL */
+    bool is_about_all;
+    json_t *messages; /* objects as sets of ids */
+    json_t *sessions;
+};
+
+static void add_id(json_t *set, const char *id)
+{
+    if (id[0])
+        json_object_set_new(set, id, json_true());
+}
+
+struct story *story_make(const char *about)
+{
+    struct story *s = calloc(1, sizeof *s);
+    uint64_t id;
+    char text[QUEUE_ID_TEXT_MAX];
+    if (!s)
+        abort();
+    s->messages = json_object();
+    s->sessions = json_object();
+    s->is_about_all = about == NULL;
+    if (!about)
+        return s;
+    if (strchr(about, '@')) {
+        json_t *address = json_string(about);
+        s->address = json_dumps(address, JSON_ENCODE_ANY);
+        json_decref(address);
+    } else if (queue_id_parse(str_from(about), &id)) {
+        struct str canonical = queue_id_text(id, text);
+        json_object_setn_new(s->messages, canonical.p, canonical.n, json_true());
+    } else {
+        add_id(s->sessions, about);
+    }
+    return s;
+}
+
+void story_free(struct story *s)
+{
+    json_decref(s->messages);
+    json_decref(s->sessions);
+    free(s->address);
+    free(s);
+}
+
+static json_t *parse(struct str line)
+{
+    json_error_t error;
+    return json_loadb(line.p, line.n, 0, &error);
+}
+
+/* A field may be there several times ("to"), so the address is looked for in the text. */
+static bool has_address(const struct story *s, struct str line)
+{
+    size_t n = s->address ? strlen(s->address) : 0;
+    for (size_t at = 0; n > 0 && at + n <= line.n; at++)
+        if (line.p[at] == '"' && str_equal_nocase(str_make(line.p + at, n), str_from(s->address)))
+            return true;
+    return false;
+}
+
+static bool is_in(const json_t *set, const char *id)
+{
+    return id[0] && json_object_get(set, id);
+}
+
+void story_learn(struct story *s, struct str line)
+{
+    if (s->is_about_all)
+        return;
+    bool is_named = has_address(s, line);
+    json_t *o = parse(line);
+    const char *message = say_text(o, "message"), *session = say_text(o, "session");
+    if (is_named || is_in(s->messages, message) || is_in(s->messages, say_text(o, "about"))) {
+        add_id(s->messages, message);
+        add_id(s->sessions, session);
+    } else if (is_in(s->sessions, session) && !s->address) {
+        add_id(s->messages, message);
+    }
+    json_decref(o);
+}
+
+bool story_has(const struct story *s, struct str line)
+{
+    if (s->is_about_all)
+        return true;
+    json_t *o = parse(line);
+    const char *message = say_text(o, "message");
+    bool is_ours = message[0]
+                       ? is_in(s->messages, message) || is_in(s->messages, say_text(o, "about"))
+                       : is_in(s->sessions, say_text(o, "session"));
+    json_decref(o);
+    return is_ours;
+}
+
+/* Events as sentences: {name} is a field, [ ... ] stands only when all fields in it are there. */
+/* clang-format off */
+static const struct {
+    const char *event, *sentence;
+} sentences[] = {
+    {"message.accepted", "{message} accepted in session {session} from <{from}> for {recipients} recipient(s), the last named <{to}>; {size} bytes"},
+    {"message.refused", "message refused in session {session} from <{from}>: {reply} [{status} ]{text}"},
+    {"smtp.rcpt.refused", "session {session}: recipient <{to}> refused: {reply} [{status} ]{text}"},
+    {"smtp.login", "session {session}: {account} has logged in"},
+    {"smtp.login.failed", "session {session}: login of {client} failed: {reply} [{status} ]{text}"},
+    {"smtp.session.ended", "session {session} on {listener} from {client}[ ({helo})] has ended after {ms} ms with {messages} message(s)"},
+    {"smtp.session.dropped", "session {session} on {listener} from {client} dropped: {reply} [{status} ]{text}"},
+    {"smtp.session.refused", "session {session} on {listener} from {client} refused: {reply} [{status} ]{text}"},
+    {"delivery.done", "{message} delivered to <{to}>[ by {remote}], attempt {attempt}, {ms} ms"},
+    {"delivery.deferred", "{message} not delivered to <{to}> yet, attempt {attempt}[, {remote}]: {reply} [{status} ]{text}"},
+    {"delivery.failed", "{message} cannot be delivered to <{to}>[, {remote}]: {reply} [{status} ]{text}"},
+    {"delivery.expired", "{message} given up for <{to}> after attempt {attempt}[, {remote}]: {reply} [{status} ]{text}"},
+    {"notice.accepted", "{message} is a notice to <{to}> that {about} is {action}"},
+};
+/* clang-format on */
+
+/* Prints the field whose name ends at '}'; false when it is not there. */
+static bool print_field(const json_t *o, struct str name, FILE *to)
+{
+    json_t *value = json_object_getn(o, name.p, name.n);
+    if (json_is_string(value)) {
+        for (const char *p = json_string_value(value); *p; p++)
+            fputc((unsigned char)*p < 0x20 || *p == 0x7F ? '?' : *p, to);
+    } else if (value) {
+        json_dumpf(value, to, JSON_ENCODE_ANY | JSON_COMPACT);
+    }
+    return value != NULL;
+}
+
+static void print_sentence(const json_t *o, struct str sentence, FILE *to)
+{
+    while (sentence.n > 0) {
+        char c = sentence.p[0];
+        struct str inner = str_skip(sentence, 1);
+        if (c == '{') {
+            inner = str_head(inner, str_index(inner, '}'));
+            print_field(o, inner, to);
+            sentence = str_skip(sentence, inner.n + 2);
+        } else if (c == '[') {
+            inner = str_head(inner, str_index(inner, ']'));
+            struct str name = str_skip(inner, str_index(inner, '{') + 1);
+            if (json_object_getn(o, name.p, str_index(name, '}')))
+                print_sentence(o, inner, to);
+            sentence = str_skip(sentence, inner.n + 2);
+        } else {
+            fputc(c, to);
+            sentence = inner;
+        }
+    }
+}
+
+static void print_plainly(const json_t *o, const char *event)
+{
+    void *at;
+    fputs(event, stdout);
+    for (at = json_object_iter((json_t *)(uintptr_t)o); at;
+         at = json_object_iter_next((json_t *)(uintptr_t)o, at)) {
+        const char *name = json_object_iter_key(at);
+        if (strcmp(name, "time") == 0 || strcmp(name, "event") == 0)
+            continue;
+        printf(" %s=", name);
+        print_field(o, str_from(name), stdout);
+    }
+}
+
+void story_print_line(struct str line, bool is_json)
+{
+    if (is_json) {
+        printf(STR_FMT "\n", STR_ARG(line));
+        return;
+    }
+    json_t *o = parse(line);
+    const char *event = say_text(o, "event"), *sentence = NULL;
+    for (size_t k = 0; k < sizeof sentences / sizeof sentences[0]; k++)
+        if (strcmp(sentences[k].event, event) == 0)
+            sentence = sentences[k].sentence;
+    printf("%s  ", say_text(o, "time"));
+    if (sentence)
+        print_sentence(o, str_from(sentence), stdout);
+    else
+        print_plainly(o, event);
+    putchar('\n');
+    json_decref(o);
+}
+
+/* "2026-03-01T12:00:00.123Z", as the events have it. */
+static void write_time(int64_t real_ms, char text[SAY_MAX])
+{
+    struct time_parts t = time_split(real_ms / 1000);
+    snprintf(text, SAY_MAX, "%04lld-%02u-%02uT%02u:%02u:%02u.%03lldZ", (long long)t.year, t.month,
+             t.day, t.hour, t.minute, t.second, (long long)(real_ms % 1000));
+}
+
+struct fault story_learn_all(struct story *s, const struct conf *c)
+{
+    struct events *e;
+    struct str line;
+    struct fault f = events_open(c, &e);
+    while (!f.kind && events_next(e, &line))
+        story_learn(s, line);
+    events_close(e);
+    return f;
+}
+
+int64_t story_print(const struct invocation *i, const struct conf *c, const char *about,
+                    int64_t since_ms, const char *headline)
+{
+    struct story *s = story_make(about);
+    struct events *e = NULL;
+    struct str line;
+    char since[SAY_MAX];
+    int64_t count = 0;
+    write_time(since_ms, since);
+    struct fault f = about ? story_learn_all(s, c) : FINE;
+    if (!f.kind)
+        f = events_open(c, &e);
+    while (!f.kind && events_next(e, &line)) {
+        if (str_compare(events_time(line), str_from(since)) < 0 || !story_has(s, line))
+            continue;
+        if (count++ == 0 && headline)
+            puts(headline);
+        story_print_line(line, i->is_json);
+    }
+    events_close(e);
+    story_free(s);
+    if (f.kind)
+        cli_fail(i, "%s", f.text);
+    return f.kind ? -1 : count;
+}
