@@ -155,8 +155,8 @@ class Eilbote(Server):
         return [self.program, "-c", conf, "serve"]
 
     def delivered(self):
-        mail = self.work / "state" / "mail"
-        return sum(len(files) for folder, _, files in os.walk(mail) if pathlib.Path(folder).name == "messages")
+        inboxes = (self.work / "state" / "mail" / "accounts").glob("*/*/mailbox-1/*")
+        return sum(len(os.listdir(inbox)) for inbox in inboxes)
 
 
 class Postfix(Server):
