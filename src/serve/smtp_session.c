@@ -36,7 +36,7 @@ static void set_options(struct session *s)
     const struct conf_limits *limits = &s->visitor.listener->limits;
     int role = s->visitor.listener->role;
     bool is_lmtp = role == CONF_ROLE_LMTP;
-    bool is_submission = role == CONF_ROLE_SUBMISSION || role == CONF_ROLE_SUBMISSIONS;
+    bool is_submission = role != CONF_ROLE_MX && !is_lmtp;
     bool is_tls = conn_is_tls(s->visitor.conn);
     s->options = (struct smtp_server_options){
         .kind = is_lmtp         ? SMTP_LMTP
