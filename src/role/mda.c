@@ -24,7 +24,7 @@ enum {
     JOURNAL_BYTES = 512 << 20,
     SPARES = 2,
     SPARES_MAX = 8,
-    UNAPPLIED_BYTES = 64 << 20,
+    UNAPPLIED_BYTES = 16 << 20, /* what a login may have to wait for */
     UNAPPLIED_WAIT_MS = 30000,
     INDEX_MOST = 64,
     STORE_THREADS = 2,
