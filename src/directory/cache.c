@@ -86,6 +86,8 @@ static void copy_out(const struct entry *e, struct arena *a, bool *is_ours,
     for (size_t i = 0; i < out->count; i++) {
         out->item[i] = e->recipients.item[i];
         out->item[i].address = arena_copy(a, out->item[i].address);
+        out->item[i].account = arena_copy(a, out->item[i].account);
+        out->item[i].detail = arena_copy(a, out->item[i].detail);
     }
 }
 

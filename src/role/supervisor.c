@@ -44,6 +44,7 @@ struct role_kind {
 
 static const struct role_kind kinds[] = {
     {"mta", mta_run, true, true},
+    {"mda", mda_run, false, false},
 };
 
 enum { ROLES = sizeof kinds / sizeof kinds[0] };
