@@ -90,8 +90,8 @@ static int check_password(struct auth *a, Gsasl_session *session)
         return GSASL_AUTHENTICATION_ERROR;
     take_account(a, name);
     bool is_right = false;
-    a->trouble = directory_check_password(a->directory, str_from(a->account), str_from(password),
-                                          &is_right);
+    a->trouble =
+        directory_check_password(a->directory, str_from(a->account), str_from(password), &is_right);
     return !a->trouble.kind && is_right && may_act_as(session, name) ? GSASL_OK
                                                                      : GSASL_AUTHENTICATION_ERROR;
 }
@@ -173,9 +173,9 @@ enum auth_step auth_step(struct auth *a, struct str response, struct buf *out, s
         take_account(a, name);
     if (a->result == GSASL_OK && name && may_act_as(a->session, name))
         return AUTH_DONE;
-    *fault = a->trouble.kind ? fault_make(454, FAULT_STATUS(4, 7, 0),
-                                          "temporary authentication failure")
-                             : wrong();
+    *fault = a->trouble.kind
+                 ? fault_make(454, FAULT_STATUS(4, 7, 0), "temporary authentication failure")
+                 : wrong();
     return AUTH_FAILED;
 }
 

@@ -73,7 +73,8 @@ static struct str account_key(struct str account, char key[ACCOUNT_MAX])
 /* Makes room by forgetting who was seen longest ago and does nothing now. */
 static void evict(struct clients *c)
 {
-    LIST_EACH (link, &c->by_use) {
+    LIST_EACH(link, &c->by_use)
+    {
         struct entry *e = LIST_ENTRY(link, struct entry, by_use);
         if (e->sessions > 0)
             continue;
@@ -172,9 +173,9 @@ struct fault clients_may_login(struct clients *c, const struct ip_address *ip, s
          has_failed_too_often(entry_of(c, account_key(account, name)),
                               limits->auth_account_failure_max, limits->auth_window_ms));
     mutex_unlock(&c->mutex);
-    return is_refused ? fault_make(454, FAULT_STATUS(4, 7, 0),
-                                   "too many failed logins, try again later")
-                      : FINE;
+    return is_refused
+               ? fault_make(454, FAULT_STATUS(4, 7, 0), "too many failed logins, try again later")
+               : FINE;
 }
 
 static void count_failure(struct entry *e, int64_t window_ms)

@@ -6,7 +6,6 @@
 
 #include <stdio.h>
 
-
 struct str server_session_id(struct server *s, char text[SESSION_ID_MAX])
 {
     uint64_t number = atomic_fetch_add(&s->next_session, 1);

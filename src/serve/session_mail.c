@@ -234,9 +234,9 @@ static void repair(void *arg, struct buf *content)
     size_t header = header_size(buf_str(content));
     struct str rest = str_skip(buf_str(content), header);
     struct buf repaired = buf_make(content->limit);
-    bool is_changed =
-        submit_repair(str_head(buf_str(content), header), s->live->conf->hostname,
-                      queue_id_text(s->transaction.id, id), now, clock_zone_minutes(now), &repaired);
+    bool is_changed = submit_repair(str_head(buf_str(content), header), s->live->conf->hostname,
+                                    queue_id_text(s->transaction.id, id), now,
+                                    clock_zone_minutes(now), &repaired);
     if (is_changed && buf_append(&repaired, rest)) {
         buf_free(content);
         *content = repaired;

@@ -34,7 +34,8 @@ static struct fault flush(struct session *s)
     return f;
 }
 
-static __attribute__((noinline)) void tell(const struct session *s, const char *name, const struct fault *f)
+static __attribute__((noinline)) void tell(const struct session *s, const char *name,
+                                           const struct fault *f)
 {
     struct event e;
     char text[ENDPOINT_TEXT_MAX];
@@ -127,8 +128,8 @@ static __attribute__((noinline)) void step_auth(struct session *s, struct str re
     struct buf challenge = buf_make(16384);
     struct fault f = FINE;
     enum auth_step step = auth_step(s->auth, response, &challenge, &f);
-    struct fault allowed = clients_may_login(s->server->clients, &s->ip, auth_account(s->auth),
-                                             &s->listener->limits);
+    struct fault allowed =
+        clients_may_login(s->server->clients, &s->ip, auth_account(s->auth), &s->listener->limits);
     if (step == AUTH_FAILED || allowed.kind) {
         refuse_login(s, step == AUTH_FAILED ? &f : &allowed);
     } else if (step == AUTH_DONE && challenge.used == 0) {
@@ -143,8 +144,7 @@ static __attribute__((noinline)) void step_auth(struct session *s, struct str re
 
 static __attribute__((noinline)) void begin_auth(struct session *s, const struct smtp_event *e)
 {
-    struct fault f =
-        clients_may_login(s->server->clients, &s->ip, STR_NONE, &s->listener->limits);
+    struct fault f = clients_may_login(s->server->clients, &s->ip, STR_NONE, &s->listener->limits);
     s->is_auth_done = false;
     if (!f.kind)
         f = auth_start(s->server->directory, s->conn, e->auth.mechanism, &s->auth);
@@ -328,7 +328,8 @@ static __attribute__((noinline)) bool greet(struct session *s)
             if (conn_wait_input(s->conn, until).kind && task_is_cancelled())
                 return false;
     }
-    if (!conn_is_tls(s->conn) && conn_has_input(s->conn)) {
+    bool is_local_role = s->listener->role == CONF_ROLE_LOCAL;
+    if (!is_local_role && !conn_is_tls(s->conn) && conn_has_input(s->conn)) {
         struct str in;
         struct fault f = fault_make(554, FAULT_STATUS(5, 5, 0), "you spoke before the greeting");
         if (!conn_read(s->conn, deadline_after(delay), &in).kind && in.n > 0) {
