@@ -57,6 +57,7 @@ struct worker {
     size_t open_count; /* links that still have something to do */
     struct str body;   /* with its final dot */
     uint64_t begun, most;
+    uint64_t finished; /* of those begun: taken or refused */
     uint64_t counter, counter_step;
     struct loop_timer tick;
     int64_t end_ms; /* no message begins after it */
@@ -81,7 +82,7 @@ static void end_link(struct link *k)
 
 static bool may_begin(const struct worker *w)
 {
-    return w->begun < w->most && w->heard_ms < w->end_ms;
+    return w->begun < w->most && loop_now_ms(w->loop) < w->end_ms;
 }
 
 /* This connection is over: another one, or the end of the link. */
@@ -220,6 +221,7 @@ static void finish_message(struct link *k, unsigned code)
     struct worker *w = k->worker;
     int64_t now = clock_now_ns();
     k->has_mail = false;
+    w->finished++;
     if (code / 100 != 2) {
         if (!k->is_failed)
             refuse(k, code);
@@ -238,6 +240,7 @@ static void skip_message(struct link *k, unsigned code)
     if (!k->is_failed)
         refuse(k, code);
     k->has_mail = false;
+    k->worker->finished++;
     k->expect = RESET;
     say(k, "RSET\r\n");
 }
@@ -414,13 +417,16 @@ static void reconnect(struct loop_timer *timer)
     start_link((struct link *)((char *)timer - offsetof(struct link, timer)));
 }
 
-/* Looks whether the server still says something; heard_ms is the clock of may_begin too. */
+/* Looks whether the server still says something. */
 static void look(struct loop_timer *timer)
 {
     struct worker *w = (struct worker *)((char *)timer - offsetof(struct worker, tick));
     int64_t now = loop_now_ms(w->loop);
-    if (now - w->heard_ms > QUIET_MS) {
+    if (now - w->heard_ms > QUIET_MS)
         w->is_stuck = true;
+    /* Connections that the server has not even greeted are not waited for. */
+    bool is_done = w->finished == w->begun && !may_begin(w);
+    if (w->is_stuck || is_done) {
         loop_stop(w->loop);
         return;
     }

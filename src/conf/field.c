@@ -15,9 +15,8 @@
 #define DAY         (24 * HOUR)
 #define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
 
-const char *const field_roles[] = {"",      "mx",   "submission", "submissions",
-                                   "local", "lmtp", "pop3",       "pop3s",
-                                   NULL};
+const char *const field_roles[] = {"",     "mx",   "submission", "submissions", "local",
+                                   "lmtp", "pop3", "pop3s",      NULL};
 static const char *const tls_words[] = {"", "none", "starttls", "implicit", NULL};
 static const char *const peer_tls_words[] = {"never", "may", "encrypt", "verify", NULL};
 static const char *const protocol_words[] = {"smtp", "lmtp", NULL};

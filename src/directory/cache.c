@@ -89,12 +89,20 @@ static void copy_out(const struct entry *e, struct arena *a, bool *is_ours,
     }
 }
 
+/* "@domain" of "local@domain": a domain that is not ours has one entry for all its addresses. */
+static struct str domain_key(struct str key)
+{
+    return str_skip(key, str_last_index(key, '@'));
+}
+
 /* Under the mutex: the entry, unless there is none or the version must be asked first. */
 static const struct entry *look_up(struct directory_cache *c, struct str key)
 {
     if (clock_now_ms() - CHECK_MS > c->checked_ms)
         return NULL;
-    struct map_node *n = map_find(&c->entries, key);
+    struct map_node *n = map_find(&c->entries, domain_key(key));
+    if (!n)
+        n = map_find(&c->entries, key);
     return n ? MAP_ENTRY(n, struct entry, node) : NULL;
 }
 
@@ -128,6 +136,8 @@ static void keep(struct directory_cache *c, struct question *q, struct str key)
         forget_all(c);
     c->version = q->version;
     c->checked_ms = clock_now_ms();
+    if (!q->entry->is_ours)
+        key = domain_key(key);
     if (q->version_fault.kind || q->entry->fault.kind == FAULT_LATER || map_find(&c->entries, key))
         free_entry(q->entry);
     else

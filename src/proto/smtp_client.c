@@ -441,7 +441,8 @@ static enum smtp_client_event_kind after_rcpt(struct smtp_client *c, struct smtp
         return SMTP_CLIENT_MORE;
     out->mail = m;
     out->index = index;
-    out->fault = reply_fault(c);
+    if (c->reply_code / 100 != 2)
+        out->fault = reply_fault(c);
     if (c->reply_code / 100 == 2) {
         m->is_accepted[index] = 1;
         m->accepted_count++;

@@ -289,7 +289,7 @@ void queue_schedule(struct queue *q, struct queue_message *m)
 /* The journal is trimmed often enough that it stays a small part of what it may grow to. */
 static void want_trim(struct queue *q)
 {
-    if (q->seen_position - q->trimmed_position < (uint64_t)q->options.journal_bytes / 4 ||
+    if (q->seen_position - q->trimmed_position < (uint64_t)q->options.journal_bytes / 16 ||
         q->is_checkpoint_wanted || !q->keeper)
         return;
     q->is_checkpoint_wanted = true;

@@ -18,10 +18,11 @@ static void count(struct intake *i, int64_t bytes)
     i->counted += bytes;
 }
 
-void intake_start(struct intake *i, struct queue *q, uint64_t id, atomic_int_least64_t *in_flight,
-                  int64_t in_flight_limit, uint64_t expected_bytes)
+void intake_start(struct intake *i, const struct intake_place *place, void *owner, uint64_t id,
+                  atomic_int_least64_t *in_flight, int64_t in_flight_limit, uint64_t expected_bytes)
 {
-    *i = (struct intake){.queue = q,
+    *i = (struct intake){.place = place,
+                         .owner = owner,
                          .in_flight = in_flight,
                          .in_flight_limit = in_flight_limit,
                          .id = id,
@@ -43,12 +44,12 @@ static void write_out(void *arg)
     struct spill *s = arg;
     struct intake *i = s->intake;
     if (!i->file)
-        s->fault = queue_body_file(i->queue, i->id, &i->file);
+        s->fault = i->place->file(i->owner, i->id, &i->file);
     struct iovec part = {i->content.data, i->content.used};
     if (!s->fault.kind)
         s->fault = file_write_at(i->file, &part, 1, (int64_t)i->file_size);
     if (!s->fault.kind && s->is_last)
-        s->fault = queue_body_sync(i->queue, i->id, i->file);
+        s->fault = i->place->sync(i->owner, i->id, i->file);
 }
 
 static void prepare(struct intake *i)
@@ -111,7 +112,7 @@ static void release(struct intake *i)
 static void discard_file(void *arg)
 {
     struct intake *i = arg;
-    queue_body_discard(i->queue, i->id);
+    i->place->discard(i->owner, i->id);
 }
 
 void intake_drop(struct intake *i)
@@ -121,14 +122,16 @@ void intake_drop(struct intake *i)
     release(i);
 }
 
-struct fault intake_finish(struct intake *i, const struct queue_envelope *envelope)
+struct fault
+intake_finish(struct intake *i,
+              struct fault (*accept)(void *arg, struct buf *content, uint64_t file_size), void *arg)
 {
     struct fault f = i->fault;
     prepare(i);
     if (!f.kind && i->file)
         f = spill(i, true);
     if (!f.kind)
-        f = queue_accept(i->queue, i->id, envelope, i->file ? NULL : &i->content, i->file_size);
+        f = accept(arg, i->file ? NULL : &i->content, i->file_size);
     if (f.kind)
         intake_drop(i);
     else

@@ -2,8 +2,8 @@
 /*
  * intake.h - taking a message's content in: memory first, a file when it grows
  *
- * Content up to a MiB stays in memory and goes into the journal with the envelope; more is written
- * to the body file while it arrives and synced before the record that names it. All content being
+ * Content up to a MiB stays in memory and goes into a journal with the envelope; more is written to
+ * a file while it arrives and synced before the record that names it. All content being
  * received in the process is counted against one limit.
  */
 #ifndef SERVE_INTAKE_H
@@ -11,17 +11,26 @@
 
 #include <stdatomic.h>
 
-#include "queue/queue.h"
+#include "base/buf.h"
+#include "os/file.h"
 
 enum { INTAKE_MEMORY_MAX = 1 << 20, INTAKE_HEADER_MAX = 256 << 10 };
 
+/* Whom the content is for: where its file is. The file's id is unique there. All block. */
+struct intake_place {
+    struct fault (*file)(void *owner, uint64_t id, struct file **out);
+    struct fault (*sync)(void *owner, uint64_t id, struct file *file); /* and its name */
+    struct fault (*discard)(void *owner, uint64_t id);
+};
+
 struct intake {
-    struct queue *queue;
+    const struct intake_place *place; /* NULL when nothing is being taken in */
+    void *owner;
     atomic_int_least64_t *in_flight; /* bytes of all intakes */
     int64_t in_flight_limit;
     uint64_t id;
-    struct buf content;  /* all of it, or what the file does not have yet */
-    struct buf header;   /* the first bytes of content that is in a file */
+    struct buf content; /* all of it, or what the file does not have yet */
+    struct buf header;  /* the first bytes of content that is in a file */
     struct file *file;
     uint64_t file_size;
     int64_t counted; /* our part of *in_flight */
@@ -31,9 +40,18 @@ struct intake {
     struct fault fault; /* the first one; content is dropped from then on */
 };
 
-/* Starts a message with that id; expected_bytes is a hint. Borrows the queue and the counter. */
-void intake_start(struct intake *i, struct queue *q, uint64_t id, atomic_int_least64_t *in_flight,
-                  int64_t in_flight_limit, uint64_t expected_bytes);
+/*
+ * Starts a message whose file would have that id; expected_bytes is a hint. Borrows the owner and the
+ * counter.
+ */
+void intake_start(struct intake *i, const struct intake_place *place, void *owner, uint64_t id,
+                  atomic_int_least64_t *in_flight, int64_t in_flight_limit,
+                  uint64_t expected_bytes);
+
+static inline bool intake_is_open(const struct intake *i)
+{
+    return i->place != NULL;
+}
 
 /* Adds content; a fault is kept for intake_finish. May suspend the task. */
 void intake_add(struct intake *i, struct str content);
@@ -43,8 +61,15 @@ struct str intake_header(const struct intake *i);
 
 uint64_t intake_size(const struct intake *i);
 
-/* Makes the message durable and the queue's. The intake is empty afterwards, whatever came of it. */
-struct fault intake_finish(struct intake *i, const struct queue_envelope *envelope);
+/*
+ * Hands the content over: accept gets it in memory, to be taken, or NULL and the size of what is in
+ * the synced file. When accept returns a fault the file is removed. The intake is empty afterwards,
+ * whatever came of it.
+ */
+struct fault intake_finish(struct intake *i,
+                           struct fault (*accept)(void *arg, struct buf *content,
+                                                  uint64_t file_size),
+                           void *arg);
 
 /* Drops what was taken in; an intake that is empty or was never started (zeroed) is left alone. */
 void intake_drop(struct intake *i);

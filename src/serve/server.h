@@ -39,7 +39,7 @@ struct server {
 struct service {
     struct server *server;
     struct listener listener;
-    char name[64];               /* of the listener in the configuration */
+    char name[64]; /* of the listener in the configuration */
     atomic_int_least64_t session_count;
 };
 

@@ -8,7 +8,7 @@
 #include "proto/smtp_server.h"
 #include "serve/auth.h"
 #include "serve/intake.h"
-#include "serve/server.h"
+#include "serve/visitor.h"
 
 /* What the recipients and the message itself are, from MAIL to the end of the transaction. */
 struct transaction {
@@ -24,26 +24,14 @@ struct transaction {
 };
 
 struct session {
-    struct server *server;
-    struct service *service;
-    struct live *live;
-    const struct conf_listener *listener;
-    struct conn *conn;
+    struct visitor visitor;
     struct smtp_server engine;
     struct smtp_server_options options;
     struct transaction transaction;
     struct auth *auth;
-    bool is_auth_done; /* the last server message is out; its answer ends the login */
+    bool is_auth_done;  /* the last server message is out; its answer ends the login */
     struct str account; /* logged in; in account_text */
     char account_text[320];
-    char id[SESSION_ID_MAX];
-    struct ip_address ip;
-    bool is_ip;      /* else a Unix socket */
-    bool is_trusted; /* in the listener's trust networks */
-    bool is_local;   /* loopback: the machine's own processes */
-    bool is_known;    /* has delivered a message before */
-    bool has_entered; /* counted in server->clients */
-    int64_t started_ms;
 };
 
 /* session_mail.c: what we do about each event. */

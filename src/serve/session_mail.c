@@ -32,8 +32,8 @@ static bool is_submission(const struct session *s)
 /* An event about this session's message, with what every one says. */
 static void begin_event(const struct session *s, struct event *e, const char *name)
 {
-    event_begin(e, s->server->log, name);
-    event_text(e, "session", str_from(s->id));
+    event_begin(e, s->visitor.server->log, name);
+    event_text(e, "session", str_from(s->visitor.id));
 }
 
 struct may_send {
@@ -54,7 +54,7 @@ static struct fault check_sender(struct session *s, const struct address *sender
 {
     if (s->account.n == 0 || sender->is_null)
         return FINE;
-    struct may_send m = {.directory = s->server->directory,
+    struct may_send m = {.directory = s->visitor.server->directory,
                          .account = s->account,
                          .local = sender->local,
                          .domain = sender->domain};
@@ -68,12 +68,12 @@ static struct fault check_sender(struct session *s, const struct address *sender
 
 struct fault session_mail(struct session *s, const struct smtp_mail *mail)
 {
-    struct server *server = s->server;
+    struct server *server = s->visitor.server;
     if (atomic_load(&server->is_draining))
         return fault_make(421, FAULT_STATUS(4, 3, 2), "shutting down, try again in a moment");
     if (atomic_load(&server->is_disk_low))
         return fault_make(452, FAULT_STATUS(4, 3, 1), "insufficient system storage");
-    if (is_submission(s) && s->account.n == 0 && !s->is_trusted)
+    if (is_submission(s) && s->account.n == 0 && !s->visitor.is_trusted)
         return fault_make(530, FAULT_STATUS(5, 7, 0), "authentication required");
     struct fault f = check_sender(s, &mail->sender);
     if (f.kind)
@@ -85,7 +85,7 @@ struct fault session_mail(struct session *s, const struct smtp_mail *mail)
     t->envelope = (struct queue_envelope){
         .sender = address_text(&t->arena, &mail->sender),
         .envid = arena_copy(&t->arena, mail->envid),
-        .session = str_from(s->id),
+        .session = str_from(s->visitor.id),
         .account = s->account,
         .ret = (uint8_t)mail->ret,
         .is_8bit = mail->is_8bit,
@@ -154,27 +154,27 @@ static struct str domain_of(const struct session *s, const struct address *a)
 {
     if (a->kind != ADDRESS_POSTMASTER)
         return a->domain;
-    return s->live->conf->hostname;
+    return s->visitor.live->conf->hostname;
 }
 
 static struct fault decide_rcpt(struct session *s, const struct smtp_rcpt *rcpt)
 {
-    const struct conf *conf = s->live->conf;
+    const struct conf *conf = s->visitor.live->conf;
     struct transaction *t = &s->transaction;
     struct str domain = domain_of(s, &rcpt->address);
     struct str local =
         rcpt->address.kind == ADDRESS_POSTMASTER ? STR("postmaster") : rcpt->address.local;
     struct directory_recipients expanded;
     bool is_ours;
-    struct fault f = directory_cache_expand(s->server->directory_cache, local, domain, &t->arena,
-                                            &is_ours, &expanded);
+    struct fault f = directory_cache_expand(s->visitor.server->directory_cache, local, domain,
+                                            &t->arena, &is_ours, &expanded);
     if (f.kind == FAULT_NEVER)
         return fault_make(550, FAULT_STATUS(5, 1, 1), "no such user here");
     if (f.kind)
         return f;
     if (is_ours)
         return take_expanded(s, rcpt, &expanded);
-    bool may_relay = s->account.n > 0 || s->is_trusted;
+    bool may_relay = s->account.n > 0 || s->visitor.is_trusted;
     if (may_relay || conf_is_relay_domain(conf, domain))
         return take_as_is(s, rcpt);
     return fault_make(550, FAULT_STATUS(5, 7, 1), "relaying denied");
@@ -206,14 +206,14 @@ static void add_trace(struct session *s)
     int64_t now = clock_real_ms() / 1000;
     struct received r = {
         .helo = smtp_server_helo(&s->engine),
-        .client_ip = s->is_ip ? ip_format(&s->ip, ip) : STR_NONE,
-        .hostname = s->live->conf->hostname,
+        .client_ip = s->visitor.is_ip ? ip_format(&s->visitor.ip, ip) : STR_NONE,
+        .hostname = s->visitor.live->conf->hostname,
         .is_extended = s->engine.is_extended,
-        .is_tls = conn_is_tls(s->conn),
+        .is_tls = conn_is_tls(s->visitor.conn),
         .is_authenticated = s->account.n > 0,
         .is_utf8 = t->envelope.is_utf8,
-        .tls_version = str_from(conn_tls_version(s->conn)),
-        .tls_cipher = str_from(conn_tls_cipher(s->conn)),
+        .tls_version = str_from(conn_tls_version(s->visitor.conn)),
+        .tls_cipher = str_from(conn_tls_cipher(s->visitor.conn)),
         .id = queue_id_text(t->id, id),
         .recipient = t->asked_rcpts == 1 ? &t->only_rcpt : NULL,
         .time = now,
@@ -234,9 +234,9 @@ static void repair(void *arg, struct buf *content)
     size_t header = header_size(buf_str(content));
     struct str rest = str_skip(buf_str(content), header);
     struct buf repaired = buf_make(content->limit);
-    bool is_changed = submit_repair(str_head(buf_str(content), header), s->live->conf->hostname,
-                                    queue_id_text(s->transaction.id, id), now,
-                                    clock_zone_minutes(now), &repaired);
+    bool is_changed = submit_repair(
+        str_head(buf_str(content), header), s->visitor.live->conf->hostname,
+        queue_id_text(s->transaction.id, id), now, clock_zone_minutes(now), &repaired);
     if (is_changed && buf_append(&repaired, rest)) {
         buf_free(content);
         *content = repaired;
@@ -245,17 +245,34 @@ static void repair(void *arg, struct buf *content)
     }
 }
 
+static struct fault make_body_file(void *owner, uint64_t id, struct file **out)
+{
+    return queue_body_file(owner, id, out);
+}
+
+static struct fault sync_body_file(void *owner, uint64_t id, struct file *file)
+{
+    return queue_body_sync(owner, id, file);
+}
+
+static struct fault discard_body_file(void *owner, uint64_t id)
+{
+    return queue_body_discard(owner, id);
+}
+
+static const struct intake_place queue_place = {make_body_file, sync_body_file, discard_body_file};
+
 struct fault session_data(struct session *s)
 {
     struct transaction *t = &s->transaction;
-    if (atomic_load(&s->server->is_disk_low))
+    if (atomic_load(&s->visitor.server->is_disk_low))
         return fault_make(452, FAULT_STATUS(4, 3, 1), "insufficient system storage");
-    int64_t limit = s->live->conf->queue.in_flight_bytes;
-    if (atomic_load(&s->server->in_flight_bytes) >= limit)
+    int64_t limit = s->visitor.live->conf->queue.in_flight_bytes;
+    if (atomic_load(&s->visitor.server->in_flight_bytes) >= limit)
         return fault_make(452, FAULT_STATUS(4, 3, 1),
                           "too much mail is being received, try again later");
-    intake_start(&t->intake, s->server->queue, t->id, &s->server->in_flight_bytes, limit,
-                 t->announced_size);
+    intake_start(&t->intake, &queue_place, s->visitor.server->queue, t->id,
+                 &s->visitor.server->in_flight_bytes, limit, t->announced_size);
     add_trace(s);
     if (is_submission(s)) {
         t->intake.prepare = repair;
@@ -281,6 +298,13 @@ static void tell_message(const struct session *s, const struct transaction *t, u
     event_end(&e);
 }
 
+static struct fault accept_message(void *arg, struct buf *content, uint64_t file_size)
+{
+    struct session *s = arg;
+    struct transaction *t = &s->transaction;
+    return queue_accept(s->visitor.server->queue, t->id, &t->envelope, content, file_size);
+}
+
 struct fault session_message(struct session *s)
 {
     struct transaction *t = &s->transaction;
@@ -292,7 +316,7 @@ struct fault session_message(struct session *s)
         f = fault_make(554, FAULT_STATUS(5, 4, 6), "mail loop: more than %d Received fields",
                        RECEIVED_LOOP_LIMIT);
     if (!f.kind)
-        f = intake_finish(&t->intake, &t->envelope);
+        f = intake_finish(&t->intake, accept_message, s);
     tell_message(s, t, size, &f);
     if (f.kind)
         return f;

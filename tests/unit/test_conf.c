@@ -240,7 +240,7 @@ static void test_wrong_values_are_named_with_what_is_allowed(void **state)
          ":3: bounce-after is \"5 days\"; allowed: a duration from 1s to 90d"},
         {"port-offset = -1\n", ":1: port-offset is \"-1\"; allowed: a number from 0 to 60000"},
         {"listener \"a\" {\n role = mxx\n}\n",
-         ":2: role is \"mxx\"; allowed: mx, submission, submissions, lmtp, pop3, pop3s"},
+         ":2: role is \"mxx\"; allowed: mx, submission, submissions, local, lmtp, pop3, pop3s"},
         {"listener \"a\" {\n trust = {\"10.0.0.1/8\"}\n}\n",
          ":2: trust is \"10.0.0.1/8\"; allowed: a network like 192.0.2.0/24 or 2001:db8::/32"},
         {"listener \"a\" {\n address = {\"::1\", \"localhost\"}\n}\n",
@@ -264,7 +264,7 @@ static void test_contradictions_are_named(void **state)
     } rows[] = {
         {"port-offset = 1\n", ": hostname is missing"},
         {"hostname = a.test\nlistener \"x\" {\n}\n",
-         ":3: listener \"x\" has no role; allowed: mx, submission, submissions, lmtp, pop3, pop3s"},
+         ":3: listener \"x\" has no role; allowed: mx, submission, submissions, local, lmtp, pop3, pop3s"},
         {"hostname = a.test\nlistener \"x\" {\n role = mx\n}\n",
          ":4: listener \"x\" has TLS, but there is no certificate section"},
         {"hostname = a.test\nlistener \"x\" {\n role = pop3s\n tls = none\n}\n",

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * visitor.c - one connection from outside, whatever protocol it speaks
+ *
+ * The functions with large locals are kept out of line, so that a session that waits does not hold
+ * their frames: an idle connection costs one page of stack.
+ */
+#include "serve/visitor.h"
+
+#include "net/loop.h"
+#include "net/task.h"
+#include "proto/proxy.h"
+
+enum { QUIET_MS = 1000, PROXY_TIMEOUT_MS = 10000 };
+
+int64_t visitor_deadline(int64_t ms)
+{
+    return loop_now_ms(loop_current()) + ms;
+}
+
+bool visitor_open(struct visitor *v, struct service *service, struct conn *c)
+{
+    struct live *live = live_keep(service->server->live);
+    const struct conf_listener *listener = service_conf(service, live->conf);
+    if (!listener) {
+        live_drop(service->server->live, live);
+        conn_close(c);
+        return false;
+    }
+    *v = (struct visitor){.server = service->server,
+                          .service = service,
+                          .live = live,
+                          .listener = listener,
+                          .conn = c,
+                          .started_ms = loop_now_ms(loop_current())};
+    server_session_id(v->server, v->id);
+    return true;
+}
+
+/* Reads the PROXY header that a trusted balancer sends first, and believes it. */
+static __attribute__((noinline)) struct fault read_proxy_header(struct visitor *v)
+{
+    char header[PROXY_HEADER_MAX];
+    size_t have = 0, size = 0;
+    int64_t deadline = visitor_deadline(PROXY_TIMEOUT_MS);
+    enum proxy_result result = PROXY_MORE;
+    struct ip_endpoint source = {0};
+    while (result == PROXY_MORE) {
+        struct str in;
+        struct fault f = conn_read(v->conn, deadline, &in);
+        if (f.kind)
+            return f;
+        size_t take = in.n < sizeof header - have ? in.n : sizeof header - have;
+        memcpy(header + have, in.p, take);
+        result = take == 0 ? PROXY_BAD : proxy_parse(str_make(header, have + take), &size, &source);
+        size_t used = result == PROXY_MORE || result == PROXY_BAD ? take : size - have;
+        conn_consume(v->conn, used);
+        have += used;
+    }
+    if (result == PROXY_BAD)
+        return fault_make(421, FAULT_STATUS(4, 3, 5), "malformed PROXY header");
+    if (result == PROXY_SOURCE) {
+        struct endpoint peer = endpoint_from_ip(&source.address, source.port);
+        conn_set_peer(v->conn, &peer);
+    }
+    return FINE;
+}
+
+static struct fault count_in(struct visitor *v)
+{
+    v->is_counted = true;
+    if (atomic_fetch_add(&v->service->session_count, 1) >= v->listener->limits.session_max)
+        return fault_make(421, FAULT_STATUS(4, 3, 2), "too many connections, try again later");
+    if (!v->is_ip)
+        return FINE;
+    struct conf_limits limits = v->listener->limits;
+    if (v->is_trusted || v->is_local)
+        limits.address_session_max = INT64_MAX;
+    struct fault f = clients_enter(v->server->clients, &v->ip, &limits, &v->is_known);
+    v->has_entered = !f.kind;
+    return f;
+}
+
+__attribute__((noinline)) struct fault visitor_enter(struct visitor *v)
+{
+    struct fault f = FINE;
+    v->is_ip = endpoint_ip(conn_peer(v->conn), &v->ip);
+    if (v->is_ip && conf_networks_contain(&v->listener->proxy_from, &v->ip)) {
+        f = read_proxy_header(v);
+        v->is_ip = endpoint_ip(conn_peer(v->conn), &v->ip);
+    }
+    if (f.kind)
+        return f;
+    v->is_trusted = v->listener->role == CONF_ROLE_LOCAL ||
+                    (v->is_ip && conf_networks_contain(&v->listener->trust, &v->ip));
+    v->is_local = v->is_ip && ip_is_loopback(&v->ip);
+    return count_in(v);
+}
+
+__attribute__((noinline)) struct fault visitor_start_tls(struct visitor *v,
+                                                         const char *failure_event)
+{
+    struct fault f = conn_start_tls_server(
+        v->conn, v->live->server_tls, visitor_deadline(v->listener->limits.command_timeout_ms));
+    if (f.kind)
+        visitor_tell(v, failure_event, &f);
+    return f;
+}
+
+struct fault visitor_wait_input(struct visitor *v, int64_t deadline_ms)
+{
+    struct fault f = conn_wait_input(v->conn, visitor_deadline(QUIET_MS));
+    if (!f.kind || task_is_cancelled() || conn_has_input(v->conn))
+        return f.kind && task_is_cancelled() ? f : FINE;
+    task_trim_stack();
+    return conn_wait_input(v->conn, deadline_ms);
+}
+
+struct fault visitor_count_command(const struct visitor *v)
+{
+    if (v->is_local || v->is_trusted || !v->is_ip)
+        return FINE;
+    return clients_command(v->server->clients, &v->ip, &v->listener->limits);
+}
+
+bool visitor_is_to_leave(const struct visitor *v)
+{
+    return atomic_load(&v->server->is_draining) && !conn_has_input(v->conn);
+}
+
+void visitor_begin_event(const struct visitor *v, struct event *e, const char *name)
+{
+    char text[ENDPOINT_TEXT_MAX];
+    event_begin(e, v->server->log, name);
+    event_text(e, "session", str_from(v->id));
+    event_text(e, "listener", str_from(v->service->name));
+    event_text(e, "client", endpoint_text(conn_peer(v->conn), text));
+}
+
+__attribute__((noinline)) void visitor_tell(const struct visitor *v, const char *name,
+                                            const struct fault *f)
+{
+    struct event e;
+    visitor_begin_event(v, &e, name);
+    if (f)
+        event_fault(&e, f);
+    event_end(&e);
+}
+
+void visitor_close(struct visitor *v)
+{
+    if (v->has_entered)
+        clients_leave(v->server->clients, &v->ip);
+    if (v->is_counted)
+        atomic_fetch_sub(&v->service->session_count, 1);
+    conn_close(v->conn);
+    live_drop(v->server->live, v->live);
+}

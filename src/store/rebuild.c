@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * rebuild.c - what the names of the message files tell when the index is lost
+ */
+#include "store/rebuild.h"
+
+#include <stdio.h>
+
+#include "base/num.h"
+#include "os/file.h"
+
+struct fault rebuild_put_aside(const char *directory)
+{
+    char from[INDEX_PATH_MAX], to[INDEX_PATH_MAX];
+    static const char *const logs[] = {"index.db-wal", "index.db-shm", "index.db-journal"};
+    snprintf(from, sizeof from, "%s/index.db", directory);
+    snprintf(to, sizeof to, "%s/index.db.damaged", directory);
+    struct fault f = file_exists(from) ? file_rename(from, to) : FINE;
+    for (size_t i = 0; i < sizeof logs / sizeof logs[0] && !f.kind; i++) {
+        snprintf(from, sizeof from, "%s/%s", directory, logs[i]);
+        f = file_remove(from);
+    }
+    return f;
+}
+
+struct scan {
+    void (*each)(void *arg, const struct index_row *row);
+    void *arg;
+    struct fault fault;
+    char path[INDEX_PATH_MAX];
+};
+
+static bool parse_name(struct str name, struct index_row *row)
+{
+    struct str uid, position, received;
+    uint64_t a, b, c;
+    if (!str_cut(name, '.', &uid, &received) || !str_cut(received, '.', &position, &received) ||
+        !num_parse(uid, UINT32_MAX - 1, &a) || a == 0 || !num_parse_hex(position, INT64_MAX, &b) ||
+        !num_parse_hex(received, INT64_MAX, &c))
+        return false;
+    *row = (struct index_row){.uid = (uint32_t)a, .position = b, .received_ms = (int64_t)c};
+    return true;
+}
+
+static void take_file(const char *name, void *arg)
+{
+    struct scan *s = arg;
+    struct index_row row;
+    char path[INDEX_PATH_MAX + 256];
+    struct file *file;
+    if (s->fault.kind || !parse_name(str_from(name), &row))
+        return;
+    snprintf(path, sizeof path, "%s/%s", s->path, name);
+    s->fault = file_open(path, FILE_READ, &file);
+    if (s->fault.kind)
+        return;
+    s->fault = file_size(file, &row.size_bytes);
+    file_close(file);
+    if (!s->fault.kind)
+        s->each(s->arg, &row);
+}
+
+static void take_place(const char *name, void *arg)
+{
+    struct scan *s = arg;
+    uint64_t place;
+    if (s->fault.kind || !num_parse(str_from(name), UINT32_MAX, &place))
+        return;
+    size_t length = strlen(s->path);
+    snprintf(s->path + length, sizeof s->path - length, "/%s", name);
+    struct fault f = file_list(s->path, take_file, s);
+    if (!s->fault.kind)
+        s->fault = f;
+    s->path[length] = '\0';
+}
+
+struct fault rebuild_scan(const char *directory,
+                          void (*each)(void *arg, const struct index_row *row), void *arg)
+{
+    struct scan s = {.each = each, .arg = arg};
+    snprintf(s.path, sizeof s.path, "%s/mailbox-1", directory);
+    if (!file_exists(s.path))
+        return FINE;
+    struct fault f = file_list(s.path, take_place, &s);
+    return f.kind ? f : s.fault;
+}
