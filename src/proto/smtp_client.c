@@ -13,6 +13,8 @@
 #include <stdlib.h>
 
 #include "base/num.h"
+#include "proto/dialogue.h"
+#include "proto/smtp_capability.h"
 
 enum command {
     COMMAND_GREETING,
@@ -79,25 +81,10 @@ static struct smtp_client_expect pop_expected(struct smtp_client *c)
     return e;
 }
 
-/* Adds to the dialogue; its oldest lines make room. */
-static void note(struct smtp_client *c, const char *who, struct str line)
-{
-    line = str_head(line, 512);
-    size_t needed = line.n + 4;
-    if (needed > c->dialogue.limit - c->dialogue.used) {
-        size_t drop = c->dialogue.used < needed * 2 ? c->dialogue.used : needed * 2;
-        drop += str_index(str_skip(buf_str(&c->dialogue), drop), '\n') + 1;
-        buf_consume(&c->dialogue, drop < c->dialogue.used ? drop : c->dialogue.used);
-    }
-    buf_append(&c->dialogue, str_from(who));
-    buf_append(&c->dialogue, line);
-    buf_append_byte(&c->dialogue, '\n');
-}
-
 /* Appends a command line that may be shown to people. */
 static void say_line(struct smtp_client *c, size_t start)
 {
-    note(c, "C: ", str_skip(buf_str(&c->out), start));
+    dialogue_note(&c->dialogue, "C: ", str_skip(buf_str(&c->out), start));
     buf_append(&c->out, STR("\r\n"));
 }
 
@@ -182,7 +169,7 @@ void smtp_client_tls_started(struct smtp_client *c)
     c->size_limit = 0;
     c->rcpt_max = c->mail_max = 0;
     buf_free(&c->line);
-    note(c, "", STR("(TLS)"));
+    dialogue_note(&c->dialogue, "", STR("(TLS)"));
     say_hello(c, COMMAND_EHLO);
 }
 
@@ -195,7 +182,7 @@ void smtp_client_auth(struct smtp_client *c, const char *mechanism, const struct
         buf_append(&c->out, initial->n ? *initial : STR("="));
     }
     buf_append(&c->out, STR("\r\n"));
-    note(c, "C: AUTH ", str_from(mechanism));
+    dialogue_note(&c->dialogue, "C: AUTH ", str_from(mechanism));
     say_expecting(c, COMMAND_AUTH, 0, NULL);
 }
 
@@ -203,7 +190,7 @@ void smtp_client_auth_response(struct smtp_client *c, struct str base64)
 {
     buf_append(&c->out, base64);
     buf_append(&c->out, STR("\r\n"));
-    note(c, "C: ", STR("(response)"));
+    dialogue_note(&c->dialogue, "C: ", STR("(response)"));
     say_expecting(c, COMMAND_AUTH, 0, NULL);
 }
 
@@ -317,7 +304,7 @@ void smtp_client_begin(struct smtp_client *c, struct smtp_client_mail *m)
 
 void smtp_client_body_sent(struct smtp_client *c, struct smtp_client_mail *m)
 {
-    note(c, "C: ", STR("(message)"));
+    dialogue_note(&c->dialogue, "C: ", STR("(message)"));
     say_expecting(c, COMMAND_FINAL, 0, m);
 }
 
@@ -331,57 +318,6 @@ static struct fault reply_fault(const struct smtp_client *c)
     else
         status = (struct fault_status){0};
     return fault_make(c->reply_code, status, STR_FMT, STR_ARG(text));
-}
-
-static void learn_auth(struct smtp_client *c, struct str mechanisms)
-{
-    for (struct str word; (word = str_word(&mechanisms)).n > 0;) {
-        if (str_equal_nocase(word, STR("PLAIN")))
-            c->capabilities |= SMTP_HAS_AUTH_PLAIN;
-        else if (str_equal_nocase(word, STR("LOGIN")))
-            c->capabilities |= SMTP_HAS_AUTH_LOGIN;
-        else if (str_equal_nocase(word, STR("SCRAM-SHA-256")))
-            c->capabilities |= SMTP_HAS_AUTH_SCRAM_SHA_256;
-    }
-}
-
-/* RFC 9422: a hint whose value is bad is ignored. */
-static void learn_limits(struct smtp_client *c, struct str limits)
-{
-    for (struct str word; (word = str_word(&limits)).n > 0;) {
-        struct str name, value;
-        uint64_t number;
-        if (!str_cut(word, '=', &name, &value) || !num_parse(value, 999999, &number) || !number)
-            continue;
-        if (str_equal_nocase(name, STR("RCPTMAX")))
-            c->rcpt_max = (uint32_t)number;
-        else if (str_equal_nocase(name, STR("MAILMAX")))
-            c->mail_max = (uint32_t)number;
-    }
-}
-
-static void learn(struct smtp_client *c, struct str line)
-{
-    static const struct {
-        const char *keyword;
-        unsigned capability;
-    } table[] = {
-        {"PIPELINING", SMTP_HAS_PIPELINING}, {"SIZE", SMTP_HAS_SIZE},
-        {"8BITMIME", SMTP_HAS_8BITMIME},     {"SMTPUTF8", SMTP_HAS_SMTPUTF8},
-        {"CHUNKING", SMTP_HAS_CHUNKING},     {"DSN", SMTP_HAS_DSN},
-        {"STARTTLS", SMTP_HAS_STARTTLS},     {"ENHANCEDSTATUSCODES", SMTP_HAS_ENHANCED},
-    };
-    struct str keyword = str_word(&line);
-    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
-        if (str_equal_nocase(keyword, str_from(table[i].keyword)))
-            c->capabilities |= table[i].capability;
-    if (str_equal_nocase(keyword, STR("SIZE")) &&
-        !num_parse(str_word(&line), UINT64_MAX, &c->size_limit))
-        c->size_limit = 0;
-    if (str_equal_nocase(keyword, STR("AUTH")))
-        learn_auth(c, line);
-    if (str_equal_nocase(keyword, STR("LIMITS")))
-        learn_limits(c, line);
 }
 
 static enum smtp_client_event_kind after_hello(struct smtp_client *c, enum command command,
@@ -578,7 +514,7 @@ static bool take_line(struct smtp_client *c, struct str line, bool *is_last)
     c->reply_code = (unsigned)code;
     *is_last = line.n == 3 || line.p[3] == ' ';
     if (e && e->command == COMMAND_EHLO && code == 250 && !is_first)
-        learn(c, text);
+        smtp_client_learn(c, text);
     if (!is_first) {
         /* Every line may repeat the enhanced code; one is enough. */
         struct fault_status status;
@@ -638,7 +574,7 @@ size_t smtp_client_feed(struct smtp_client *c, struct str in, struct smtp_client
         bool is_too_long, is_last = false;
         bool is_whole = gather_line(c, &in, &line, &is_too_long);
         if (is_whole && !is_too_long)
-            note(c, "S: ", line);
+            dialogue_note(&c->dialogue, "S: ", line);
         if (is_too_long || (is_whole && (!expected(c) || !take_line(c, line, &is_last)))) {
             out->kind = broken(c, out,
                                fault_make(451, FAULT_STATUS(4, 5, 0),

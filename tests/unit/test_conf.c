@@ -264,7 +264,8 @@ static void test_contradictions_are_named(void **state)
     } rows[] = {
         {"port-offset = 1\n", ": hostname is missing"},
         {"hostname = a.test\nlistener \"x\" {\n}\n",
-         ":3: listener \"x\" has no role; allowed: mx, submission, submissions, local, lmtp, pop3, pop3s"},
+         ":3: listener \"x\" has no role; allowed: mx, submission, submissions, local, lmtp, pop3, "
+         "pop3s"},
         {"hostname = a.test\nlistener \"x\" {\n role = mx\n}\n",
          ":4: listener \"x\" has TLS, but there is no certificate section"},
         {"hostname = a.test\nlistener \"x\" {\n role = pop3s\n tls = none\n}\n",
