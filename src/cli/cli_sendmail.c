@@ -85,7 +85,7 @@ static int take_options(const struct invocation *i, struct words *w, int argc, c
             w->ignores_dot = w->ignores_dot || strcmp(optarg, "i") == 0;
             break;
         case '?':
-            return usage_error(i, "option", argv[optind - 1]);
+            return usage_error(i, "the option", argv[optind - 1]);
         default:
             break;
         }
@@ -230,6 +230,8 @@ static int send_message(struct invocation *i, const struct words *w, char **addr
 int cli_sendmail(struct invocation *i)
 {
     struct words w = {.mode = MODE_SEND};
+    if (i->argc > 0 && strcmp(i->argv[0], "--help") == 0)
+        return cli_parse(i, NULL, 0, 0, 0, NULL);
     /* getopt reads behind the command's name, which the table of commands has taken off. */
     int result = take_options(i, &w, i->argc + 1, i->argv - 1);
     if (result != EX_OK)

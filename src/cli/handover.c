@@ -174,8 +174,9 @@ static void refuse_rcpt(struct talk *t, const struct smtp_client_event *e)
     struct handover *h = t->h;
     if (!e->fault.kind)
         return;
-    cli_fail(h->i, "<" STR_FMT "> is refused: %u %s", STR_ARG(h->rcpt[e->index].path),
-             e->fault.reply, e->fault.text);
+    cli_fail(h->i, "<" STR_FMT "> is refused: %u %u.%u.%u %s", STR_ARG(h->rcpt[e->index].path),
+             e->fault.reply, e->fault.status.class, e->fault.status.subject, e->fault.status.detail,
+             e->fault.text);
     if (e->fault.kind > h->refusal.kind)
         h->refusal = e->fault;
 }

@@ -183,6 +183,8 @@ struct fault event_flush(struct event_log *log)
 void event_log_close(struct event_log *log)
 {
     struct list *link;
+    if (!log)
+        return;
     if (log->file)
         event_flush(log);
     while ((link = list_pop_front(&log->buffers)) != NULL) {

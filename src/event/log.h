@@ -28,7 +28,7 @@ struct fault event_log_open(const char *path, int64_t size_bytes, unsigned file_
  * counted. */
 struct fault event_flush(struct event_log *log);
 
-/* Flushes and frees; no thread may use the log any more. */
+/* Flushes and frees; no thread may use the log any more. NULL is allowed. */
 void event_log_close(struct event_log *log);
 
 /* Copies a line with its line end into the calling thread's buffer, or counts it as dropped. */

@@ -4,7 +4,8 @@
  *
  * libunbound works on a thread of its own and tells through a descriptor, which one loop watches,
  * that answers are there. A question belongs to two parties, the task and the library; a task that
- * stops waiting abandons it and the library's callback frees it.
+ * stops waiting abandons it and the library's callback frees it. The library is called on offload
+ * threads only: it needs more stack than a task has (a buffer of 64 KiB when it reads records).
  */
 #include "net/resolver.h"
 
@@ -12,6 +13,7 @@
 #include <unbound.h>
 
 #include "net/loop.h"
+#include "net/offload.h"
 #include "net/task.h"
 #include "os/thread.h"
 
@@ -88,20 +90,35 @@ static struct fault configure(struct ub_ctx *context, const struct resolver_opti
     return error ? bad_option("option", "async", error) : FINE;
 }
 
+struct start {
+    struct ub_ctx *context;
+    const struct resolver_options *options;
+    struct fault fault;
+};
+
+static void start(void *arg)
+{
+    struct start *s = arg;
+    s->context = ub_ctx_create();
+    if (!s->context)
+        abort();
+    s->fault = configure(s->context, s->options);
+}
+
 struct fault resolver_start(const struct resolver_options *options, struct resolver **out)
 {
     *out = NULL;
     struct resolver *r = calloc(1, sizeof *r);
     if (!r)
         abort();
-    r->context = ub_ctx_create();
-    if (!r->context)
-        abort();
+    struct start s = {.options = options};
+    offload(start, &s);
+    r->context = s.context;
     r->watch.ready = process;
     r->loop = loop_current();
     mutex_init(&r->mutex);
     list_init(&r->open);
-    struct fault f = configure(r->context, options);
+    struct fault f = s.fault;
     if (!f.kind)
         f = loop_watch_listener(r->loop, ub_fd(r->context), &r->watch);
     if (f.kind) {
@@ -188,6 +205,20 @@ static struct fault read_result(const struct ub_result *u, struct arena *arena, 
     return FINE;
 }
 
+struct asking {
+    struct question *question;
+    const char *name;
+    uint16_t type;
+    int error;
+};
+
+static void ask(void *arg)
+{
+    struct asking *a = arg;
+    a->error = ub_resolve_async(a->question->resolver->context, a->name, a->type, 1, a->question,
+                                answered, NULL);
+}
+
 struct fault resolver_lookup(struct resolver *r, struct arena *arena, const char *name,
                              uint16_t type, int64_t deadline_ms, struct resolver_answer *out)
 {
@@ -200,13 +231,14 @@ struct fault resolver_lookup(struct resolver *r, struct arena *arena, const char
     mutex_lock(&r->mutex);
     list_push_back(&r->open, &q->link);
     mutex_unlock(&r->mutex);
-    int error = ub_resolve_async(r->context, name, type, 1, q, answered, NULL);
-    if (error) {
+    struct asking a = {.question = q, .name = name, .type = type};
+    offload(ask, &a);
+    if (a.error) {
         mutex_lock(&r->mutex);
         list_remove(&q->link);
         mutex_unlock(&r->mutex);
         free(q);
-        return failure(name, ub_strerror(error));
+        return failure(name, ub_strerror(a.error));
     }
     struct fault f = FINE;
     while (!f.kind && !q->is_done)

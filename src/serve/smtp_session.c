@@ -301,7 +301,8 @@ static __attribute__((noinline)) bool greet(struct session *s)
             if (conn_wait_input(s->visitor.conn, until).kind && task_is_cancelled())
                 return false;
     }
-    if (!conn_is_tls(s->visitor.conn) && conn_has_input(s->visitor.conn)) {
+    bool is_local = s->visitor.listener->role == CONF_ROLE_LOCAL;
+    if (!is_local && !conn_is_tls(s->visitor.conn) && conn_has_input(s->visitor.conn)) {
         struct str in;
         struct fault f = fault_make(554, FAULT_STATUS(5, 5, 0), "you spoke before the greeting");
         if (!conn_read(s->visitor.conn, visitor_deadline(delay), &in).kind && in.n > 0) {

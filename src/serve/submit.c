@@ -16,6 +16,11 @@ bool submit_repair(struct str header, struct str hostname, struct str id, int64_
     bool has_bcc = header_find(header, STR("Bcc"), &field);
     if (has_date && has_id && !has_bcc)
         return false;
+    /* Behind what is there: trace fields stay in front (RFC 5321 section 4.4). */
+    struct header_iterator i = header_iterate(header);
+    while (header_next(&i, &field))
+        if (!str_equal_nocase(field.name, STR("Bcc")))
+            buf_append(out, field.whole);
     if (!has_date) {
         char text[DATE_MAX];
         struct str date = date_format(unix_seconds, zone_minutes, text);
@@ -24,10 +29,6 @@ bool submit_repair(struct str header, struct str hostname, struct str id, int64_
     if (!has_id)
         buf_printf(out, "Message-ID: <" STR_FMT "@" STR_FMT ">\r\n", STR_ARG(id),
                    STR_ARG(hostname));
-    struct header_iterator i = header_iterate(header);
-    while (header_next(&i, &field))
-        if (!str_equal_nocase(field.name, STR("Bcc")))
-            buf_append(out, field.whole);
     if (i.has_separator)
         buf_append(out, STR("\r\n"));
     else

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: ISC
+"""Servers that Eilbote sends to: one in Python that misbehaves on command, and real ones from Debian packages."""
+import pathlib
+import socket
+import threading
+
+from server import until
+
+
+class Received:
+    """A message that a stub has taken."""
+
+    def __init__(self, mail):
+        self.mail = mail
+        self.rcpt = []
+        self.data = b""
+
+    @property
+    def text(self):
+        return self.data.decode("utf-8", "replace")
+
+
+class SmtpStub:
+    """
+    An SMTP or LMTP server whose replies are scripted: replies={"RCPT": ["451 4.7.1 later", None]} answers the first RCPT so and the second
+    as usual; the last reply of a list that ends in ... is repeated for ever. A reply may be a function of the line. A reply of "" says
+    nothing, "close" closes.
+    """
+
+    def __init__(self, host, port, replies=None, extensions=("PIPELINING", "8BITMIME", "DSN", "ENHANCEDSTATUSCODES", "SMTPUTF8", "SIZE 0")):
+        self.host, self.port = host, port
+        self.replies = {verb: list(queue) for verb, queue in (replies or {}).items()}
+        self.extensions = extensions
+        self.messages, self.lines, self.connections = [], [], 0
+        self.lock = threading.Lock()
+        self.open = []
+        self.listener = socket.create_server((host, port), backlog=100)
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            with self.lock:
+                self.connections += 1
+                self.open.append(client)
+            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
+
+    def scripted(self, verb, line):
+        with self.lock:
+            queue = self.replies.get(verb, [])
+            if not queue:
+                return None
+            reply = queue[0]
+            if len(queue) < 2 or queue[1] is not ...:
+                queue.pop(0)
+        return reply(line) if callable(reply) else reply
+
+    def usual(self, verb, session):
+        if verb == "EHLO" or verb == "LHLO":
+            names = [self.host, *self.extensions]
+            return "\r\n".join(f"250{'-' if k + 1 < len(names) else ' '}{name}" for k, name in enumerate(names))
+        if verb == "DATA":
+            return "354 go on" if session and session.rcpt else "503 5.5.1 no recipients"
+        if verb == "GREETING":
+            return f"220 {self.host} ESMTP stub"
+        return "221 2.0.0 bye" if verb == "QUIT" else "250 2.0.0 fine"
+
+    def serve(self, client):
+        try:
+            with client, client.makefile("rb") as stream:
+                self.talk(client, stream)
+        except OSError:
+            pass
+
+    def talk(self, client, stream):
+        session = None
+        line, verb = "", "GREETING"
+        while True:
+            reply = self.scripted(verb, line)
+            if reply == "close":
+                return
+            reply = self.usual(verb, session) if reply is None else reply
+            if verb == "MAIL" and reply.startswith("2"):
+                session = Received(line)
+            if verb == "RCPT" and reply.startswith("2") and session:
+                session.rcpt.append(line)
+            if reply:
+                client.sendall(reply.encode() + b"\r\n")
+            if verb == "DATA" and reply.startswith("3"):
+                session.data = self.content(stream)
+                self.end_message(client, session)
+                session = None
+            if verb == "QUIT":
+                return
+            raw = stream.readline()
+            if not raw:
+                return
+            line = raw.decode("utf-8", "replace").rstrip("\r\n")
+            verb = line.split(" ")[0].split(":")[0].upper()
+            with self.lock:
+                self.lines.append(line)
+
+    def end_message(self, client, session):
+        reply = self.scripted("END", "")
+        if reply == "close":
+            raise OSError
+        if reply is None:
+            reply = "250 2.0.0 taken"
+        if reply.startswith("2"):
+            with self.lock:
+                self.messages.append(session)
+        client.sendall(reply.encode() + b"\r\n")
+
+    @staticmethod
+    def content(stream):
+        lines = []
+        while (line := stream.readline()) not in (b".\r\n", b""):
+            lines.append(line[1:] if line.startswith(b".") else line)
+        if not line:
+            raise OSError
+        return b"".join(lines)
+
+    def wait(self, count=1, seconds=15):
+        until(lambda: len(self.messages) >= count, seconds, lambda: f"{len(self.messages)} messages of {count}; said: {self.lines}")
+        return self.messages
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        with self.lock:
+            for client in self.open:
+                try:
+                    client.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+
+
+def transport(domain, port, host="127.0.0.1", more=""):
+    return f'transport "{domain}" {{\n host = "{host}"\n port = {port}\n {more}\n}}\n'
+
+
+def read_if_there(path):
+    path = pathlib.Path(path)
+    return path.read_text() if path.exists() else ""

@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: ISC
+"""Running eilbote for a test, and talking to it byte by byte."""
+import base64
+import json
+import os
+import pathlib
+import random
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+EILBOTE = os.environ.get("EILBOTE", str(ROOT / "build" / "eilbote"))
+IS_SANITIZED = pathlib.Path(os.environ.get("EILBOTE_BUILD", "build")).name in ("build-asan", "build-tsan")
+SLOWNESS = 6 if IS_SANITIZED else 1
+REPORT = re.compile(r"(ERROR|WARNING): \w*Sanitizer|runtime error:|SUMMARY: \w*Sanitizer|was ended by signal (?!9\b)|Assertion .* failed")
+PORTS = {"smtp": 25, "submission": 587, "submissions": 465, "pop3": 110, "pop3s": 995}
+PASSWORD = "secret"
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def is_free(port):
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            s.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def free_offset():
+    """An offset at which all ports are free, below those that the system gives to clients."""
+    while True:
+        offset = random.randrange(10000, 30000)
+        if all(is_free(number + offset) for number in PORTS.values()):
+            return offset
+
+
+def until(what, seconds=15, why="it did not happen in time"):
+    """Asks until the answer is true, and gives it."""
+    end = time.monotonic() + seconds * SLOWNESS
+    while True:
+        answer = what()
+        if answer:
+            return answer
+        assert time.monotonic() < end, why() if callable(why) else why
+        time.sleep(0.02)
+
+
+class Talk:
+    """A connection on which lines are said and replies read."""
+
+    def __init__(self, where, implicit_tls=False):
+        if isinstance(where, str):
+            self.socket = socket.socket(socket.AF_UNIX)
+            self.socket.connect(where)
+        else:
+            self.socket = socket.create_connection(where, timeout=30 * SLOWNESS)
+        self.socket.settimeout(30 * SLOWNESS)
+        self.file = None
+        if implicit_tls:
+            self.start_tls()
+        else:
+            self.file = self.socket.makefile("rb")
+
+    def start_tls(self):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        self.socket = context.wrap_socket(self.socket)
+        self.file = self.socket.makefile("rb")
+
+    def send(self, data):
+        self.socket.sendall(data)
+
+    def reply(self):
+        """The next reply; its lines with a line feed between them. Empty at the end of the stream."""
+        lines = []
+        while True:
+            line = self.file.readline()
+            lines.append(line.decode("utf-8", "surrogateescape").rstrip("\r\n"))
+            if not line or line[3:4] != b"-":
+                return "\n".join(lines)
+
+    def ask(self, line):
+        self.send(line.encode("utf-8", "surrogateescape") + b"\r\n")
+        return self.reply()
+
+    def expect(self, line, start):
+        got = self.ask(line)
+        assert got.startswith(start), f"{line!r} was answered {got!r}, not {start!r}"
+        return got
+
+    def is_closed(self):
+        return self.file.read(1) == b""
+
+    def close(self):
+        self.file.close()
+        self.socket.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+class Smtp(Talk):
+    """After the greeting and EHLO."""
+
+    def __init__(self, where, implicit_tls=False, hello="client.test"):
+        super().__init__(where, implicit_tls)
+        self.greeting = self.reply()
+        assert self.greeting.startswith("220 "), self.greeting
+        self.hello = self.expect(f"EHLO {hello}", "250-") if hello else ""
+
+    def upgrade(self, hello="client.test"):
+        self.expect("STARTTLS", "220 ")
+        self.start_tls()
+        self.hello = self.expect(f"EHLO {hello}", "250-")
+
+    def login(self, user, password=PASSWORD):
+        secret = base64.b64encode(f"\0{user}\0{password}".encode()).decode()
+        self.expect(f"AUTH PLAIN {secret}", "235 ")
+
+    def message(self, sender, rcpts, text="Subject: t\r\n\r\nx\r\n", mail="", rcpt=""):
+        """Sends a message and gives its id."""
+        self.expect(f"MAIL FROM:<{sender}>{mail}", "250 ")
+        for address in rcpts:
+            self.expect(f"RCPT TO:<{address}>{rcpt}", "250 ")
+        self.expect("DATA", "354 ")
+        stuffed = re.sub(r"^\.", "..", text, flags=re.M)
+        got = self.ask(stuffed + ".")
+        assert got.startswith("250 2.0.0 accepted as "), got
+        return got.split()[-1]
+
+
+class Server:
+    def __init__(self, base, init=(), conf=""):
+        self.base = pathlib.Path(base)
+        self.directory = self.base / "d"
+        self.conf = self.directory / "eilbote.conf"
+        self.offset = free_offset()
+        self.process = None
+        self.output = []
+        self.reader = None
+        words = ["init", "--dir", self.directory, "--domain", "example.test", "--user", "alice@example.test", "--local", "--hostname",
+                 "mail.example.test", "--port-offset", self.offset, "--password-stdin", *init]
+        done = subprocess.run([EILBOTE, *map(str, words)], input=PASSWORD + "\n", capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        self.cli("user", "add", "bob@example.test", "--password-stdin", stdin=PASSWORD + "\n")
+        if conf:
+            self.add_conf(conf)
+
+    def add_conf(self, text):
+        with self.conf.open("a", encoding="utf-8") as file:
+            file.write("\n" + text + "\n")
+
+    def listener_conf(self, listener, option):
+        """Adds an option to a listener that init has made."""
+        text = self.conf.read_text()
+        head = f'listener "{listener}" {{\n'
+        assert head in text
+        self.conf.write_text(text.replace(head, head + f"    {option}\n"))
+
+    def cli(self, *words, stdin="", status=0):
+        done = subprocess.run([EILBOTE, "-c", str(self.conf), *map(str, words)], input=stdin, capture_output=True, text=True, check=False)
+        assert done.returncode == status, done.stderr or done.stdout
+        return done.stdout if status == 0 else done.stderr
+
+    def start(self):
+        words = [EILBOTE, "-c", str(self.conf), "serve"] + (["--single"] if IS_SANITIZED else [])
+        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+        ready = threading.Event()
+        self.reader = threading.Thread(target=self.read, args=(self.process.stdout, ready), daemon=True)
+        self.reader.start()
+        until(lambda: ready.is_set() or self.process.poll() is not None, 20)
+        assert "ready\n" in self.output, "".join(self.output)
+
+    def read(self, stream, ready):
+        for line in stream:
+            self.output.append(line)
+            if line == "ready\n":
+                ready.set()
+
+    def members(self):
+        """The processes of the server's session."""
+        found = []
+        for entry in pathlib.Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+                except (FileNotFoundError, ProcessLookupError):
+                    continue
+                if self.process and int(fields[3]) == self.process.pid and fields[0] != "Z":
+                    found.append(int(entry.name))
+        return found
+
+    def role(self, name):
+        """The process id of a role."""
+        for pid in self.members():
+            try:
+                words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if words[-3:-1] == [b"role", name.encode()]:
+                return pid
+        return None
+
+    def kill_role(self, name):
+        os.kill(until(lambda: self.role(name)), signal.SIGKILL)
+
+    def reload(self):
+        """Asks for a reload and waits until it is done."""
+        before = len(self.events("reload.done"))
+        self.process.send_signal(signal.SIGHUP)
+        until(lambda: len(self.events("reload.done")) > before)
+
+    def stop(self, seconds=40):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        if self.process:
+            self.process.wait(timeout=seconds * SLOWNESS)
+            self.reader.join(timeout=10)
+
+    def assert_clean(self):
+        text = "".join(self.output)
+        assert not REPORT.search(text), text
+        if self.process:
+            assert self.process.returncode == 0, text
+            assert self.members() == []
+
+    def end_all(self):
+        for pid in self.members():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        if self.process:
+            self.process.wait()
+
+    def port(self, name):
+        return PORTS[name] + self.offset
+
+    def where(self, name):
+        return ("127.0.0.1", self.port(name))
+
+    def smtp(self, name="smtp", hello="client.test"):
+        return Smtp(self.where(name), name == "submissions", hello)
+
+    def submission(self, user="alice@example.test"):
+        """A client of the submission port that has logged in."""
+        client = self.smtp("submission")
+        client.upgrade()
+        client.login(user)
+        return client
+
+    def events(self, name=None, **fields):
+        """The mta's and mda's events of that name whose fields have these values."""
+        found = []
+        for role in ("mta", "mda"):
+            folder = self.directory / "log" / role
+            files = sorted(folder.glob("events.jsonl*"), key=lambda p: -int(p.suffix[1:]) if p.suffix[1:].isdigit() else 0)
+            for file in files:
+                for line in file.read_text().split("\n"):
+                    event = json.loads(line) if line else {}
+                    if event and name in (None, event["event"]) and all(event.get(k) == v for k, v in fields.items()):
+                        found.append(event)
+        return found
+
+    def wait_event(self, name, seconds=15, **fields):
+        return until(lambda: self.events(name, **fields), seconds,
+                     lambda: f"no event {name} {fields} among\n" + "\n".join(map(json.dumps, self.events())) + "\n" + "".join(self.output))[0]
+
+    def queue(self, *words):
+        return [json.loads(line) for line in self.cli("queue", "ls", "--json", *words).splitlines()]
+
+    def wait_empty(self, seconds=15):
+        until(lambda: self.queue() == [], seconds, lambda: f"still in the queue: {self.queue()}")

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: ISC
+"""Handing on: retries, bounces, notices, DSN, and what misbehaving next hops get away with."""
+import email
+import re
+
+from peers import transport
+from server import until
+
+FAST = "queue {\n retry-first = 200ms\n retry-max = 400ms\n}\n"
+
+
+def serve(make_server, stub, conf=FAST, **more):
+    return make_server("--trust", "127.0.0.1/32", conf=conf + transport("far.test", stub.port) + transport("back.test", stub.port), **more)
+
+
+def parts_of(received):
+    """The parts of a notice: text, the fields for each recipient, the returned message."""
+    notice = email.message_from_bytes(received.data)
+    assert notice.get_content_type() == "multipart/report"
+    assert notice.get_param("report-type") == "delivery-status"
+    text, status, returned = notice.get_payload()
+    return text.get_payload(), [dict(part.items()) for part in status.get_payload()], returned
+
+
+def test_message_arrives_as_it_was_with_a_trace_field(make_server, stub):
+    server = serve(make_server, stub)
+    body = "Subject: dots\r\n\r\n.\r\n..\r\n.x\r\nend\r\n"
+    with server.smtp() as c:
+        ident = c.message("me@back.test", ["you@far.test", "two@far.test"], body)
+    got = stub.wait()[0]
+    assert got.mail.startswith("MAIL FROM:<me@back.test>")
+    assert [line.split(" ")[1] for line in got.rcpt] == ["TO:<you@far.test>", "TO:<two@far.test>"]
+    head, rest = got.text.split("Subject: dots\r\n", 1)
+    assert "Subject: dots\r\n" + rest == body
+    assert re.match(r"Received: from client\.test \(.*127\.0\.0\.1\]?\)\s+by mail\.example\.test", head), head
+    assert ident in head
+    server.wait_empty()
+    done = server.wait_event("delivery.done", message=ident, to="two@far.test")
+    assert done["remote"].startswith("127.0.0.1")
+
+
+def test_greylisting_is_tried_again_and_never_bounced(make_server, make_stub):
+    stub = make_stub(replies={"RCPT": ["451 4.7.1 greylisted, come back", "451 4.7.1 greylisted, come back"]})
+    server = serve(make_server, stub)
+    with server.smtp() as c:
+        ident = c.message("me@back.test", ["you@far.test"])
+    assert len(stub.wait()) == 1
+    server.wait_empty()
+    deferred = server.events("delivery.deferred", message=ident)
+    assert [(e["attempt"], e["reply"], e["status"], e["text"]) for e in deferred] == [
+        (1, 451, "4.7.1", "greylisted, come back"), (2, 451, "4.7.1", "greylisted, come back")]
+    assert server.events("notice.accepted") == []
+
+
+def test_refusal_is_returned_at_once_with_its_text(make_server, make_stub):
+    stub = make_stub(replies={"RCPT": ["550 5.1.1 nobody of that name", None]})
+    server = serve(make_server, stub)
+    with server.smtp() as c:
+        c.message("me@back.test", ["gone@far.test"], "Subject: original\r\n\r\nthe body\r\n")
+    notice = stub.wait()[0]
+    assert notice.mail.startswith("MAIL FROM:<>")
+    assert notice.rcpt[0].startswith("RCPT TO:<me@back.test>")
+    text, (about, rcpt), returned = parts_of(notice)
+    assert "550 5.1.1 nobody of that name" in text
+    assert about["Reporting-MTA"] == "dns; mail.example.test"
+    assert rcpt["Final-Recipient"] == "rfc822; gone@far.test"
+    assert (rcpt["Action"], rcpt["Status"]) == ("failed", "5.1.1")
+    assert rcpt["Diagnostic-Code"] == "smtp; 550 5.1.1 nobody of that name"
+    assert "the body" in returned.as_string()
+    server.wait_empty()
+
+
+def test_each_recipient_has_its_own_outcome(make_server, make_stub):
+    def answer(line):
+        return "550 5.1.1 no" if "<no@" in line else "451 4.2.0 later" if "<later@" in line else None
+    stub = make_stub(replies={"RCPT": [answer] * 3})
+    server = serve(make_server, stub)
+    with server.smtp() as c:
+        ident = c.message("me@back.test", ["yes@far.test", "no@far.test", "later@far.test"])
+    server.wait_empty()
+    taken = [re.search("<(.*?)>", line)[1] for m in stub.messages for line in m.rcpt]
+    assert sorted(taken) == ["later@far.test", "me@back.test", "yes@far.test"]
+    assert len(server.events("delivery.done", message=ident, to="yes@far.test")) == 1
+
+
+def test_a_notice_is_never_about_a_notice(make_server, make_stub):
+    stub = make_stub(replies={"RCPT": ["550 5.1.1 no", ...]})
+    server = serve(make_server, stub)
+    with server.smtp() as c:
+        c.message("me@back.test", ["you@far.test"])
+    until(lambda: len(server.events("delivery.failed")) == 2)
+    server.wait_empty()
+    assert len(server.events("notice.accepted")) == 1
+    assert stub.messages == []
+
+
+def test_notify_never_and_success(make_server, make_stub):
+    stub = make_stub(replies={"RCPT": ["550 5.1.1 no"]}, extensions=("PIPELINING", "8BITMIME"))
+    server = serve(make_server, stub)
+    with server.smtp() as c:
+        c.message("me@back.test", ["you@far.test"], rcpt=" NOTIFY=NEVER")
+        server.wait_event("delivery.failed")
+        c.message("me@back.test", ["you@far.test"], mail=" ENVID=abc+2B RET=HDRS",
+                  rcpt=" NOTIFY=SUCCESS ORCPT=rfc822;first@far.test", text="Subject: s\r\n\r\nsecret body\r\n")
+    notice = stub.wait(2)[1]
+    text, (about, rcpt), returned = parts_of(notice)
+    assert about["Original-Envelope-Id"] == "abc+"
+    assert (rcpt["Action"], rcpt["Status"]) == ("relayed", "2.0.0")
+    assert rcpt["Original-Recipient"] == "rfc822; first@far.test"
+    assert returned.get_content_type() == "text/rfc822-headers"
+    assert "secret body" not in notice.text
+    assert len(server.events("notice.accepted")) == 1
+
+
+def test_dsn_parameters_are_passed_on(make_server, stub):
+    server = serve(make_server, stub)
+    with server.smtp() as c:
+        c.message("me@back.test", ["you@far.test"], mail=" RET=HDRS ENVID=x+3Dy", rcpt=" NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;a@far.test")
+    got = stub.wait()[0]
+    assert " RET=HDRS" in got.mail and " ENVID=x+3Dy" in got.mail
+    assert " NOTIFY=SUCCESS,FAILURE" in got.rcpt[0] and " ORCPT=rfc822;a@far.test" in got.rcpt[0]
+    server.wait_empty()
+    assert server.events("notice.accepted") == []
+
+
+def test_delay_notice_then_expiry(make_server, make_stub):
+    stub = make_stub(replies={"RCPT": [lambda line: "451 4.2.0 not now" if "far.test" in line else None, ...]})
+    server = serve(make_server, stub, "queue {\n retry-first = 200ms\n retry-max = 400ms\n delay-notice = 500ms\n bounce-after = 2s\n}\n")
+    with server.smtp() as c:
+        c.message("me@back.test", ["you@far.test"])
+    delayed, failed = [parts_of(m) for m in stub.wait(2)]
+    assert (delayed[1][1]["Action"], delayed[1][1]["Status"]) == ("delayed", "4.2.0")
+    assert "Will-Retry-Until" in delayed[1][1]
+    assert (failed[1][1]["Action"], failed[1][1]["Diagnostic-Code"]) == ("failed", "smtp; 451 4.2.0 not now")
+    server.wait_empty()
+    assert len(server.events("delivery.expired")) == 1
+
+
+def test_next_hop_without_extensions_gets_no_8bit(make_server, make_stub):
+    stub = make_stub(extensions=("PIPELINING",))
+    server = serve(make_server, stub)
+    text = "Subject: t\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\ngr\u00fc\u00dfe\r\n"
+    with server.smtp() as c:
+        c.message("me@back.test", ["you@far.test"], text, mail=" BODY=8BITMIME")
+    got = stub.wait()[0]
+    assert all(byte < 0x80 for byte in got.data)
+    if got.mail.startswith("MAIL FROM:<>"):
+        _, (_, rcpt), _ = parts_of(got)
+        assert rcpt["Status"] == "5.6.3"
+    else:
+        assert email.message_from_bytes(got.data).get_payload(decode=True).decode() == "gr\u00fc\u00dfe\r\n"
+
+
+def test_utf8_address_needs_smtputf8(make_server, make_stub):
+    stub = make_stub(extensions=("PIPELINING", "8BITMIME"))
+    server = serve(make_server, stub)
+    with server.smtp() as c:
+        c.message("me@back.test", ["j\u00f6rg@far.test"], mail=" SMTPUTF8")
+    notice = stub.wait()[0]
+    assert "5.6.7" in notice.text
+    assert all("j\u00f6rg" not in line for line in stub.lines if line.startswith("RCPT"))
+
+
+def test_broken_connections_only_delay(make_server, make_stub):
+    stub = make_stub(replies={"GREETING": ["close", "421 4.3.2 go away", "500 what"], "END": ["close"]})
+    server = serve(make_server, stub)
+    with server.smtp() as c:
+        ident = c.message("me@back.test", ["you@far.test"])
+    until(lambda: len(stub.messages) == 1 or server.queue("recipient=you@far.test") == [], 30)
+    assert len(stub.messages) == 1
+    server.wait_empty()
+    assert server.events("delivery.failed", message=ident) == []
+
+
+def test_connections_to_a_site_are_bounded(make_server, make_stub):
+    stub = make_stub()
+    server = serve(make_server, stub, FAST + "delivery {\n connections-per-site = 2\n}\n")
+    with server.smtp() as c:
+        for k in range(50):
+            c.message("me@back.test", [f"u{k}@far.test"])
+    stub.wait(50)
+    assert stub.connections <= 2
