@@ -22,12 +22,12 @@ lint:           ## the house rules
 fmt:            ## bring every C file into the house layout
 	@tools/deps build test && git ls-files -z '*.c' '*.h' | xargs -0 -r clang-format-14 -i
 bench: all      ## measure against the peers
-	@tools/deps build test && bench/run $(BUILD)/eilbote
+	@tools/deps build test bench && bench/run $(BUILD)/eilbote
 install: all    ## install below DESTDIR
 	@DESTDIR="$(DESTDIR)" meson install -C $(BUILD) --no-rebuild --quiet
 deb: all        ## a Debian package in dist/
 	@tools/deb
 clean:          ## remove everything that was built
-	@rm -rf build build-asan build-tsan build-fuzz build-deb dist
+	@rm -rf build build-asan build-tsan build-fuzz build-deb build-bench build-peers dist
 help:           ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10

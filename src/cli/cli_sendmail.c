@@ -170,7 +170,7 @@ static struct fault fill(struct handover *h, const struct words *w, char **addre
 /* Copies what is there; false at the end of the stream. */
 static bool copy(int from, int to)
 {
-    char bytes[4000];
+    char bytes[2048];
     ssize_t n = read(from, bytes, sizeof bytes);
     for (ssize_t at = 0; at < n;) {
         ssize_t m = write(to, bytes + at, (size_t)(n - at));

@@ -39,7 +39,6 @@ struct directory_cache *directory_cache_make(struct directory *d)
         abort();
     c->directory = d;
     c->entries = map_make(random_u64(), random_u64());
-    c->checked_ms = INT64_MIN;
     mutex_init(&c->mutex);
     return c;
 }
@@ -73,7 +72,7 @@ void directory_cache_free(struct directory_cache *c)
 void directory_cache_forget(struct directory_cache *c)
 {
     mutex_lock(&c->mutex);
-    c->checked_ms = INT64_MIN;
+    forget_all(c);
     mutex_unlock(&c->mutex);
 }
 
@@ -86,6 +85,8 @@ static void copy_out(const struct entry *e, struct arena *a, bool *is_ours,
     for (size_t i = 0; i < out->count; i++) {
         out->item[i] = e->recipients.item[i];
         out->item[i].address = arena_copy(a, out->item[i].address);
+        out->item[i].account = arena_copy(a, out->item[i].account);
+        out->item[i].detail = arena_copy(a, out->item[i].detail);
     }
 }
 
@@ -95,11 +96,17 @@ static struct str domain_key(struct str key)
     return str_skip(key, str_last_index(key, '@'));
 }
 
-/* Under the mutex: the entry, unless there is none or the version must be asked first. */
+/*
+ * Under the mutex: the entry, unless there is none or the caller is the one who is to ask for the
+ * version now; until he has the answer the others go on with what is known.
+ */
 static const struct entry *look_up(struct directory_cache *c, struct str key)
 {
-    if (clock_now_ms() - CHECK_MS > c->checked_ms)
+    int64_t now = clock_now_ms();
+    if (now - CHECK_MS > c->checked_ms) {
+        c->checked_ms = now;
         return NULL;
+    }
     struct map_node *n = map_find(&c->entries, domain_key(key));
     if (!n)
         n = map_find(&c->entries, key);
@@ -135,7 +142,6 @@ static void keep(struct directory_cache *c, struct question *q, struct str key)
     if (q->version_fault.kind || q->version != c->version || c->entries.count >= ENTRIES_MOST)
         forget_all(c);
     c->version = q->version;
-    c->checked_ms = clock_now_ms();
     if (!q->entry->is_ours)
         key = domain_key(key);
     if (q->version_fault.kind || q->entry->fault.kind == FAULT_LATER || map_find(&c->entries, key))

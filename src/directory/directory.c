@@ -99,6 +99,7 @@ static struct fault find_name(struct directory *d, struct str local, struct str 
     if (!f.kind && found) {
         out->kind = DIRECTORY_MAILBOX;
         out->account = arena_printf(a, STR_FMT "@" STR_FMT, STR_ARG(local), STR_ARG(domain));
+        out->quota_bytes = account.quota_bytes;
     }
     return f;
 }

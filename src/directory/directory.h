@@ -38,9 +38,10 @@ enum directory_kind {
 
 struct directory_result {
     enum directory_kind kind;
-    struct str account; /* of a mailbox: "local@domain" in lower case */
-    struct str detail;  /* what stood behind '+', when that is how it was found */
-    struct str *target; /* of an alias */
+    struct str account;  /* of a mailbox: "local@domain" in lower case */
+    struct str detail;   /* what stood behind '+', when that is how it was found */
+    int64_t quota_bytes; /* of a mailbox; 0: none */
+    struct str *target;  /* of an alias */
     size_t target_count;
 };
 

@@ -56,7 +56,8 @@ static void add_recipient(struct walk *w, struct str address, const struct direc
         if (out->count > 0)
             memcpy(out->item, old, out->count * sizeof *old);
     }
-    out->item[out->count++] = (struct directory_recipient){address, r->account, r->detail};
+    out->item[out->count++] =
+        (struct directory_recipient){address, r->account, r->detail, r->quota_bytes};
 }
 
 /* The account of exactly that name, for an alias that names itself. */
@@ -68,8 +69,12 @@ static struct fault take_own_mailbox(struct walk *w, const struct step *s)
     struct directory_result r = {.account = database_fold(w->a, s->address)};
     directory_split(r.account, &local, &domain);
     sqlite3_stmt *q = database_start(w->d, DATABASE_ACCOUNT, domain, local, STR_NONE);
-    while (database_row(w->d, q, &f))
+    struct directory_account account;
+    while (database_row(w->d, q, &f)) {
+        database_read_account(q, 0, &account);
+        r.quota_bytes = account.quota_bytes;
         found = true;
+    }
     if (!f.kind && found)
         add_recipient(w, s->address, &r);
     else if (!f.kind)

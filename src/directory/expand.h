@@ -13,6 +13,7 @@ struct directory_recipient {
     struct str address;
     struct str account; /* of a mailbox of ours; empty for an address elsewhere */
     struct str detail;
+    int64_t quota_bytes; /* of a mailbox; 0: none */
 };
 
 struct directory_recipients {

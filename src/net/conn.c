@@ -283,12 +283,15 @@ size_t conn_unread(const struct conn *c)
     return c->in ? c->in->end - c->in->start : 0;
 }
 
+bool conn_may_have_input(const struct conn *c)
+{
+    return c->in || c->may_read || (c->ssl && SSL_has_pending(c->ssl));
+}
+
 bool conn_has_input(struct conn *c)
 {
-    if (c->in || (c->ssl && SSL_has_pending(c->ssl)))
-        return true;
-    if (!c->may_read)
-        return false;
+    if (c->in || !c->may_read || (c->ssl && SSL_has_pending(c->ssl)))
+        return conn_may_have_input(c);
     char byte;
     ssize_t got = recv(c->descriptor, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     if (got < 0 && errno == EAGAIN)
@@ -298,7 +301,7 @@ bool conn_has_input(struct conn *c)
 
 struct fault conn_wait_input(struct conn *c, int64_t deadline_ms)
 {
-    if (conn_has_input(c))
+    if (conn_may_have_input(c))
         return FINE;
     c->waiter = task_current();
     struct fault f = task_wait(deadline_ms);

@@ -40,12 +40,15 @@ void conn_consume(struct conn *c, size_t n);
 /* Bytes that are here and unread, without asking the system. */
 size_t conn_unread(const struct conn *c);
 
+/* Whether reading might not have to wait, as far as is known without asking the system. */
+bool conn_may_have_input(const struct conn *c);
+
 /* Asks the system, without waiting, whether there are bytes (or the end) to read. */
 bool conn_has_input(struct conn *c);
 
 /*
  * Waits until there is something to read, another task wakes this one, or the deadline. FINE in
- * the first two cases: ask conn_has_input.
+ * the first two cases: ask conn_may_have_input, or conn_has_input to be sure.
  */
 struct fault conn_wait_input(struct conn *c, int64_t deadline_ms);
 

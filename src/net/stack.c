@@ -27,7 +27,7 @@
 #define STACK_SIZE (64 * 1024)
 #endif
 
-enum { GUARD_SIZE = 4096, SLAB_STACKS = 64, WARM_STACKS = 256 };
+enum { CALL_ROOM = 512, GUARD_SIZE = 4096, SLAB_STACKS = 64, WARM_STACKS = 256 };
 #define SLAB_SIZE ((size_t)SLAB_STACKS * STACK_SIZE)
 
 /* Kept at the top of a stack that is not in use, where a page has been touched already. */
@@ -101,9 +101,10 @@ void stack_put(struct stack_pool *pool, void *stack)
     push(pool, stack);
 }
 
-void stack_trim(void *stack, const void *frame)
+void stack_trim(void *stack)
 {
-    uintptr_t end = ((uintptr_t)frame & ~(uintptr_t)4095) - 4096;
+    /* What is below our own frame is unused, but for what the call to the system needs. */
+    uintptr_t end = ((uintptr_t)__builtin_frame_address(0) - CALL_ROOM) & ~(uintptr_t)4095;
     if (end > (uintptr_t)stack)
         madvise(stack, end - (uintptr_t)stack, MADV_DONTNEED);
 }

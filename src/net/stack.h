@@ -23,8 +23,8 @@ void *stack_get(struct stack_pool *pool, size_t *size_bytes);
 /* Gives a stack back. A few keep their pages, the others return them to the system. */
 void stack_put(struct stack_pool *pool, void *stack);
 
-/* Returns the pages of a stack in use that lie below the frame, but for a page of reserve. */
-void stack_trim(void *stack, const void *frame);
+/* Returns the pages below the caller's frame, on the stack that it runs on, to the system. */
+void stack_trim(void *stack);
 
 /* Unmaps everything; no stack may be in use. */
 void stack_pool_free(struct stack_pool *pool);

@@ -215,7 +215,7 @@ void task_wait_answer(void)
 
 void task_trim_stack(void)
 {
-    stack_trim(running->stack, __builtin_frame_address(0));
+    stack_trim(running->stack);
 }
 
 void task_yield(void)

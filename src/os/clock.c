@@ -32,11 +32,19 @@ int64_t clock_real_ms(void)
 
 int clock_zone_minutes(int64_t unix_seconds)
 {
+    /* The offset changes at full quarters of an hour at most; looking it up costs a microsecond. */
+    static _Thread_local int64_t known_quarter = INT64_MIN;
+    static _Thread_local int known_minutes;
+    int64_t quarter = unix_seconds / QUARTER;
+    if (quarter == known_quarter)
+        return known_minutes;
     time_t t = (time_t)unix_seconds;
     struct tm parts;
     if (!localtime_r(&t, &parts))
         return 0; /* a year that does not fit: such a date is not from here */
-    return (int)(parts.tm_gmtoff / 60);
+    known_quarter = quarter;
+    known_minutes = (int)(parts.tm_gmtoff / 60);
+    return known_minutes;
 }
 
 void clock_sleep_us(int64_t us)

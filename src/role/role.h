@@ -53,5 +53,6 @@ bool role_wait(struct role *r);
 /* The roles. Each returns when it has stopped in good order, or the fault that kept it from
  * starting. */
 struct fault mta_run(struct role *r);
+struct fault mda_run(struct role *r);
 
 #endif

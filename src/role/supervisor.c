@@ -44,6 +44,7 @@ struct role_kind {
 
 static const struct role_kind kinds[] = {
     {"mta", mta_run, true, true},
+    {"mda", mda_run, false, false},
 };
 
 enum { ROLES = sizeof kinds / sizeof kinds[0] };
@@ -428,7 +429,7 @@ static struct fault run_role(const struct role_kind *kind, const char *conf_path
     if (f.kind || !sockets)
         return f;
     struct str text = str_from(getenv(SOCKETS_VARIABLE)), ready = str_from(getenv(READY_VARIABLE));
-    uint64_t ready_descriptor;
+    uint64_t ready_descriptor = 0;
     if (!sockets_parse(text, sockets) || !num_parse(ready, INT32_MAX, &ready_descriptor))
         f = fault_make(551, FAULT_STATUS(5, 3, 5), "a role is started by eilbote serve");
     int descriptor = (int)ready_descriptor;

@@ -146,9 +146,9 @@ static struct fault step(struct transfer *t, struct smtp_client_event *e, bool m
     if (e->kind != SMTP_CLIENT_MORE)
         return FINE;
     int64_t deadline = deadline_after(patience_ms(t));
-    if (may_return_early && !conn_has_input(t->conn)) {
+    if (may_return_early && !conn_may_have_input(t->conn)) {
         f = conn_wait_input(t->conn, deadline);
-        if (!f.kind && !conn_has_input(t->conn))
+        if (!f.kind && !conn_may_have_input(t->conn))
             return FINE;
     }
     struct str in = STR_NONE;

@@ -122,9 +122,7 @@ void intake_drop(struct intake *i)
     release(i);
 }
 
-struct fault
-intake_finish(struct intake *i,
-              struct fault (*accept)(void *arg, struct buf *content, uint64_t file_size), void *arg)
+struct fault intake_finish(struct intake *i, intake_accept *accept, void *arg)
 {
     struct fault f = i->fault;
     prepare(i);

@@ -23,6 +23,8 @@ struct intake_place {
     struct fault (*discard)(void *owner, uint64_t id);
 };
 
+typedef struct fault intake_accept(void *arg, struct buf *content, uint64_t file_size);
+
 struct intake {
     const struct intake_place *place; /* NULL when nothing is being taken in */
     void *owner;
@@ -66,10 +68,7 @@ uint64_t intake_size(const struct intake *i);
  * the synced file. When accept returns a fault the file is removed. The intake is empty afterwards,
  * whatever came of it.
  */
-struct fault intake_finish(struct intake *i,
-                           struct fault (*accept)(void *arg, struct buf *content,
-                                                  uint64_t file_size),
-                           void *arg);
+struct fault intake_finish(struct intake *i, intake_accept *accept, void *arg);
 
 /* Drops what was taken in; an intake that is empty or was never started (zeroed) is left alone. */
 void intake_drop(struct intake *i);

@@ -10,6 +10,23 @@
 #include "serve/intake.h"
 #include "serve/visitor.h"
 
+struct session;
+
+/* What we do about each event: a mail server's answers, or a mailbox server's. */
+struct session_handlers {
+    struct fault (*mail)(struct session *s, const struct smtp_mail *mail);
+    struct fault (*rcpt)(struct session *s, const struct smtp_rcpt *rcpt);
+    struct fault (*data)(struct session *s);
+    bool (*message)(struct session *s); /* gives every answer; true when one is FINE */
+};
+
+/* A recipient that has a mailbox here (LMTP). */
+struct mailbox_rcpt {
+    struct str account;
+    struct address address; /* as the client said it */
+    int64_t quota_bytes;    /* 0: none */
+};
+
 /* What the recipients and the message itself are, from MAIL to the end of the transaction. */
 struct transaction {
     struct arena arena;
@@ -20,10 +37,13 @@ struct transaction {
     uint64_t announced_size;
     uint64_t id;
     bool is_8bit;
+    struct mailbox_rcpt *mailbox; /* LMTP, instead of the envelope's */
+    size_t mailbox_count, mailbox_size;
     struct intake intake;
 };
 
 struct session {
+    const struct session_handlers *handlers;
     struct visitor visitor;
     struct smtp_server engine;
     struct smtp_server_options options;
@@ -34,11 +54,17 @@ struct session {
     char account_text[320];
 };
 
-/* session_mail.c: what we do about each event. */
-struct fault session_mail(struct session *s, const struct smtp_mail *mail);
-struct fault session_rcpt(struct session *s, const struct smtp_rcpt *rcpt);
-struct fault session_data(struct session *s);
-struct fault session_message(struct session *s);
+/* session_mail.c: into the queue. */
+extern const struct session_handlers session_mail_handlers;
+
+/* Serves the stream to its end and closes it. */
+void session_serve(struct service *service, struct conn *c,
+                   const struct session_handlers *handlers);
+
+/* Appends the trace field for the message at hand (RFC 5321 section 4.4); the recipient may be
+ * NULL. */
+void session_append_received(const struct session *s, const struct address *recipient,
+                             struct buf *out);
 
 /* Drops the transaction with everything it holds. */
 void session_forget(struct session *s);

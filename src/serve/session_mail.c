@@ -2,7 +2,7 @@
 /*
  * session_mail.c - what we do about MAIL, RCPT, DATA and the end of the message
  *
- * session_message is where the promise is made: when it returns FINE, envelope and content are on
+ * take_message is where the promise is made: when it returns FINE, envelope and content are on
  * stable storage (queue_accept waits for the journal), and only then is 250 said.
  */
 #include <stdlib.h>
@@ -66,7 +66,7 @@ static struct fault check_sender(struct session *s, const struct address *sender
                               "this sender address does not belong to your account");
 }
 
-struct fault session_mail(struct session *s, const struct smtp_mail *mail)
+static struct fault on_mail(struct session *s, const struct smtp_mail *mail)
 {
     struct server *server = s->visitor.server;
     if (atomic_load(&server->is_draining))
@@ -180,7 +180,7 @@ static struct fault decide_rcpt(struct session *s, const struct smtp_rcpt *rcpt)
     return fault_make(550, FAULT_STATUS(5, 7, 1), "relaying denied");
 }
 
-struct fault session_rcpt(struct session *s, const struct smtp_rcpt *rcpt)
+static struct fault on_rcpt(struct session *s, const struct smtp_rcpt *rcpt)
 {
     struct fault f = decide_rcpt(s, rcpt);
     struct transaction *t = &s->transaction;
@@ -198,29 +198,36 @@ struct fault session_rcpt(struct session *s, const struct smtp_rcpt *rcpt)
     return f;
 }
 
-/* The trace field for the message at hand (RFC 5321 section 4.4). */
-static void add_trace(struct session *s)
+void session_append_received(const struct session *s, const struct address *recipient,
+                             struct buf *out)
 {
-    struct transaction *t = &s->transaction;
     char ip[IP_TEXT_MAX], id[QUEUE_ID_TEXT_MAX];
     int64_t now = clock_real_ms() / 1000;
+    struct conn *c = s->visitor.conn;
     struct received r = {
         .helo = smtp_server_helo(&s->engine),
         .client_ip = s->visitor.is_ip ? ip_format(&s->visitor.ip, ip) : STR_NONE,
         .hostname = s->visitor.live->conf->hostname,
+        .is_lmtp = s->options.kind == SMTP_LMTP,
         .is_extended = s->engine.is_extended,
-        .is_tls = conn_is_tls(s->visitor.conn),
+        .is_tls = conn_is_tls(c),
         .is_authenticated = s->account.n > 0,
-        .is_utf8 = t->envelope.is_utf8,
-        .tls_version = str_from(conn_tls_version(s->visitor.conn)),
-        .tls_cipher = str_from(conn_tls_cipher(s->visitor.conn)),
-        .id = queue_id_text(t->id, id),
-        .recipient = t->asked_rcpts == 1 ? &t->only_rcpt : NULL,
+        .is_utf8 = s->transaction.envelope.is_utf8,
+        .tls_version = str_from(conn_tls_version(c)),
+        .tls_cipher = str_from(conn_tls_cipher(c)),
+        .id = queue_id_text(s->transaction.id, id),
+        .recipient = recipient,
         .time = now,
         .offset_minutes = clock_zone_minutes(now),
     };
+    received_append(out, &r);
+}
+
+static void add_trace(struct session *s)
+{
+    struct transaction *t = &s->transaction;
     struct buf field = buf_make(RECEIVED_FIELD_MAX);
-    received_append(&field, &r);
+    session_append_received(s, t->asked_rcpts == 1 ? &t->only_rcpt : NULL, &field);
     intake_add(&t->intake, buf_str(&field));
     buf_free(&field);
 }
@@ -262,7 +269,7 @@ static struct fault discard_body_file(void *owner, uint64_t id)
 
 static const struct intake_place queue_place = {make_body_file, sync_body_file, discard_body_file};
 
-struct fault session_data(struct session *s)
+static struct fault on_data(struct session *s)
 {
     struct transaction *t = &s->transaction;
     if (atomic_load(&s->visitor.server->is_disk_low))
@@ -305,7 +312,7 @@ static struct fault accept_message(void *arg, struct buf *content, uint64_t file
     return queue_accept(s->visitor.server->queue, t->id, &t->envelope, content, file_size);
 }
 
-struct fault session_message(struct session *s)
+static struct fault take_message(struct session *s)
 {
     struct transaction *t = &s->transaction;
     char id[QUEUE_ID_TEXT_MAX];
@@ -323,3 +330,12 @@ struct fault session_message(struct session *s)
     struct str text = queue_id_text(t->id, id);
     return fault_make(250, FAULT_STATUS(2, 0, 0), "accepted as " STR_FMT, STR_ARG(text));
 }
+
+static bool on_message(struct session *s)
+{
+    struct fault f = take_message(s);
+    smtp_server_answer(&s->engine, &f);
+    return !f.kind;
+}
+
+const struct session_handlers session_mail_handlers = {on_mail, on_rcpt, on_data, on_message};

@@ -13,6 +13,8 @@
 #include "net/loop.h"
 #include "serve/session.h"
 
+enum { LMTP_SIZE_MORE = 64 << 10 };
+
 static struct fault flush(struct session *s)
 {
     struct str output = smtp_server_output(&s->engine);
@@ -32,15 +34,20 @@ static struct fault flush(struct session *s)
 static void set_options(struct session *s)
 {
     const struct conf_limits *limits = &s->visitor.listener->limits;
-    bool is_submission = s->visitor.listener->role != CONF_ROLE_MX;
+    int role = s->visitor.listener->role;
+    bool is_lmtp = role == CONF_ROLE_LMTP;
+    bool is_submission = role != CONF_ROLE_MX && !is_lmtp;
     bool is_tls = conn_is_tls(s->visitor.conn);
     s->options = (struct smtp_server_options){
-        .kind = is_submission ? SMTP_SUBMISSION : SMTP_MX,
+        .kind = is_lmtp         ? SMTP_LMTP
+                : is_submission ? SMTP_SUBMISSION
+                                : SMTP_MX,
         .hostname = s->visitor.live->conf->hostname,
         .greeting = STR("Eilbote"),
-        .size_limit = (uint64_t)limits->message_size_bytes,
+        /* The mail server that took the message has added its trace fields since. */
+        .size_limit = (uint64_t)limits->message_size_bytes + (is_lmtp ? LMTP_SIZE_MORE : 0),
         .rcpt_limit = (uint32_t)limits->recipient_max,
-        .mail_limit = (uint32_t)limits->connection_message_max,
+        .mail_limit = is_lmtp ? 0 : (uint32_t)limits->connection_message_max,
         .line_limit = (uint32_t)limits->line_size_bytes,
         .error_limit = (uint32_t)limits->connection_error_max,
         .auth_failure_limit = 3,
@@ -52,8 +59,8 @@ static void set_options(struct session *s)
                            !s->visitor.is_trusted,
         .has_smtputf8 = true,
         .has_chunking = true,
-        .has_dsn = true,
-        .has_limits = true,
+        .has_dsn = !is_lmtp,
+        .has_limits = !is_lmtp,
     };
 }
 
@@ -150,24 +157,23 @@ static __attribute__((noinline)) bool handle(struct session *s, const struct smt
         answer(s, FINE);
         return true;
     case SMTP_EVENT_MAIL:
-        answer(s, session_mail(s, &e->mail));
+        answer(s, s->handlers->mail(s, &e->mail));
         return true;
     case SMTP_EVENT_RCPT:
-        answer(s, session_rcpt(s, &e->rcpt));
+        answer(s, s->handlers->rcpt(s, &e->rcpt));
         return true;
     case SMTP_EVENT_DATA:
-        answer(s, session_data(s));
+        answer(s, s->handlers->data(s));
         return true;
     case SMTP_EVENT_CONTENT:
         intake_add(&s->transaction.intake, e->content);
         return true;
     case SMTP_EVENT_MESSAGE: {
-        struct fault f = session_message(s);
-        if (!f.kind && s->visitor.is_ip && !s->visitor.is_known) {
+        bool is_good = s->handlers->message(s);
+        if (is_good && s->visitor.is_ip && !s->visitor.is_known) {
             s->visitor.is_known = true;
             clients_trust(s->visitor.server->clients, &s->visitor.ip, true);
         }
-        answer(s, f);
         session_forget(s);
         return true;
     }
@@ -346,15 +352,21 @@ static __attribute__((noinline)) bool start(struct session *s)
     return greet(s);
 }
 
-void smtp_session_serve(struct conn *c, void *arg)
+void session_serve(struct service *service, struct conn *c, const struct session_handlers *handlers)
 {
     struct session *s = calloc(1, sizeof *s);
     if (!s)
         abort();
-    if (visitor_open(&s->visitor, arg, c)) {
+    s->handlers = handlers;
+    if (visitor_open(&s->visitor, service, c)) {
         if (start(s))
             talk(s);
         leave(s);
     }
     free(s);
+}
+
+void smtp_session_serve(struct conn *c, void *arg)
+{
+    session_serve(arg, c, &session_mail_handlers);
 }

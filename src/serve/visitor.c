@@ -81,7 +81,7 @@ static struct fault count_in(struct visitor *v)
     return f;
 }
 
-__attribute__((noinline)) struct fault visitor_enter(struct visitor *v)
+struct fault visitor_enter(struct visitor *v)
 {
     struct fault f = FINE;
     v->is_ip = endpoint_ip(conn_peer(v->conn), &v->ip);

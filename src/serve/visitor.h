@@ -37,7 +37,7 @@ bool visitor_open(struct visitor *v, struct service *service, struct conn *c);
  * Reads the PROXY header where one is due and counts the client in. The fault is 421 (too many
  * connections, malformed header), or that of the stream.
  */
-struct fault visitor_enter(struct visitor *v);
+__attribute__((noinline)) struct fault visitor_enter(struct visitor *v);
 
 /* The handshake as server; a failure is told as an event of that name. */
 struct fault visitor_start_tls(struct visitor *v, const char *failure_event);

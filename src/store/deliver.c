@@ -98,17 +98,21 @@ void store_deliver(struct store *s, struct store_recipient *rcpt, size_t count, 
     size_t inline_bytes = spool_id == 0 ? shared->size : 0;
     struct fault f = wait_for_room(s, (int64_t)(inline_bytes * count));
     struct entry **entry = calloc(count + 1, sizeof *entry);
+    size_t used = 0;
     if (!entry)
         abort();
     for (size_t i = 0; i < count; i++) {
-        rcpt[i].result = f;
-        if (f.kind)
+        char path[ACCOUNT_PATH_MAX];
+        /* A record that can never be applied would keep the journal for ever. */
+        rcpt[i].result = f.kind ? f : account_directory(s, rcpt[i].account, path);
+        if (rcpt[i].result.kind)
             continue;
-        entry[i] = entry_deliver(rcpt[i].account, rcpt[i].head, rcpt[i].flags, received_ms, shared);
-        entry[i]->result = &rcpt[i].result;
+        struct entry *e =
+            entry_deliver(rcpt[i].account, rcpt[i].head, rcpt[i].flags, received_ms, shared);
+        e->result = &rcpt[i].result;
+        entry[used++] = e;
     }
-    if (!f.kind)
-        store_submit(s, entry, count);
+    store_submit(s, entry, used);
     free(entry);
     uint64_t discard = content_drop(shared);
     if (discard == 0)

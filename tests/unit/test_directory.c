@@ -15,9 +15,13 @@
 #include <cmocka.h>
 
 #include "base/encode.h"
+#include "directory/cache.h"
 #include "directory/edit.h"
 #include "directory/expand.h"
 #include "directory/text.h"
+#include "net/loop.h"
+#include "net/offload.h"
+#include "net/task.h"
 #include "os/file.h"
 
 static char folder[] = "/tmp/eilbote-test-directory-XXXXXX";
@@ -384,6 +388,44 @@ static void test_missing_or_foreign_files_are_refused(void **state)
     assert_string_equal(f.text, "directory.db: file is not a database");
 }
 
+static struct directory_recipients cached;
+
+static void ask_cache(void *arg)
+{
+    struct directory_cache *c = arg;
+    bool is_ours;
+    for (int i = 0; i < 2; i++) /* the second answer comes from memory */
+        assert_fine(
+            directory_cache_expand(c, STR("bob+x"), STR("example.test"), &a, &is_ours, &cached));
+    assert_true(is_ours);
+    loop_stop(loop_current());
+}
+
+/* The bytes were the cache's once, and gone with it. */
+static void test_what_the_cache_gives_is_the_callers(void **state)
+{
+    (void)state;
+    struct directory_cache *c = directory_cache_make(d);
+    struct loop *loop = loop_make();
+    struct scope scope;
+    scope_init(&scope);
+    offload_start(1);
+    assert_fine(directory_account_set_quota(d, STR("bob@example.test"), 4096));
+    assert_non_null(task_start(&scope, "test", ask_cache, c));
+    loop_run(loop);
+    offload_stop();
+    loop_free(loop);
+    directory_cache_free(c);
+    assert_int_equal(cached.count, 2);
+    bool has_bob = false;
+    for (size_t i = 0; i < cached.count; i++)
+        if (str_equal(cached.item[i].account, STR("bob@example.test"))) {
+            has_bob = true;
+            assert_int_equal(cached.item[i].quota_bytes, 4096);
+        }
+    assert_true(has_bob);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -402,6 +444,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_reader_sees_changes_and_needs_no_right_to_write,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_the_cache_gives_is_the_callers, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_missing_or_foreign_files_are_refused, set_up,
                                         tear_down),
     };

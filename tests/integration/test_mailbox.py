@@ -1,0 +1,303 @@
+# SPDX-License-Identifier: ISC
+"""The mailbox role: LMTP in (RFC 2033), POP3 and POP3S out (RFC 1939, 2449, 2595, 5034)."""
+import base64
+import hashlib
+import hmac
+import json
+import os
+import pathlib
+import poplib
+import random
+import signal
+import smtplib
+import socket
+import ssl
+import subprocess
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+EILBOTE = os.environ.get("EILBOTE", str(ROOT / "build" / "eilbote"))
+MESSAGE = b"From: <x@example.org>\r\nReturn-Path: <forged@example.org>\r\nSubject: hello\r\n\r\nbody\r\n.dot\r\n"
+
+
+def free_offset():
+    """An offset with which all ports are free."""
+    while True:
+        offset = random.randrange(10000, 50000)
+        try:
+            for port in (25, 110, 465, 587, 995):
+                with socket.socket() as s:
+                    s.bind(("127.0.0.1", offset + port))
+        except OSError:
+            continue
+        return offset
+
+
+class Server:
+    def __init__(self, directory):
+        self.directory = directory
+        self.offset = free_offset()
+        self.conf = directory / "eilbote.conf"
+        self.run("init", "--dir", directory, "--domain", "example.test", "--user", "alice@example.test", "--local",
+                 "--port-offset", self.offset, "--password-stdin", stdin="secret\n", conf=None)
+        for user in ("bob", "carol"):
+            self.run("user", "add", f"{user}@example.test", "--password-stdin", stdin="secret\n")
+        self.run("alias", "add", "team@example.test", "alice@example.test", "bob@example.test")
+        self.run("alias", "add", "away@example.test", "someone@example.org")
+        self.process = None
+
+    def run(self, *words, stdin="", conf=True):
+        front = ["-c", str(self.conf)] if conf else []
+        done = subprocess.run([EILBOTE, *front, *map(str, words)], input=stdin, capture_output=True, text=True,
+                              check=False)
+        assert (done.returncode, done.stderr) == (0, ""), done
+        return done.stdout
+
+    def start(self):
+        self.process = subprocess.Popen([EILBOTE, "-c", str(self.conf), "serve"], stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout.readline() == "ready\n"
+
+    def mda(self):
+        """The role's process, a child of the supervisor."""
+        for status in pathlib.Path("/proc").glob("[0-9]*/status"):
+            try:
+                if f"\nPPid:\t{self.process.pid}\n" in status.read_text() and b"mda" in \
+                        (status.parent / "cmdline").read_bytes().split(b"\0"):
+                    return int(status.parent.name)
+            except OSError:
+                continue
+        return None
+
+    def stop(self, how=signal.SIGTERM):
+        self.process.send_signal(how)
+        self.process.communicate(timeout=40)
+        return self.process.returncode
+
+    def lmtp(self):
+        c = smtplib.LMTP(str(self.directory / "ctl" / "lmtp.sock"))
+        c.ehlo_or_helo_if_needed()
+        return c
+
+    def pop(self, user="bob", password="secret", tls=True):
+        context = ssl._create_unverified_context()
+        if tls:
+            c = poplib.POP3_SSL("127.0.0.1", self.offset + 995, context=context)
+        else:
+            c = poplib.POP3("127.0.0.1", self.offset + 110)
+            c.stls(context)
+        if user:
+            c.user(f"{user}@example.test")
+            c.pass_(password)
+        return c
+
+    def events(self):
+        lines = (self.directory / "log" / "mda" / "events.jsonl").read_text().splitlines()
+        return [json.loads(line) for line in lines]
+
+
+@pytest.fixture
+def server(tmp_path):
+    # Roles of their own users must be able to reach the directory.
+    for parent in (tmp_path, *tmp_path.parents[:2]):
+        parent.chmod(0o755)
+    s = Server(tmp_path / "d")
+    s.start()
+    yield s
+    if s.process.poll() is None:
+        assert s.stop() == 0
+
+
+def deliver(server, *rcpts, message=MESSAGE):
+    with server.lmtp() as c:
+        assert c.mail("sender@example.org")[0] == 250
+        for rcpt in rcpts:
+            assert c.rcpt(rcpt)[0] == 250
+        codes = [c.data(message)[0]] + [c.getreply()[0] for _ in rcpts[1:]]
+        assert codes == [250] * len(rcpts)
+
+
+def test_lmtp_offers_what_works(server):
+    c = server.lmtp()
+    offered = set(c.ehlo_resp.decode().split("\n")[1:])
+    names = {line.split()[0] for line in offered}
+    assert names == {"PIPELINING", "ENHANCEDSTATUSCODES", "8BITMIME", "SIZE", "SMTPUTF8", "CHUNKING", "HELP"}
+    c.quit()
+
+
+def test_delivered_mail_is_read_with_its_trace(server):
+    deliver(server, "bob+lists@example.test")
+    c = server.pop()
+    assert c.stat()[0] == 1
+    _, lines, _ = c.retr(1)
+    assert lines[0] == b"Return-Path: <sender@example.org>"
+    assert lines[1] == b"Delivered-To: bob+lists@example.test"
+    assert lines[2].startswith(b"Received: from ")
+    assert any(b"with LMTP" in line for line in lines)
+    assert not any(b"forged" in line for line in lines)
+    assert lines[-2:] == [b"body", b".dot"]
+    assert c.list(1).split()[2] == str(c.stat()[1]).encode()
+    c.quit()
+
+
+def test_each_recipient_has_its_reply(server):
+    with server.lmtp() as c:
+        assert c.mail("sender@example.org")[0] == 250
+        assert c.rcpt("alice@example.test")[0] == 250
+        assert c.rcpt("nobody@example.test") == (550, b"5.1.1 no such mailbox here")
+        assert c.rcpt("bob@elsewhere.test") == (550, b"5.1.1 no such mailbox here")
+        assert c.rcpt("away@example.test") == (550, b"5.1.1 no such mailbox here")
+        assert c.rcpt("team@example.test") == (550, b"5.1.1 no such mailbox here")
+        assert c.rcpt("bob@example.test")[0] == 250
+        assert c.data(MESSAGE)[0] == 250
+        assert c.getreply()[0] == 250
+    for user in ("alice", "bob"):
+        c = server.pop(user)
+        assert c.stat()[0] == 1
+        c.quit()
+
+
+def test_quota(server):
+    server.run("user", "set", "carol@example.test", "--quota", "2K")
+    server.stop()
+    server.start()
+    with server.lmtp() as c:
+        c.mail("sender@example.org", ["size=3000"])
+        assert c.rcpt("carol@example.test")[:2] == (552, b"5.2.2 the message is larger than the mailbox")
+    deliver(server, "carol@example.test", message=b"Subject: x\r\n\r\n" + b"y" * 900 + b"\r\n")
+    with server.lmtp() as c:
+        c.mail("sender@example.org")
+        assert c.rcpt("carol@example.test")[0] == 250
+        assert c.data(b"Subject: x\r\n\r\n" + b"y" * 990 + b"\r\n") == (452, b"4.2.2 the mailbox is full")
+
+
+def test_a_large_message_passes_through_a_file(server):
+    lines = b"".join(b"%07d %s\r\n" % (n, b"x" * 60) for n in range(60000))
+    message = b"Subject: large\r\n\r\n" + lines
+    deliver(server, "bob@example.test", "alice@example.test", message=message)
+    for user in ("alice", "bob"):
+        c = server.pop(user)
+        got = b"".join(line + b"\r\n" for line in c.retr(1)[1])
+        assert got.endswith(message)
+        c.quit()
+
+
+def test_removal_only_at_quit(server):
+    for n in range(3):
+        deliver(server, "bob@example.test", message=b"Subject: %d\r\n\r\nx\r\n" % n)
+    c = server.pop()
+    before = [line.decode() for line in c.uidl()[1]]
+    c.dele(1)
+    c.close()  # without QUIT
+    c = server.pop()
+    assert [line.decode() for line in c.uidl()[1]] == before
+    c.dele(1)
+    c.dele(3)
+    c.quit()
+    assert server.stop() == 0
+    server.start()
+    c = server.pop()
+    assert [line.decode().split()[1] for line in c.uidl()[1]] == [before[1].split()[1]]
+    c.quit()
+
+
+def test_one_session_at_a_time(server):
+    first = server.pop()
+    with pytest.raises(poplib.error_proto, match=r"\[IN-USE\]"):
+        server.pop()
+    first.quit()
+    server.pop().quit()
+
+
+def test_every_extension(server):
+    deliver(server, "bob@example.test")
+    c = server.pop(user=None, tls=False)
+    names = c.capa()
+    assert {"TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "USER", "SASL"} <= set(names)
+    assert names["SASL"] == ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "PLAIN", "LOGIN"]
+    plain = base64.b64encode(b"\0bob@example.test\0secret").decode()
+    assert c._shortcmd("AUTH PLAIN " + plain).startswith(b"+OK")
+    assert c.top(1, 1)[1][-1] == b"body"
+    # PIPELINING
+    c.sock.sendall(b"STAT\r\nNOOP\r\nUIDL 1\r\nRSET\r\n")
+    assert all(c._getresp().startswith(b"+OK") for _ in range(4))
+    c.quit()
+
+
+def test_no_password_in_the_clear(server):
+    c = poplib.POP3("127.0.0.1", server.offset + 110)
+    assert "STLS" in c.capa() and "USER" not in c.capa()
+    with pytest.raises(poplib.error_proto, match="TLS"):
+        c.user("bob@example.test")
+    c.quit()
+
+
+def test_wrong_passwords_are_limited(server):
+    for _ in range(3):
+        c = server.pop(user=None)
+        c.user("bob@example.test")
+        with pytest.raises(poplib.error_proto, match=r"\[AUTH\]"):
+            c.pass_("wrong")
+        c.close()
+    server.pop().quit()
+    server.stop()
+    failed = [e for e in server.events() if e["event"] == "pop3.login.failed"]
+    assert len(failed) == 3 and failed[0]["account"] == "bob@example.test"
+
+
+def test_curl_reads_a_message(server):
+    deliver(server, "bob@example.test")
+    done = subprocess.run(["curl", "-ks", "--login-options", "AUTH=PLAIN", "-u", "bob@example.test:secret",
+                           f"pop3s://127.0.0.1:{server.offset + 995}/1"], capture_output=True, check=False)
+    assert done.returncode == 0, done
+    assert done.stdout.endswith(b"body\r\n.dot\r\n")
+
+
+def answer(c, text):
+    c._putline(base64.b64encode(text))
+    line = c._getresp()
+    return base64.b64decode(line[2:]) if line.startswith(b"+ ") else line
+
+
+def test_scram(server):
+    c = server.pop(user=None)
+    c._putline(b"AUTH SCRAM-SHA-256")
+    assert c._getresp() == b"+ "
+    bare = b"n=bob@example.test,r=abcdefgh"
+    first = answer(c, b"n,," + bare)
+    fields = dict(part.split(b"=", 1) for part in first.split(b","))
+    salted = hashlib.pbkdf2_hmac("sha256", b"secret", base64.b64decode(fields[b"s"]), int(fields[b"i"]))
+    key = hmac.digest(salted, b"Client Key", "sha256")
+    final = b"c=biws,r=" + fields[b"r"]
+    signed = b",".join((bare, first, final))
+    proof = bytes(a ^ b for a, b in zip(key, hmac.digest(hashlib.sha256(key).digest(), signed, "sha256")))
+    last = answer(c, final + b",p=" + base64.b64encode(proof))
+    server_key = hmac.digest(salted, b"Server Key", "sha256")
+    assert last == b"v=" + base64.b64encode(hmac.digest(server_key, signed, "sha256"))
+    assert answer(c, b"").startswith(b"+OK")
+    assert c.stat() == (0, 0)
+    c.quit()
+
+
+def test_mail_survives_kill(server):
+    for n in range(50):
+        deliver(server, "bob@example.test", message=b"Subject: %d\r\n\r\nx\r\n" % n)
+    before = server.mda()
+    os.kill(before, signal.SIGKILL)
+    while server.mda() in (before, None):
+        time.sleep(0.05)
+    c = server.pop()
+    assert c.stat()[0] == 50
+    for n in range(50):
+        assert b"Subject: %d" % n in c.retr(n + 1)[1]
+    c.quit()
+
+
+def test_a_reload_keeps_sessions(server):
+    deliver(server, "bob@example.test")
+    c = server.pop()
+    server.process.send_signal(signal.SIGHUP)
+    assert c.retr(1)[1][-1] == b".dot"
+    deliver(server, "bob@example.test")
+    c.quit()
