@@ -161,9 +161,12 @@ def test_utf8_address_needs_smtputf8(make_server, make_stub):
 
 def test_broken_connections_only_delay(make_server, make_stub):
     stub = make_stub(replies={"GREETING": ["close", "421 4.3.2 go away"], "END": ["close"]})
-    server = serve(make_server, stub)
+    server = serve(make_server, stub, "queue {\n retry-first = 1h\n}\n")
     with server.smtp() as c:
         ident = c.message("me@back.test", ["you@far.test"])
+    for attempt in (1, 2, 3):
+        server.wait_event("delivery.deferred", message=ident, attempt=attempt)
+        server.cli("queue", "retry", "--all")
     stub.wait()
     server.wait_empty()
     assert server.events("delivery.failed", message=ident) == []
