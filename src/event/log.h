@@ -15,7 +15,7 @@
 
 struct event_log;
 
-enum { EVENT_BUFFER_BYTES = 1024 * 1024 };
+enum { EVENT_BUFFER_BYTES = 4 * 1024 * 1024 };
 
 /*
  * Opens (or makes) the file to append to. Beyond size_bytes it is renamed to path.1, path.1 to

@@ -39,6 +39,7 @@ struct queue {
     unsigned results_in_flight; /* records of deliveries that the journal has not answered yet */
     uint64_t first_id;          /* ids of this start are above it */
     atomic_uint_least64_t last_id;
+    atomic_bool is_crowded;
     atomic_int_least64_t body_bytes;
     /* Accepts that have begun and not arrived at the owner, by the epoch they began in: a trim
      * waits for those of the epoch before. */

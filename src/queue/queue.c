@@ -18,7 +18,7 @@
 #include "queue/internal.h"
 #include "queue/record.h"
 
-enum { PATH_MAX_BYTES = 1024, ID_COUNTER_BITS = 20, RESULTS_MOST = 1 << 20 };
+enum { PACE_STEP_MS = 5, PACE_STEPS = 100, PATH_MAX_BYTES = 1024, ID_COUNTER_BITS = 20, RESULTS_MOST = 1 << 20 };
 
 struct queue_message *queue_find(const struct queue *q, uint64_t id)
 {
@@ -353,6 +353,19 @@ struct fault queue_accept(struct queue *q, uint64_t id, const struct queue_envel
         atomic_fetch_add(&q->body_bytes, (int_least64_t)m->body_size);
     loop_post(q->owner, &m->arrival);
     return FINE;
+}
+
+void queue_set_crowded(struct queue *q, bool is_crowded)
+{
+    if (atomic_load_explicit(&q->is_crowded, memory_order_relaxed) != is_crowded)
+        atomic_store(&q->is_crowded, is_crowded);
+}
+
+void queue_pace(struct queue *q)
+{
+    for (int i = 0; i < PACE_STEPS && atomic_load(&q->is_crowded); i++)
+        if (task_sleep(PACE_STEP_MS).kind)
+            return;
 }
 
 /* Outcomes. */

@@ -61,6 +61,14 @@ struct fault queue_body_discard(struct queue *q, uint64_t id);
 struct fault queue_accept(struct queue *q, uint64_t id, const struct queue_envelope *envelope,
                           struct buf *body, uint64_t body_size);
 
+/*
+ * Holds a session back for a moment (half a second at most) while mail comes in faster than it
+ * goes out: otherwise the many who bring it take the processor from the few connections that carry
+ * it away, and the backlog leaves memory. The sender says when that is so.
+ */
+void queue_pace(struct queue *q);
+void queue_set_crowded(struct queue *q, bool is_crowded); /* any thread */
+
 /* What came of an attempt. */
 struct queue_outcome {
     const uint32_t *left; /* recipients to try again (indices into the envelope); may be none */

@@ -29,7 +29,7 @@ enum {
     INDEX_MOST = 64,
     STORE_THREADS = 2,
     LOOK_AT_DISK_MS = 1000,
-    FLUSH_LOG_MS = 200,
+    FLUSH_LOG_MS = 50,
     DRAIN_MS = 20000, /* what is in flight may take that long when the role stops */
     CANCEL_MS = 5000
 };

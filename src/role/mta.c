@@ -27,7 +27,7 @@ enum {
     SPARES_MAX = 8,
     HOT_MOST = 20000,
     LOOK_AT_DISK_MS = 1000,
-    FLUSH_LOG_MS = 200,
+    FLUSH_LOG_MS = 50,
     DRAIN_MS = 20000, /* what is in flight may take that long when the role stops */
     CANCEL_MS = 5000
 };

@@ -15,6 +15,7 @@
 #include "net/offload.h"
 #include "os/clock.h"
 #include "os/database.h"
+#include "os/memory.h"
 #include "os/process.h"
 #include "os/sandbox.h"
 #include "os/signals.h"
@@ -336,6 +337,7 @@ struct fault supervisor_run(const char *conf_path, bool is_single)
     const char *name;
     struct conf *conf;
     signals_block();
+    memory_expect_churn();
     sandbox_raise_descriptors();
     database_use_relative_paths();
     struct fault f = go_to_conf(conf_path, &name);
@@ -461,6 +463,7 @@ static struct fault run_role(const struct role_kind *kind, const char *conf_path
 struct fault supervisor_run_role(const char *name, const char *conf_path)
 {
     signals_block();
+    memory_expect_churn();
     sandbox_raise_descriptors();
     database_use_relative_paths();
     for (size_t i = 0; i < ROLES; i++)

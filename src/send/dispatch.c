@@ -17,6 +17,8 @@ enum {
     DOWN_FIRST_MS = 30000,
     DOWN_MOST_MS = 600000,
     DOWN_LOCAL_MS = 1000,
+    CROWD = 500,
+    MOVING_MS = 100,
     DESTINATIONS_KEPT = 10000,
     IDLE_A_ROUND = 256,
     PURGE_MS = 10,
@@ -143,6 +145,14 @@ static struct flow *flow_of(struct site *site, struct str key)
     return f;
 }
 
+/* Tells the queue whether more waits than is good while things are moving. A destination that does
+ * not answer is no reason to hold anybody back. */
+static void look_at_crowd(struct sender *s)
+{
+    bool is_moving = loop_now_ms(s->owner) - s->last_done_ms < MOVING_MS;
+    queue_set_crowded(s->queue, is_moving && s->waiting > CROWD);
+}
+
 static void enqueue(struct site *site, struct queue_delivery *d)
 {
     struct flow *f = flow_of(site, flow_key(d->message));
@@ -150,6 +160,8 @@ static void enqueue(struct site *site, struct queue_delivery *d)
     if (list_is_empty(&f->link))
         list_push_back(&site->turn, &f->link);
     site->waiting++;
+    site->sender->waiting++;
+    look_at_crowd(site->sender);
 }
 
 /* The delivery whose sender's turn it is; a flow that has run dry is forgotten. */
@@ -159,6 +171,7 @@ static struct queue_delivery *take_turn(struct site *site)
     struct queue_delivery *d =
         LIST_ENTRY(list_pop_front(&f->deliveries), struct queue_delivery, link);
     site->waiting--;
+    site->sender->waiting--;
     if (!list_is_empty(&f->deliveries)) {
         list_push_back(&site->turn, &f->link);
     } else {
@@ -402,8 +415,10 @@ void dispatch_job_back(struct job *j)
             mark_down(site, j);
         else
             mark_up(site, c);
+        site->sender->last_done_ms = loop_now_ms(site->sender->owner);
         settle_job(j);
     }
+    look_at_crowd(site->sender);
     pump(site);
 }
 

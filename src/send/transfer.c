@@ -29,8 +29,7 @@ struct transaction {
     struct job *job;
     size_t first; /* of the job's recipients */
     struct smtp_client_mail mail;
-    struct smtp_client_rcpt rcpt[RCPTS_A_TRANSACTION];
-    uint8_t is_accepted[RCPTS_A_TRANSACTION];
+    struct smtp_client_rcpt rcpt[]; /* then a byte for each, is_accepted */
 };
 
 static int64_t deadline_after(int64_t ms)
@@ -261,7 +260,8 @@ static struct transaction *make_transaction(struct transfer *t, struct job *j, s
     size_t most = RCPTS_A_TRANSACTION;
     if (t->client.rcpt_max > 0 && t->client.rcpt_max < most)
         most = t->client.rcpt_max;
-    struct transaction *x = calloc(1, sizeof *x);
+    size_t count = d->rcpt_count - first < most ? d->rcpt_count - first : most;
+    struct transaction *x = calloc(1, sizeof *x + count * (sizeof *x->rcpt + 1));
     if (!x)
         abort();
     x->job = j;
@@ -273,8 +273,8 @@ static struct transaction *make_transaction(struct transfer *t, struct job *j, s
                                         .size_bytes = d->message->body_size,
                                         .is_8bit = e->is_8bit,
                                         .is_utf8 = e->is_utf8,
-                                        .is_accepted = x->is_accepted};
-    for (; x->mail.rcpt_count < most && first + x->mail.rcpt_count < d->rcpt_count;) {
+                                        .is_accepted = (uint8_t *)(x->rcpt + count)};
+    while (x->mail.rcpt_count < count) {
         const struct queue_rcpt *r = &e->rcpt[d->rcpt[first + x->mail.rcpt_count]];
         x->rcpt[x->mail.rcpt_count++] =
             (struct smtp_client_rcpt){r->address, notify_name(r->notify), r->orcpt};

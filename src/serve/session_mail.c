@@ -356,6 +356,7 @@ static struct fault take_message(struct session *s)
     tell_message(s, t, size, &f);
     if (f.kind)
         return f;
+    queue_pace(s->visitor.server->queue);
     struct str text = queue_id_text(t->id, id);
     return fault_make(250, FAULT_STATUS(2, 0, 0), "accepted as " STR_FMT, STR_ARG(text));
 }

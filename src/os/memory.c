@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * memory.c - how the C library's allocator behaves in a server
+ */
+#include "os/memory.h"
+
+#include <malloc.h>
+
+enum { GROW_BYTES = 1 << 20, KEEP_BYTES = 16 << 20 };
+
+void memory_expect_churn(void)
+{
+    mallopt(M_TOP_PAD, GROW_BYTES);
+    mallopt(M_TRIM_THRESHOLD, KEEP_BYTES);
+}

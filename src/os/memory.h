@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * memory.h - how the C library's allocator behaves in a server
+ */
+#ifndef OS_MEMORY_H
+#define OS_MEMORY_H
+
+/* Heaps grow and shrink in steps of megabytes instead of pages, so that the coming and going of
+ * messages does not cost a system call each time. First thing in a role. */
+void memory_expect_churn(void);
+
+#endif
