@@ -19,7 +19,7 @@ enum { KEPT_MOST = 1 << 30 };
 
 struct story {
     char *address; /* as a JSON string, or NULL */
-    bool is_about_all;
+    bool is_about_all, is_about_session;
     json_t *messages; /* objects as sets of ids */
     json_t *sessions;
 };
@@ -50,6 +50,7 @@ struct story *story_make(const char *about)
         struct str canonical = queue_id_text(id, text);
         json_object_setn_new(s->messages, canonical.p, canonical.n, json_true());
     } else {
+        s->is_about_session = true;
         add_id(s->sessions, about);
     }
     return s;
@@ -94,7 +95,7 @@ void story_learn(struct story *s, struct str line)
     if (is_named || is_in(s->messages, message) || is_in(s->messages, say_text(o, "about"))) {
         add_id(s->messages, message);
         add_id(s->sessions, session);
-    } else if (is_in(s->sessions, session) && !s->address) {
+    } else if (s->is_about_session && is_in(s->sessions, session)) {
         add_id(s->messages, message);
     }
     json_decref(o);

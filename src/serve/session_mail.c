@@ -193,7 +193,6 @@ static struct fault expand(struct session *s, const struct smtp_rcpt *rcpt, bool
 static struct fault decide_rcpt(struct session *s, const struct smtp_rcpt *rcpt)
 {
     const struct conf *conf = s->visitor.live->conf;
-    struct transaction *t = &s->transaction;
     struct directory_recipients expanded;
     bool is_ours;
     struct fault f = expand(s, rcpt, &is_ours, &expanded);

@@ -140,6 +140,7 @@ def test_trace_finds_sessions_messages_and_addresses(make_server, make_stub):
 
 
 def test_trace_follow_is_live(server):
+    server.wait_event("role.ready")
     follow = subprocess.Popen([EILBOTE, "-c", str(server.conf), "trace", "--follow"], stdout=subprocess.PIPE, text=True)
     try:
         until(lambda: "inotify" in os.readlink(f"/proc/{follow.pid}/fd/5") if os.path.exists(f"/proc/{follow.pid}/fd/5") else
