@@ -15,9 +15,11 @@
 #include "cli/say.h"
 #include "queue/envelope.h"
 
+enum { KEPT_MOST = 1 << 30 };
+
 struct story {
     char *address; /* as a JSON string, or NULL */
-    bool is_about_all;
+    bool is_about_all, is_about_session;
     json_t *messages; /* objects as sets of ids */
     json_t *sessions;
 };
@@ -48,6 +50,7 @@ struct story *story_make(const char *about)
         struct str canonical = queue_id_text(id, text);
         json_object_setn_new(s->messages, canonical.p, canonical.n, json_true());
     } else {
+        s->is_about_session = true;
         add_id(s->sessions, about);
     }
     return s;
@@ -92,7 +95,7 @@ void story_learn(struct story *s, struct str line)
     if (is_named || is_in(s->messages, message) || is_in(s->messages, say_text(o, "about"))) {
         add_id(s->messages, message);
         add_id(s->sessions, session);
-    } else if (is_in(s->sessions, session) && !s->address) {
+    } else if (s->is_about_session && is_in(s->sessions, session)) {
         add_id(s->messages, message);
     }
     json_decref(o);
@@ -220,10 +223,53 @@ struct fault story_learn_all(struct story *s, const struct conf *c)
     return f;
 }
 
+/* The lines of one story. Each thread of a role writes its own a little later, so they are put into
+ * the order of time. */
+struct told {
+    struct arena arena;
+    struct told_line {
+        struct str text;
+        size_t number;
+    } * line;
+    size_t count, size;
+};
+
+static int by_time(const void *a, const void *b)
+{
+    const struct told_line *x = a, *y = b;
+    int order = str_compare(events_time(x->text), events_time(y->text));
+    return order ? order : (x->number > y->number) - (x->number < y->number);
+}
+
+static void keep(struct told *t, struct str line)
+{
+    if (t->count == t->size) {
+        t->size = t->size ? t->size * 2 : 64;
+        t->line = realloc(t->line, t->size * sizeof *t->line);
+        if (!t->line)
+            abort();
+    }
+    t->line[t->count] = (struct told_line){arena_copy(&t->arena, line), t->count};
+    t->count++;
+}
+
+static void print_kept(struct told *t, bool is_json, const char *headline)
+{
+    if (t->count > 0)
+        qsort(t->line, t->count, sizeof *t->line, by_time);
+    if (t->count > 0 && headline)
+        puts(headline);
+    for (size_t k = 0; k < t->count; k++)
+        story_print_line(t->line[k].text, is_json);
+    free(t->line);
+    arena_free(&t->arena);
+}
+
 int64_t story_print(const struct invocation *i, const struct conf *c, const char *about,
                     int64_t since_ms, const char *headline)
 {
     struct story *s = story_make(about);
+    struct told told = {.arena = arena_make(KEPT_MOST)};
     struct events *e = NULL;
     struct str line;
     char since[SAY_MAX];
@@ -235,10 +281,13 @@ int64_t story_print(const struct invocation *i, const struct conf *c, const char
     while (!f.kind && events_next(e, &line)) {
         if (str_compare(events_time(line), str_from(since)) < 0 || !story_has(s, line))
             continue;
-        if (count++ == 0 && headline)
-            puts(headline);
-        story_print_line(line, i->is_json);
+        count++;
+        if (about)
+            keep(&told, line);
+        else
+            story_print_line(line, i->is_json);
     }
+    print_kept(&told, i->is_json, headline);
     events_close(e);
     story_free(s);
     if (f.kind)

@@ -534,7 +534,8 @@ void transfer_jobs(struct transfer *t)
     for (;;) {
         while (begin_next(t))
             ;
-        if (!t->first)
+        /* The answer to the RSET behind a message that nobody was taken for is still awaited. */
+        if (!t->first && smtp_client_outstanding(&t->client) == 0)
             break;
         struct smtp_client_event e;
         struct fault f = step(t, &e, true);

@@ -7,6 +7,7 @@
  */
 #include <stdlib.h>
 
+#include "directory/edit.h"
 #include "mail/header.h"
 #include "mail/received.h"
 #include "net/offload.h"
@@ -149,25 +150,52 @@ static struct fault take_as_is(struct session *s, const struct smtp_rcpt *rcpt)
     return FINE;
 }
 
-/* Postmaster without a domain is the one of our own host's first domain (RFC 5321 4.5.1). */
-static struct str domain_of(const struct session *s, const struct address *a)
+/* The first domain that is ours. */
+struct first_domain {
+    struct directory *directory;
+    struct arena *arena;
+    struct str domain;
+};
+
+static void keep_first(struct str domain, void *arg)
 {
-    if (a->kind != ADDRESS_POSTMASTER)
-        return a->domain;
-    return s->visitor.live->conf->hostname;
+    struct first_domain *first = arg;
+    if (first->domain.n == 0)
+        first->domain = arena_copy(first->arena, domain);
+}
+
+static void find_first(void *arg)
+{
+    struct first_domain *first = arg;
+    directory_list_domains(first->directory, keep_first, first);
+}
+
+/* Postmaster without a domain is always there (RFC 5321 section 4.5.1): that of our host's name
+ * when it is a domain of ours, else that of the first domain. */
+static struct fault expand(struct session *s, const struct smtp_rcpt *rcpt, bool *is_ours,
+                           struct directory_recipients *out)
+{
+    struct server *server = s->visitor.server;
+    struct arena *a = &s->transaction.arena;
+    if (rcpt->address.kind != ADDRESS_POSTMASTER)
+        return directory_cache_expand(server->directory_cache, rcpt->address.local,
+                                      rcpt->address.domain, a, is_ours, out);
+    struct str name = STR("postmaster");
+    struct fault f = directory_cache_expand(server->directory_cache, name,
+                                            s->visitor.live->conf->hostname, a, is_ours, out);
+    if (f.kind == FAULT_LATER || (!f.kind && *is_ours))
+        return f;
+    struct first_domain first = {.directory = server->directory, .arena = a};
+    offload(find_first, &first);
+    return directory_cache_expand(server->directory_cache, name, first.domain, a, is_ours, out);
 }
 
 static struct fault decide_rcpt(struct session *s, const struct smtp_rcpt *rcpt)
 {
     const struct conf *conf = s->visitor.live->conf;
-    struct transaction *t = &s->transaction;
-    struct str domain = domain_of(s, &rcpt->address);
-    struct str local =
-        rcpt->address.kind == ADDRESS_POSTMASTER ? STR("postmaster") : rcpt->address.local;
     struct directory_recipients expanded;
     bool is_ours;
-    struct fault f = directory_cache_expand(s->visitor.server->directory_cache, local, domain,
-                                            &t->arena, &is_ours, &expanded);
+    struct fault f = expand(s, rcpt, &is_ours, &expanded);
     if (f.kind == FAULT_NEVER)
         return fault_make(550, FAULT_STATUS(5, 1, 1), "no such user here");
     if (f.kind)
@@ -175,7 +203,7 @@ static struct fault decide_rcpt(struct session *s, const struct smtp_rcpt *rcpt)
     if (is_ours)
         return take_expanded(s, rcpt, &expanded);
     bool may_relay = s->account.n > 0 || s->visitor.is_trusted;
-    if (may_relay || conf_is_relay_domain(conf, domain))
+    if (may_relay || conf_is_relay_domain(conf, rcpt->address.domain))
         return take_as_is(s, rcpt);
     return fault_make(550, FAULT_STATUS(5, 7, 1), "relaying denied");
 }

@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: ISC
+"""The operator's view of a running server: queue, why, trace, top, send, sendmail, changes of the directory."""
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+
+from peers import transport
+from server import EILBOTE, free_port, until
+
+SLOW = "queue {\n retry-first = 1h\n}\n"
+
+
+def deferred(make_server, make_stub, count=1):
+    """A server whose messages to far.test wait."""
+    stub = make_stub(replies={"RCPT": [lambda line: "451 4.2.0 mailbox busy" if "far.test" in line else None, ...]})
+    server = make_server("--trust", "127.0.0.1/32", conf=SLOW + transport("far.test", stub.port) + transport("back.test", stub.port))
+    with server.smtp() as c:
+        ids = [c.message("me@back.test", [f"u{k}@far.test"]) for k in range(count)]
+    until(lambda: len(server.events("delivery.deferred")) == count)
+    until(lambda: all(m["deliveries"][0]["state"] == "waiting" for m in server.queue()))
+    return server, stub, ids
+
+
+def states(server):
+    return sorted(d["state"] for m in server.queue() for d in m["deliveries"])
+
+
+def test_without_a_server_the_error_says_so(make_server):
+    server = make_server(start=False)
+    for words in (["queue", "ls"], ["queue", "why", "sender=<>"], ["queue", "hold", "--all"], ["top", "--once"]):
+        assert re.fullmatch(rf"eilbote {words[0]}.*: the server is not running \(.*/ctl/mta/sock: No such file or directory\); "
+                            "start it with: eilbote serve\n", server.cli(*words, status=1))
+    assert "the server is not running (" in server.cli("send", "--to", "a@b.test", status=1)
+    server.cli("domain", "add", "more.test")
+
+
+def test_actions_need_a_filter_and_conditions_are_checked(server):
+    assert server.cli("queue", "drop", status=2).startswith("eilbote queue drop: say which messages, or --all for every one\n")
+    for word in ("sender", "color=red", "state=gone", "age>x", "age=1h", "sender=", "ABC"):
+        assert server.cli("queue", "ls", word, status=2).startswith(f'eilbote queue ls: "{word}" is no condition; allowed')
+    assert server.cli("queue", "drop", "--all", status=1) == "eilbote queue drop: no such message is in the queue\n"
+
+
+def test_filters_choose(make_server, make_stub):
+    server, _, ids = deferred(make_server, make_stub, 3)
+    assert {m["id"] for m in server.queue()} == set(ids)
+    assert [m["id"] for m in server.queue("recipient=u1@far.test")] == [ids[1]]
+    assert len(server.queue("sender=@back.test", "domain=far.test", "age<1h", "state=waiting")) == 3
+    assert server.queue("sender=<>") == server.queue("age>1h") == server.queue("state=held") == server.queue("domain=x.test") == []
+    assert {m["id"] for m in server.queue(ids[0], ids[2].lower())} == {ids[0], ids[2]}
+    text = server.cli("queue", "ls")
+    assert text.endswith("3 messages\n") and "451 mailbox busy" in text
+
+
+def test_why_explains(make_server, make_stub):
+    server, stub, (ident,) = deferred(make_server, make_stub)
+    text = server.cli("queue", "why", ident)
+    assert text.startswith(f"{ident} is a message of ")
+    assert " from <me@back.test>.\n" in text
+    assert "is in memory and in the journal.\n" in text
+    assert f"It was tried 1 time. The last attempt was 0 s ago; 127.0.0.1:{stub.port}" in re.sub(r"was \d+ s ago", "was 0 s ago", text)
+    assert "answered: 451 4.2.0 mailbox busy\n" in text
+    assert "C: RCPT TO:<u0@far.test>\n" in text and "S: 451 4.2.0 mailbox busy\n" in text
+    assert re.search(r"The next attempt comes in (5\d min|1 h), at 20", text)
+    assert re.search(r"An attempt that fails after .* \(in 4 days\) returns it to its sender\.", text)
+    server.cli("queue", "hold", ident)
+    assert "It is held by the operator, until: eilbote queue release.\n" in server.cli("queue", "why", ident)
+    why = json.loads(server.cli("queue", "why", "--json", ident))
+    assert why["deliveries"][0]["trouble"]["text"] == "mailbox busy"
+    server.cli("queue", "drop", ident)
+    gone = server.cli("queue", "why", ident)
+    assert gone.startswith(f"{ident} is not in the queue any more. Its story:\n") and "not delivered to <u0@far.test> yet" in gone
+    assert server.cli("queue", "why", "0000000000001", status=1).endswith("and the events know nothing of it\n")
+
+
+def test_down_site_is_named(make_server):
+    server = make_server("--trust", "127.0.0.1/32", conf=SLOW + transport("far.test", free_port()))
+    with server.smtp() as c:
+        ident = c.message("me@back.test", ["you@far.test"])
+    server.wait_event("delivery.deferred")
+    until(lambda: states(server) == ["waiting"])
+    text = server.cli("queue", "why", ident)
+    assert re.search(r"The site 127\.0\.0\.1:\d+ is down and is tried again in \d+ s: .*refused", text), text
+
+
+def test_hold_release_retry(make_server, make_stub):
+    server, stub, _ = deferred(make_server, make_stub, 2)
+    assert server.cli("queue", "hold", "recipient=u0@far.test") == "1 delivery changed\n"
+    assert states(server) == ["held", "waiting"]
+    stub.replies.clear()
+    assert json.loads(server.cli("queue", "retry", "--all", "--json")) == {"changed": 1, "refused": 1}
+    stub.wait(1)
+    until(lambda: states(server) == ["held"])
+    server.cli("queue", "release", "state=held")
+    stub.wait(2)
+    server.wait_empty()
+
+
+def test_held_and_dropped_survive_a_restart(make_server, make_stub):
+    server, _, ids = deferred(make_server, make_stub, 3)
+    server.cli("queue", "hold", ids[0])
+    server.cli("queue", "drop", ids[1])
+    server.kill_role("mta")
+    until(lambda: len(server.events("role.ready")) == 2)
+    assert {m["id"]: m["deliveries"][0]["state"] for m in server.queue()} == {ids[0]: "held", ids[2]: "waiting"}
+
+
+def test_bounce_returns_to_the_sender(make_server, make_stub):
+    server, stub, _ = deferred(make_server, make_stub, 1)
+    server.cli("queue", "bounce", "domain=far.test")
+    notice = stub.wait()[0]
+    assert notice.mail.startswith("MAIL FROM:<>") and "returned by the operator" in notice.text
+    server.wait_empty()
+
+
+def test_show_prints_the_content(make_server, make_stub):
+    server, _, (ident,) = deferred(make_server, make_stub)
+    assert "\nSubject: t\n\nx\n" in server.cli("queue", "show", ident)
+    assert server.cli("queue", "show", "sender=<>", status=1).endswith("no such message is in the queue\n")
+
+
+def test_trace_finds_sessions_messages_and_addresses(make_server, make_stub):
+    server, _, ids = deferred(make_server, make_stub, 2)
+    server.wait_event("smtp.session.ended")
+    story = server.cli("trace", ids[0])
+    assert f"{ids[0]} accepted in session" in story and "not delivered to <u0@far.test> yet" in story
+    assert "has ended after" in story and ids[1] not in story
+    session = re.search(r"in session (\S+) from", story)[1]
+    both = server.cli("trace", session)
+    assert ids[0] in both and ids[1] in both
+    assert ids[1] in server.cli("trace", "U1@FAR.test") and ids[0] not in server.cli("trace", "U1@FAR.test")
+    lines = [json.loads(line) for line in server.cli("trace", "--json", ids[0]).splitlines()]
+    assert [e["event"] for e in lines if e.get("message")] == ["message.accepted", "delivery.deferred"]
+    assert lines == sorted(lines, key=lambda e: e["time"])
+    assert server.cli("trace", "--since", "1h").count("\n") >= len(lines)
+    assert server.cli("trace", "nobody@far.test", status=1) == "eilbote trace: the events know nothing of nobody@far.test\n"
+
+
+def test_trace_follow_is_live(server):
+    server.wait_event("role.ready")
+    follow = subprocess.Popen([EILBOTE, "-c", str(server.conf), "trace", "--follow"], stdout=subprocess.PIPE, text=True)
+    try:
+        until(lambda: "inotify" in os.readlink(f"/proc/{follow.pid}/fd/5") if os.path.exists(f"/proc/{follow.pid}/fd/5") else
+              any("inotify" in os.readlink(f"/proc/{follow.pid}/fd/{n}") for n in os.listdir(f"/proc/{follow.pid}/fd")))
+        with server.smtp() as c:
+            c.expect("MAIL FROM:<a@far.test>", "250 ")
+            c.expect("RCPT TO:<b@other.test>", "550 ")
+        assert "recipient <b@other.test> refused: 550 5.7.1 relaying denied" in follow.stdout.readline()
+        assert "has ended after" in follow.stdout.readline()
+    finally:
+        follow.kill()
+        follow.wait()
+        follow.stdout.close()
+
+
+def test_top_prints_and_counts(make_server, make_stub):
+    server, _, _ = deferred(make_server, make_stub, 2)
+    status = json.loads(server.cli("top", "--once", "--json"))
+    assert (status["messages"], status["accepted"], status["disk_low"]) == (2, 2, False)
+    assert set(status["per_second"]) == {"accepted", "finished", "journal_records", "journal_syncs"}
+    assert re.search(r"queue +2 ", server.cli("top", "--once"))
+
+
+def test_send_and_sendmail(make_server, stub):
+    server = make_server(conf=transport("far.test", stub.port))
+    assert re.fullmatch(r"accepted as \w{13}\n", server.cli("send", "--from", "alice@example.test", "--to", "a@far.test", "--subject",
+                                                            "Gr\u00fc\u00dfe", stdin="line\n.\nend\n"))
+    first = stub.wait(1)[0]
+    assert first.mail.startswith("MAIL FROM:<alice@example.test>")
+    assert first.text.endswith("\r\n\r\nline\r\n.\r\nend\r\n") and "\r\nSubject: Gr\u00fc\u00dfe\r\n" in first.text
+    message = "To: A <a@far.test>, b@far.test\nBcc: hidden@far.test\nSubject: s\n\nbody\n.\nmore\n"
+    server.cli("sendmail", "-t", "-oi", "-f", "bob@example.test", "-F", "Bob", "-N", "never", "-V", "e+1", "-R", "hdrs", stdin=message)
+    second = stub.wait(2)[1]
+    assert sorted(line.split()[1] for line in second.rcpt) == ["TO:<a@far.test>", "TO:<b@far.test>", "TO:<hidden@far.test>"]
+    assert all(" NOTIFY=NEVER" in line for line in second.rcpt)
+    assert " ENVID=e+2B1" in second.mail and " RET=HDRS" in second.mail
+    assert "hidden@far.test" not in second.text and second.text.endswith("body\r\n.\r\nmore\r\n")
+    assert '\r\nFrom: "Bob" <bob@example.test>\r\n' in second.text
+    server.cli("sendmail", "c@far.test", stdin="Subject: dot\n\nseen\n.\nunseen\n")
+    assert stub.wait(3)[2].text.endswith("seen\r\n") and "unseen" not in stub.messages[2].text
+    assert server.cli("sendmail", "-t", stdin="Subject: none\n\nx\n", status=67).endswith("no recipient is named\n")
+    assert "is refused: 550 5.1.1" in server.cli("sendmail", "gone@example.test", stdin="x\n", status=67)
+    assert server.cli("sendmail", "-by", status=64).endswith('-b "y" is not understood\n')
+
+
+def test_sendmail_by_name_speaks_smtp(server, tmp_path):
+    (tmp_path / "sendmail").symlink_to(EILBOTE)
+    done = subprocess.Popen([str(tmp_path / "sendmail"), "-bs"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                            env=dict(os.environ, EILBOTE_CONF=str(server.conf)))
+    with done:
+        assert done.stdout.readline().startswith("220 ")
+        done.stdin.write("QUIT\r\n")
+        done.stdin.flush()
+        assert done.stdout.readline().startswith("221 ")
+    listed = subprocess.run([str(tmp_path / "sendmail"), "-bp"], capture_output=True, text=True, check=True,
+                            env=dict(os.environ, EILBOTE_CONF=str(server.conf)))
+    assert listed.stdout == "0 messages\n"
+
+
+def test_directory_changes_are_known_at_once(server):
+    with server.smtp() as c:
+        c.expect("MAIL FROM:<a@far.test>", "250 ")
+        c.expect("RCPT TO:<carol@example.test>", "550 5.1.1")
+        server.cli("user", "add", "carol@example.test", "--password-stdin", stdin="x\n")
+        c.expect("RCPT TO:<carol@example.test>", "250 ")
+        server.cli("user", "remove", "carol@example.test")
+        c.expect("RCPT TO:<carol@example.test>", "550 5.1.1")
+
+
+def test_reload_keeps_sessions_and_takes_the_new_limits(server):
+    with server.smtp() as c:
+        c.expect("MAIL FROM:<a@far.test>", "250 ")
+        server.add_conf("limits {\n message-size = 64K\n}\n")
+        server.reload()
+        c.expect("RCPT TO:<bob@example.test>", "250 ")
+        c.expect("DATA", "354 ")
+        c.expect("Subject: s\r\n\r\nx\r\n.", "250 ")
+        with server.smtp() as other:
+            assert "SIZE 65536" in other.hello
+
+
+def test_reload_of_a_broken_configuration_changes_nothing(server):
+    server.add_conf("nonsense {\n")
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_event("reload.failed")
+    with server.smtp() as c:
+        assert "SIZE 52428800" in c.hello
+
+
+def test_sigterm_lets_a_message_finish(make_server, stub):
+    server = make_server("--trust", "127.0.0.1/32", conf=transport("far.test", stub.port))
+    with server.smtp() as c:
+        c.expect("MAIL FROM:<a@back.test>", "250 ")
+        c.expect("RCPT TO:<b@far.test>", "250 ")
+        c.expect("DATA", "354 ")
+        server.process.send_signal(signal.SIGTERM)
+        server.wait_event("role.stopping")
+        c.expect("Subject: s\r\n\r\nx\r\n.", "250 2.0.0 accepted")
+        assert c.reply().startswith("421 ")
+    since = time.monotonic()
+    server.stop()
+    assert time.monotonic() - since < 30
+    server.start()
+    assert len(stub.wait()) == 1

@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: ISC
+"""Taking mail in: who may what, the limits, and input that is refused, on the wire."""
+import base64
+import socket
+import time
+
+import pytest
+from peers import transport
+from server import PASSWORD, Smtp, Talk, until
+
+
+def test_nobody_relays_unknown(server):
+    with server.smtp() as c:
+        c.expect("MAIL FROM:<a@far.test>", "250 ")
+        assert c.ask("RCPT TO:<b@other.test>") == "550 5.7.1 relaying denied"
+        assert c.ask("RCPT TO:<b%other.test@far.test>") == "550 5.7.1 relaying denied"
+        assert c.ask('RCPT TO:<"b@other.test"@far.test>') == "550 5.7.1 relaying denied"
+        assert c.ask("RCPT TO:<@example.test:b@other.test>") == "550 5.7.1 relaying denied"
+        assert c.ask("RCPT TO:<nobody@example.test>") == "550 5.1.1 no such user here"
+        c.expect("RCPT TO:<bob@example.test>", "250 ")
+        c.expect("RCPT TO:<Bob+lists@EXAMPLE.test>", "250 ")
+        c.expect("RCPT TO:<postmaster>", "250 ")
+
+
+def test_trusted_network_relays(make_server):
+    server = make_server("--trust", "127.0.0.1/32")
+    with server.smtp() as c:
+        c.expect("MAIL FROM:<a@far.test>", "250 ")
+        c.expect("RCPT TO:<b@other.test>", "250 ")
+
+
+def test_submission_needs_tls_then_login(server):
+    with server.smtp("submission") as c:
+        assert "AUTH" not in c.hello and "STARTTLS" in c.hello
+        c.expect("MAIL FROM:<alice@example.test>", "530 5.7.0")
+        c.expect("AUTH PLAIN AGEAYg==", "5")
+        c.upgrade()
+        assert "STARTTLS" not in c.hello and "AUTH " in c.hello
+        c.expect("MAIL FROM:<alice@example.test>", "530 5.7.0")
+
+
+@pytest.mark.parametrize("name", ["submission", "submissions"])
+def test_login_mechanisms(server, name):
+    for mechanism in ("PLAIN", "LOGIN"):
+        with server.smtp(name) as c:
+            if name == "submission":
+                c.upgrade()
+            if mechanism == "PLAIN":
+                c.login("alice@example.test")
+            else:
+                c.expect("AUTH LOGIN", "334 ")
+                c.expect(base64.b64encode(b"alice@example.test").decode(), "334 ")
+                c.expect(base64.b64encode(PASSWORD.encode()).decode(), "235 ")
+
+
+def test_authenticated_sender_uses_its_own_addresses_only(server):
+    server.cli("alias", "add", "sales@example.test", "alice@example.test")
+    with server.submission() as c:
+        for address, start in (("alice@example.test", "250 "), ("alice+x@example.test", "250 "), ("sales@example.test", "250 "),
+                               ("", "250 "), ("bob@example.test", "550 5.7.1"), ("alice@far.test", "550 5.7.1")):
+            c.expect(f"MAIL FROM:<{address}>", start)
+            c.expect("RSET", "250 ")
+
+
+def test_failed_logins_are_limited(make_server):
+    server = make_server(conf="limits {\n auth-failures-per-address = 3\n}\n", start=False)
+    server.start()
+    wrong = base64.b64encode(b"\0alice@example.test\0wrong").decode()
+    answers = []
+    for _ in range(2):
+        with server.smtp("submissions") as c:
+            answers += [c.ask(f"AUTH PLAIN {wrong}") for _ in range(2)]
+    assert answers[0].startswith("535 5.7.8") and answers[2].startswith("535 5.7.8")
+    with server.smtp("submissions") as c:
+        right = base64.b64encode(f"\0alice@example.test\0{PASSWORD}".encode()).decode()
+        assert not c.ask(f"AUTH PLAIN {right}").startswith("235")
+
+
+def test_unknown_and_known_users_fail_alike(server):
+    answers, times = [], []
+    for user in ("alice@example.test", "nobody@example.test"):
+        with server.smtp("submissions") as c:
+            since = time.monotonic()
+            answers.append(c.ask("AUTH PLAIN " + base64.b64encode(f"\0{user}\0wrong".encode()).decode()))
+            times.append(time.monotonic() - since)
+    assert answers[0] == answers[1]
+    assert 0.2 < times[0] / times[1] < 5
+
+
+@pytest.mark.parametrize("text, reply", [
+    (b"Subject: x\r\n\r\na\nb\r\n.\r\n", "5"),
+    (b"Subject: x\r\n\r\na\rb\r\n.\r\n", "5"),
+    (b"Subject: x\r\n\r\na\0b\r\n.\r\n", "5"),
+    (b"Subject: x\r\n\r\na\n.\r\nMAIL FROM:<evil@far.test>\r\n.\r\n", "5"),
+    (b"Subject: x\r\n\r\na\r\n.\nMAIL FROM:<evil@far.test>\r\n.\r\n", "5"),
+    (b"Subject: x\r\n\r\n" + b"a" * 1001 + b"\r\n.\r\n", "5"),
+])
+def test_broken_content_is_refused_and_smuggles_nothing(server, text, reply):
+    with server.smtp() as c:
+        c.expect("MAIL FROM:<a@far.test>", "250 ")
+        c.expect("RCPT TO:<bob@example.test>", "250 ")
+        c.expect("DATA", "354 ")
+        c.send(text)
+        assert c.reply().startswith(reply)
+    assert server.queue() == []
+    assert server.events("message.accepted") == []
+
+
+def test_bytes_behind_starttls_close_the_connection(server):
+    with server.smtp("submission") as c:
+        c.send(b"STARTTLS\r\nEHLO evil.test\r\n")
+        assert c.reply().startswith("5")
+        assert c.is_closed()
+
+
+@pytest.mark.parametrize("line", ["GET / HTTP/1.1", "POST / HTTP/1.0", "CONNECT a:25 HTTP/1.1"])
+def test_http_is_dropped(server, line):
+    with server.smtp(hello=None) as c:
+        assert c.ask(line).startswith("5")
+        assert c.is_closed()
+
+
+def test_early_talkers_are_dropped(make_server):
+    server = make_server(conf="limits {\n greeting-delay = 2s\n}\n")
+    with Talk(server.where("smtp")) as c:
+        c.send(b"EHLO early.test\r\n")
+        assert c.reply().startswith("554 ")
+        assert c.is_closed()
+
+
+def test_size_limit(make_server):
+    server = make_server(conf="limits {\n message-size = 64K\n}\n")
+    with server.smtp() as c:
+        assert "SIZE 65536" in c.hello
+        c.expect("MAIL FROM:<a@far.test> SIZE=65537", "552 5.3.4")
+        c.expect("MAIL FROM:<a@far.test>", "250 ")
+        c.expect("RCPT TO:<bob@example.test>", "250 ")
+        c.expect("DATA", "354 ")
+        c.send(b"a" * 900 + b"\r\n")
+        c.send((b"a" * 900 + b"\r\n") * 80 + b".\r\n")
+        assert c.reply().startswith("552 5.3.4")
+        c.expect("NOOP", "250 ")
+
+
+def test_recipient_limit(make_server):
+    server = make_server("--trust", "127.0.0.1/32", conf="limits {\n recipients = 100\n}\n")
+    with server.smtp() as c:
+        c.expect("MAIL FROM:<a@far.test>", "250 ")
+        for k in range(100):
+            c.expect(f"RCPT TO:<u{k}@far.test>", "250 ")
+        c.expect("RCPT TO:<more@far.test>", "452 4.5.3")
+
+
+def test_messages_and_errors_of_a_connection_are_limited(make_server):
+    server = make_server(conf="limits {\n messages-per-connection = 1\n errors-per-connection = 3\n}\n")
+    with server.smtp() as c:
+        c.message("a@far.test", ["bob@example.test"])
+        assert c.ask("MAIL FROM:<a@far.test>")[:1] in "45"
+    with server.smtp() as c:
+        answers = [c.ask("FOO") for _ in range(3)]
+        assert answers[0].startswith("500 ") and answers[-1].startswith(("421 ", "500 "))
+        c.send(b"NOOP\r\n")
+        assert not c.reply().startswith("250")
+
+
+def test_sessions_of_the_listener_are_limited(make_server):
+    server = make_server(conf="limits {\n sessions = 2\n}\n")
+    with server.smtp(), server.smtp():
+        with Talk(server.where("smtp")) as c:
+            assert c.reply().startswith("421 4.3.2")
+    until(lambda: not Talk(server.where("smtp")).reply().startswith("421"))
+
+
+def test_command_timeout(make_server):
+    server = make_server(conf="limits {\n command-timeout = 1s\n}\n")
+    with server.smtp() as c:
+        assert c.reply().startswith("421 4.4.2")
+        assert c.is_closed()
+
+
+def test_disk_low_is_452(make_server):
+    server = make_server(conf="queue {\n disk-reserve = 1024G\n}\n")
+    server.wait_event("disk.low")
+    with server.smtp() as c:
+        c.expect("MAIL FROM:<a@far.test>", "452 4.3.1")
+
+
+def test_looping_message_is_stopped(server):
+    received = "Received: from a by b; Mon, 01 Jan 2024 00:00:00 +0000\r\n"
+    with server.smtp() as c:
+        c.message("a@far.test", ["bob@example.test"], received * 99 + "\r\nx\r\n")
+        c.expect("MAIL FROM:<a@far.test>", "250 ")
+        c.expect("RCPT TO:<bob@example.test>", "250 ")
+        c.expect("DATA", "354 ")
+        assert c.ask(received * 101 + "\r\nx\r\n.").startswith("554 5.4.6")
+
+
+def test_proxy_header_gives_the_address(make_server):
+    server = make_server(start=False)
+    server.listener_conf("mx", 'proxy-from = {"127.0.0.1/32"}')
+    server.start()
+    with Talk(server.where("smtp")) as c:
+        c.send(b"PROXY TCP4 192.0.2.7 192.0.2.8 4711 25\r\n")
+        assert c.reply().startswith("220 ")
+        c.expect("EHLO x.test", "250-")
+        c.expect("QUIT", "221 ")
+    assert server.wait_event("smtp.session.ended")["client"] == "192.0.2.7:4711"
+
+
+def test_chunking_and_pipelining(make_server, stub):
+    server = make_server("--trust", "127.0.0.1/32", conf=transport("far.test", stub.port))
+    with server.smtp() as c:
+        c.send(b"MAIL FROM:<a@far.test>\r\nRCPT TO:<b@far.test>\r\nBDAT 12\r\nSubject: x\r\nBDAT 7 LAST\r\n\r\n.\r\n\r\nNOOP\r\n")
+        assert [c.reply()[:3] for _ in range(5)] == ["250"] * 5
+    assert stub.wait()[0].text.endswith("Subject: x\r\n\r\n.\r\n\r\n")
+
+
+def test_vrfy_expn_help_are_safe(server):
+    with server.smtp() as c:
+        assert c.ask("VRFY bob").startswith("252 ")
+        assert c.ask("EXPN list").startswith(("502 ", "550 ", "252 "))
+        assert c.ask("HELP").startswith("214")
+
+
+def test_submission_repairs_the_header(make_server, stub):
+    server = make_server(conf=transport("far.test", stub.port))
+    with server.submission() as c:
+        c.message("alice@example.test", ["you@far.test"], "From: alice@example.test\r\nBcc: secret@far.test\r\nSubject: s\r\n\r\nx\r\n")
+    text = stub.wait()[0].text
+    assert "secret@far.test" not in text
+    assert text.startswith("Received: ")
+    head = text.split("\r\n\r\n")[0]
+    assert "\r\nDate: " in head and "\r\nMessage-ID: <" in head and "@mail.example.test>" in head
+
+
+def test_local_socket_needs_no_login_and_mx_gives_none(server):
+    with Smtp(str(server.directory / "ctl" / "submit.sock")) as c:
+        c.expect("MAIL FROM:<root@example.test>", "250 ")
+        c.expect("RCPT TO:<x@far.test>", "250 ")
+    with server.smtp() as c:
+        assert "AUTH" not in c.hello
+        c.expect("AUTH PLAIN AGEAYg==", "5")
+
+
+def test_connection_reset_leaves_no_trace(server):
+    c = server.smtp()
+    c.expect("MAIL FROM:<a@far.test>", "250 ")
+    c.expect("RCPT TO:<bob@example.test>", "250 ")
+    c.expect("DATA", "354 ")
+    c.send(b"Subject: half\r\n")
+    c.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    c.close()
+    server.wait_event("smtp.session.ended")
+    assert server.queue() == []
