@@ -14,7 +14,8 @@
 #include "os/random.h"
 #include "os/thread.h"
 
-enum { ENTRIES_MOST = 8192, ENTRY_LIMIT = 1 << 20, CHECK_MS = 1000 };
+/* An entry has room for the longest alias: EXPAND_MAX addresses with what finding them takes. */
+enum { ENTRIES_MOST = 8192, ENTRY_LIMIT = 32 << 20, CHECK_MS = 1000 };
 
 struct entry {
     struct map_node node;
@@ -90,10 +91,13 @@ static void copy_out(const struct entry *e, struct arena *a, bool *is_ours,
     }
 }
 
-/* "@domain" of "local@domain": a domain that is not ours has one entry for all its addresses. */
+/*
+ * "domain" of "local@domain": a domain that is not ours has one entry for all its addresses. Without
+ * the '@' no address has the same key, not even one with an empty local part.
+ */
 static struct str domain_key(struct str key)
 {
-    return str_skip(key, str_last_index(key, '@'));
+    return str_skip(key, str_last_index(key, '@') + 1);
 }
 
 /*

@@ -185,11 +185,11 @@ bool directory_split_alias(struct str alias, struct str *local, struct str *doma
 
 struct fault directory_alias_add(struct directory *d, struct str alias, struct str target)
 {
-    struct str local, domain, ignored;
+    struct str local, domain, target_local, target_domain;
     int changed = 0;
     if (!directory_split_alias(alias, &local, &domain))
         return refuse("is neither an address nor @domain", alias);
-    if (!directory_split(target, &ignored, &ignored))
+    if (!directory_split(target, &target_local, &target_domain))
         return refuse("is not an address", target);
     struct arena a = arena_make(NAME_ARENA_BYTES);
     domain = database_fold(&a, domain);

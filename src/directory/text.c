@@ -201,7 +201,7 @@ static struct fault read_account(struct reader *r, struct str rest)
 
 static struct fault read_alias(struct reader *r, struct str rest)
 {
-    struct str local, domain, target, ignored;
+    struct str local, domain, target, target_local, target_domain;
     struct str alias = database_fold(&r->arena, str_word(&rest));
     int changed;
     if (!directory_split_alias(alias, &local, &domain))
@@ -212,7 +212,7 @@ static struct fault read_alias(struct reader *r, struct str rest)
     if (str_trim(rest).n == 0)
         return complain(r, alias, "has no target");
     while ((target = str_word(&rest)).n > 0) {
-        if (!directory_split(target, &ignored, &ignored))
+        if (!directory_split(target, &target_local, &target_domain))
             return complain(r, target, "is not an address");
         f = database_run(r->d, DATABASE_ALIAS_ADD, domain, local, target, &changed);
         if (f.kind || changed == 0)

@@ -18,7 +18,13 @@
 #include "queue/internal.h"
 #include "queue/record.h"
 
-enum { PACE_STEP_MS = 5, PACE_STEPS = 100, PATH_MAX_BYTES = 1024, ID_COUNTER_BITS = 20, RESULTS_MOST = 1 << 20 };
+enum {
+    PACE_STEP_MS = 5,
+    PACE_STEPS = 100,
+    PATH_MAX_BYTES = 1024,
+    ID_COUNTER_BITS = 20,
+    RESULTS_MOST = 1 << 20
+};
 
 struct queue_message *queue_find(const struct queue *q, uint64_t id)
 {

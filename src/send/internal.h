@@ -19,10 +19,10 @@ struct sender {
     struct map domains; /* struct destination by domain */
     struct map sites;   /* struct site by name */
     size_t carrier_count;
-    size_t job_count;    /* with carriers or settling */
-    size_t waiting;      /* deliveries at all sites */
+    size_t job_count;     /* with carriers or settling */
+    size_t waiting;       /* deliveries at all sites */
     int64_t last_done_ms; /* when a job came back with an answer */
-    size_t lookup_count; /* route lookups under way */
+    size_t lookup_count;  /* route lookups under way */
     size_t next_loop;
     int64_t next_purge_ms;   /* of idle destinations */
     atomic_bool is_stopping; /* carriers of all loops look at it */

@@ -17,7 +17,7 @@
 #include "serve/session.h"
 #include "store/store.h"
 
-enum { HEAD_MAX = RECEIVED_FIELD_MAX + 2048 };
+enum { HEAD_MAX = RECEIVED_FIELD_MAX + 2048, EXPANSION_LIMIT = 32 << 20 };
 
 static struct fault on_mail(struct session *s, const struct smtp_mail *mail)
 {
@@ -83,12 +83,13 @@ static void add_mailbox(struct transaction *t, const struct smtp_rcpt *rcpt,
         t->mailbox_size = size;
     }
     t->mailbox[t->mailbox_count++] =
-        (struct mailbox_rcpt){.account = r->account,
+        (struct mailbox_rcpt){.account = arena_copy(&t->arena, r->account),
                               .address = address_copy(&t->arena, &rcpt->address),
                               .quota_bytes = r->quota_bytes};
 }
 
-static struct fault on_rcpt(struct session *s, const struct smtp_rcpt *rcpt)
+static struct fault take_rcpt(struct session *s, const struct smtp_rcpt *rcpt,
+                              struct arena *scratch)
 {
     struct transaction *t = &s->transaction;
     struct address a = rcpt->address;
@@ -99,16 +100,24 @@ static struct fault on_rcpt(struct session *s, const struct smtp_rcpt *rcpt)
     struct directory_recipients expanded;
     bool is_ours;
     struct fault f = directory_cache_expand(s->visitor.server->directory_cache, a.local, a.domain,
-                                            &t->arena, &is_ours, &expanded);
+                                            scratch, &is_ours, &expanded);
     if (f.kind == FAULT_LATER)
         return f;
     const struct directory_recipient *r =
-        f.kind || !is_ours ? NULL : choose(&expanded, &a, &t->arena);
+        f.kind || !is_ours ? NULL : choose(&expanded, &a, scratch);
     if (!r)
         return fault_make(550, FAULT_STATUS(5, 1, 1), "no such mailbox here");
     f = check_quota(s, r->account, r->quota_bytes, t->announced_size);
     if (!f.kind)
         add_mailbox(t, rcpt, r);
+    return f;
+}
+
+static struct fault on_rcpt(struct session *s, const struct smtp_rcpt *rcpt)
+{
+    struct arena scratch = arena_make(EXPANSION_LIMIT);
+    struct fault f = take_rcpt(s, rcpt, &scratch);
+    arena_free(&scratch);
     return f;
 }
 

@@ -166,7 +166,7 @@ static __attribute__((noinline)) void step_auth(struct pop3_session *s, struct s
     if (!s->is_auth_done) {
         step = auth_step(s->auth, response, &challenge, &f);
         struct fault allowed = may_login(s, auth_account(s->auth));
-        if (step != AUTH_FAILED && allowed.kind) {
+        if (allowed.kind) { /* whether this password was right is not told either */
             step = AUTH_FAILED;
             f = allowed;
         }

@@ -7,6 +7,7 @@
  */
 #include <stdlib.h>
 
+#include "base/encode.h"
 #include "directory/edit.h"
 #include "mail/header.h"
 #include "mail/received.h"
@@ -15,7 +16,12 @@
 #include "serve/session.h"
 #include "serve/submit.h"
 
-enum { ARENA_LIMIT = 16 << 20, EXPANDED_MOST = 10000 };
+enum {
+    ARENA_LIMIT = 16 << 20,     /* of a transaction: EXPANDED_MOST addresses with their ORCPT */
+    EXPANSION_LIMIT = 32 << 20, /* of one RCPT: all that one alias may stand for */
+    EXPANDED_MOST = 10000,
+    ORIGINAL_MAX = 1024,
+};
 
 void session_forget(struct session *s)
 {
@@ -110,28 +116,37 @@ static struct queue_rcpt *add_rcpt(struct transaction *t)
     return &e->rcpt[e->rcpt_count++];
 }
 
-/* The ORCPT of an address that we replace (RFC 3461 section 5.2.7). */
-static struct str original_of(struct transaction *t, const struct smtp_rcpt *rcpt)
+/* The ORCPT of an address that we replace (RFC 3461 section 5.2.7); a UTF-8 one gets none. */
+static struct str original_of(struct transaction *t, const struct smtp_rcpt *rcpt, struct str own)
 {
-    if (rcpt->orcpt.n > 0)
+    if (rcpt->orcpt.n > 0 || rcpt->address.is_utf8)
         return arena_copy(&t->arena, rcpt->orcpt);
-    return arena_printf(&t->arena, "rfc822;" STR_FMT,
-                        STR_ARG(address_text(&t->arena, &rcpt->address)));
+    struct buf text = buf_make(ORIGINAL_MAX);
+    buf_append(&text, STR("rfc822;"));
+    encode_xtext(&text, own);
+    struct str copy = arena_copy(&t->arena, buf_str(&text));
+    buf_free(&text);
+    return copy;
 }
 
-/* Takes what the directory says the address stands for. */
+/*
+ * Takes what the directory says the address stands for. The directory knows the asked address
+ * without its quotes, and such a one is not fit for an envelope: our own text of it goes there.
+ */
 static struct fault take_expanded(struct session *s, const struct smtp_rcpt *rcpt,
-                                  const struct directory_recipients *r)
+                                  const struct directory_recipients *r, struct str asked,
+                                  struct arena *scratch)
 {
     struct transaction *t = &s->transaction;
     if (t->envelope.rcpt_count + r->count > EXPANDED_MOST)
         return fault_make(452, FAULT_STATUS(4, 5, 3), "too many recipients behind aliases");
-    struct str own = address_text(&t->arena, &rcpt->address);
+    struct str own = address_text(scratch, &rcpt->address);
     for (size_t i = 0; i < r->count; i++) {
-        bool is_same = str_equal_nocase(r->item[i].address, own);
+        bool is_same =
+            rcpt->address.kind != ADDRESS_POSTMASTER && str_equal_nocase(r->item[i].address, asked);
         struct queue_rcpt *to = add_rcpt(t);
-        to->address = r->item[i].address;
-        to->orcpt = is_same ? arena_copy(&t->arena, rcpt->orcpt) : original_of(t, rcpt);
+        to->address = arena_copy(&t->arena, is_same ? own : r->item[i].address);
+        to->orcpt = is_same ? arena_copy(&t->arena, rcpt->orcpt) : original_of(t, rcpt, own);
         to->notify = (uint8_t)rcpt->notify;
         /* Several targets cannot each report success for the one address asked for. */
         if (r->count > 1 && to->notify)
@@ -170,59 +185,83 @@ static void find_first(void *arg)
     directory_list_domains(first->directory, keep_first, first);
 }
 
-/* Postmaster without a domain is always there (RFC 5321 section 4.5.1): that of our host's name
- * when it is a domain of ours, else that of the first domain. */
-static struct fault expand(struct session *s, const struct smtp_rcpt *rcpt, bool *is_ours,
-                           struct directory_recipients *out)
+static struct fault expand(const struct session *s, struct str local, struct str domain,
+                           struct arena *scratch, bool *is_ours, struct directory_recipients *out)
 {
-    struct server *server = s->visitor.server;
-    struct arena *a = &s->transaction.arena;
-    if (rcpt->address.kind != ADDRESS_POSTMASTER)
-        return directory_cache_expand(server->directory_cache, rcpt->address.local,
-                                      rcpt->address.domain, a, is_ours, out);
-    struct str name = STR("postmaster");
-    struct fault f = directory_cache_expand(server->directory_cache, name,
-                                            s->visitor.live->conf->hostname, a, is_ours, out);
-    if (f.kind == FAULT_LATER || (!f.kind && *is_ours))
-        return f;
-    struct first_domain first = {.directory = server->directory, .arena = a};
-    offload(find_first, &first);
-    return directory_cache_expand(server->directory_cache, name, first.domain, a, is_ours, out);
+    return directory_cache_expand(s->visitor.server->directory_cache, local, domain, scratch,
+                                  is_ours, out);
 }
 
-static struct fault decide_rcpt(struct session *s, const struct smtp_rcpt *rcpt)
+/*
+ * Postmaster without a domain (RFC 5321 4.5.1) is that of the host's name, of the nearest domain
+ * above it that is ours, or of our first domain. Gives that domain.
+ */
+static struct fault expand_postmaster(const struct session *s, struct arena *scratch, bool *is_ours,
+                                      struct directory_recipients *out, struct str *domain)
+{
+    struct fault f = FINE;
+    struct str label, rest = s->visitor.live->conf->hostname;
+    *is_ours = false;
+    do {
+        *domain = rest;
+        f = expand(s, STR("postmaster"), *domain, scratch, is_ours, out);
+    } while (!f.kind && !*is_ours && str_cut(rest, '.', &label, &rest));
+    if (!f.kind && !*is_ours) {
+        struct first_domain first = {.directory = s->visitor.server->directory, .arena = scratch};
+        offload(find_first, &first);
+        *domain = first.domain;
+        f = expand(s, STR("postmaster"), *domain, scratch, is_ours, out);
+    }
+    return !f.kind && !*is_ours ? fault_make(550, FAULT_STATUS(5, 1, 1), "no postmaster") : f;
+}
+
+/* What is allocated in scratch goes when the command is answered, or a client that asks for ever
+ * would fill the memory of its transaction. */
+static struct fault decide_rcpt(struct session *s, const struct smtp_rcpt *rcpt,
+                                struct arena *scratch)
 {
     const struct conf *conf = s->visitor.live->conf;
+    struct str local = rcpt->address.local, domain = rcpt->address.domain;
     struct directory_recipients expanded;
     bool is_ours;
-    struct fault f = expand(s, rcpt, &is_ours, &expanded);
+    struct fault f = rcpt->address.kind == ADDRESS_POSTMASTER
+                         ? expand_postmaster(s, scratch, &is_ours, &expanded, &domain)
+                         : expand(s, local, domain, scratch, &is_ours, &expanded);
     if (f.kind == FAULT_NEVER)
         return fault_make(550, FAULT_STATUS(5, 1, 1), "no such user here");
     if (f.kind)
         return f;
     if (is_ours)
-        return take_expanded(s, rcpt, &expanded);
+        return take_expanded(
+            s, rcpt, &expanded,
+            arena_printf(scratch, STR_FMT "@" STR_FMT, STR_ARG(local), STR_ARG(domain)), scratch);
     bool may_relay = s->account.n > 0 || s->visitor.is_trusted;
-    if (may_relay || conf_is_relay_domain(conf, rcpt->address.domain))
+    if (may_relay || conf_is_relay_domain(conf, domain))
         return take_as_is(s, rcpt);
     return fault_make(550, FAULT_STATUS(5, 7, 1), "relaying denied");
 }
 
-static struct fault on_rcpt(struct session *s, const struct smtp_rcpt *rcpt)
+static void tell_refused(const struct session *s, const struct smtp_rcpt *rcpt,
+                         const struct fault *f, struct arena *scratch)
 {
-    struct fault f = decide_rcpt(s, rcpt);
-    struct transaction *t = &s->transaction;
-    if (!f.kind) {
-        if (t->asked_rcpts++ == 0)
-            t->only_rcpt = address_copy(&t->arena, &rcpt->address);
-        return f;
-    }
     struct event e;
     begin_event(s, &e, "smtp.rcpt.refused");
-    event_text(&e, "from", t->envelope.sender);
-    event_text(&e, "to", address_text(&t->arena, &rcpt->address));
-    event_fault(&e, &f);
+    event_text(&e, "from", s->transaction.envelope.sender);
+    event_text(&e, "to", address_text(scratch, &rcpt->address));
+    event_fault(&e, f);
     event_end(&e);
+}
+
+static struct fault on_rcpt(struct session *s, const struct smtp_rcpt *rcpt)
+{
+    struct arena scratch = arena_make(EXPANSION_LIMIT);
+    struct fault f = decide_rcpt(s, rcpt, &scratch);
+    struct transaction *t = &s->transaction;
+    if (f.kind)
+        tell_refused(s, rcpt, &f, &scratch);
+    else if (t->asked_rcpts++ == 0)
+        t->only_rcpt = address_copy(&t->arena, &rcpt->address);
+    arena_free(&scratch);
     return f;
 }
 

@@ -115,7 +115,8 @@ static __attribute__((noinline)) void step_auth(struct session *s, struct str re
     struct fault allowed = clients_may_login(s->visitor.server->clients, &s->visitor.ip,
                                              auth_account(s->auth), &s->visitor.listener->limits);
     if (step == AUTH_FAILED || allowed.kind) {
-        refuse_login(s, step == AUTH_FAILED ? &f : &allowed);
+        /* Who is locked out does not learn whether this password was right. */
+        refuse_login(s, allowed.kind ? &allowed : &f);
     } else if (step == AUTH_DONE && challenge.used == 0) {
         finish_login(s);
     } else {

@@ -331,6 +331,7 @@ static void test_apply_names_the_line_and_changes_nothing(void **state)
         {"domain a.test\naccount @a.test\n", "f:2: \"@a.test\" is not an address"},
         {"domain a.test\nalias x@a.test\n", "f:2: \"x@a.test\" has no target"},
         {"domain a.test\nalias x@a.test y\n", "f:2: \"y\" is not an address"},
+        {"domain a.test\nalias x@a.test y>z@b.test\n", "f:2: \"y>z@b.test\" is not an address"},
         {"domain a.test\nalias x@a.test y@b y@b\n",
          "f:2: \"y@b\" is a target of this alias already"},
     };
