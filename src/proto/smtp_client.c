@@ -268,13 +268,15 @@ static void say_bdat(struct smtp_client *c, struct smtp_client_mail *m)
     buf_append_number(&c->out, (int64_t)m->size_bytes);
     buf_append(&c->out, STR(" LAST"));
     say_line(c, start);
+    assert(c->due == SMTP_CLIENT_MORE);
     c->due = SMTP_CLIENT_BODY;
     c->due_mail = m;
 }
 
 bool smtp_client_may_begin(const struct smtp_client *c)
 {
-    if (c->is_broken || c->mails_under_way >= SMTP_CLIENT_PIPELINE_MAX)
+    if (c->is_broken || c->due != SMTP_CLIENT_MORE ||
+        c->mails_under_way >= SMTP_CLIENT_PIPELINE_MAX)
         return false;
     const struct smtp_client_expect *e = expected(c);
     if (!e)
