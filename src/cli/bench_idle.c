@@ -100,7 +100,7 @@ static void hold(void *arg)
     if (!f.kind)
         f = greet(c, stream);
     count(c, &f);
-    if (!f.kind)
+    while (!f.kind && !conn_has_input(stream))
         f = conn_wait_input(stream, TASK_NO_DEADLINE);
     conn_close(stream);
 }

@@ -288,11 +288,23 @@ bool conn_may_have_input(const struct conn *c)
     return c->in || c->may_read || (c->ssl && SSL_has_pending(c->ssl));
 }
 
+/* Under TLS there may be records that carry nothing for us, as session tickets. */
+static bool tls_has_input(struct conn *c)
+{
+    char byte;
+    ERR_clear_error();
+    enum tls_step step = tls_result(c, SSL_peek(c->ssl, &byte, 1));
+    ERR_clear_error();
+    return step != TLS_READ && step != TLS_WRITE;
+}
+
 bool conn_has_input(struct conn *c)
 {
-    if (c->in || !c->may_read || (c->ssl && SSL_has_pending(c->ssl)))
-        return conn_may_have_input(c);
     char byte;
+    if (c->in || !c->may_read)
+        return conn_may_have_input(c);
+    if (c->ssl)
+        return tls_has_input(c);
     ssize_t got = recv(c->descriptor, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     if (got < 0 && errno == EAGAIN)
         c->may_read = false;
@@ -301,7 +313,7 @@ bool conn_has_input(struct conn *c)
 
 struct fault conn_wait_input(struct conn *c, int64_t deadline_ms)
 {
-    if (conn_may_have_input(c))
+    if (c->ssl ? conn_has_input(c) : conn_may_have_input(c))
         return FINE;
     c->waiter = task_current();
     struct fault f = task_wait(deadline_ms);

@@ -13,3 +13,8 @@ void memory_expect_churn(void)
     mallopt(M_TOP_PAD, GROW_BYTES);
     mallopt(M_TRIM_THRESHOLD, KEEP_BYTES);
 }
+
+void memory_give_back(void)
+{
+    malloc_trim(KEEP_BYTES);
+}

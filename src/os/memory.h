@@ -9,4 +9,8 @@
  * messages does not cost a system call each time. First thing in a role. */
 void memory_expect_churn(void);
 
+/* Gives free pages inside the heaps back to the system. Takes milliseconds, during which others
+ * that allocate may wait: for quiet moments. */
+void memory_give_back(void);
+
 #endif

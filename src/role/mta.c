@@ -12,6 +12,7 @@
 #include "base/num.h"
 #include "net/loop.h"
 #include "net/offload.h"
+#include "os/memory.h"
 #include "os/random.h"
 #include "role/control.h"
 #include "role/crew.h"
@@ -27,6 +28,7 @@ enum {
     SPARES_MAX = 8,
     HOT_MOST = 20000,
     LOOK_AT_DISK_MS = 1000,
+    QUIET_MS = 3000,
     FLUSH_LOG_MS = 50,
     DRAIN_MS = 20000, /* what is in flight may take that long when the role stops */
     CANCEL_MS = 5000
@@ -187,6 +189,29 @@ static void watch_disk(void *arg)
     } while (!task_sleep(LOOK_AT_DISK_MS).kind);
 }
 
+/* What a busy time has left behind in the heaps goes back once it is quiet. */
+static void give_memory_back(void *arg)
+{
+    (void)arg;
+    memory_give_back();
+}
+
+static void tidy_memory(void *arg)
+{
+    struct mta *m = arg;
+    uint64_t last = 0, tidied = 0;
+    while (!task_sleep(QUIET_MS).kind) {
+        struct queue_statistics s;
+        queue_statistics(m->server.queue, &s);
+        uint64_t busy = atomic_load(&m->server.next_session) + (uint64_t)s.finished;
+        if (busy == last && busy != tidied) {
+            offload(give_memory_back, NULL);
+            tidied = busy;
+        }
+        last = busy;
+    }
+}
+
 static void write_events(void *arg)
 {
     struct mta *m = arg;
@@ -273,6 +298,7 @@ static struct fault start(struct mta *m)
         f = control_start(&m->chores, conf_state_path(live->conf, &a, "ctl/mta/sock"), mta_verbs,
                           m);
     if (!f.kind && (!task_start(&m->chores, "disk watch", watch_disk, m) ||
+                    !task_start(&m->chores, "memory", tidy_memory, m) ||
                     !task_start(&m->chores, "log flush", flush_log, m)))
         f = fault_make(451, FAULT_STATUS(4, 3, 0), "no memory for tasks");
     if (!f.kind)
