@@ -74,6 +74,19 @@ static struct fault set_servers(struct ub_ctx *context, const struct resolver_op
     return FINE;
 }
 
+/* The library answers some names itself (RFC 6761: test, invalid, ...); a zone that is configured to
+ * be asked is asked. */
+static int open_zone(struct ub_ctx *context, const char *zone)
+{
+    int error = 0;
+    for (const char *at = zone; at && *at && !error; at = strchr(at, '.')) {
+        at += *at == '.';
+        if (*at)
+            error = ub_ctx_zone_remove(context, at);
+    }
+    return error;
+}
+
 static struct fault configure(struct ub_ctx *context, const struct resolver_options *o)
 {
     struct fault f = set_servers(context, o);
@@ -87,6 +100,8 @@ static struct fault configure(struct ub_ctx *context, const struct resolver_opti
     /* Questions to servers on this host are a matter of configuration, not of chance. */
     ub_ctx_set_option(context, "do-not-query-localhost:", "no");
     int error = ub_ctx_async(context, 1);
+    for (size_t i = 0; i < o->stub_count && !error; i++)
+        error = open_zone(context, o->stubs[i].zone);
     return error ? bad_option("option", "async", error) : FINE;
 }
 

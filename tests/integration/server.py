@@ -184,7 +184,7 @@ class Server:
         self.reader = threading.Thread(target=self.read, args=(self.process.stdout, ready), daemon=True)
         self.reader.start()
         until(lambda: ready.is_set() or self.process.poll() is not None, 20)
-        assert "ready\n" in self.output, "".join(self.output)
+        assert ready.is_set(), "".join(self.output)
 
     def read(self, stream, ready):
         for line in stream:
@@ -247,6 +247,8 @@ class Server:
                 pass
         if self.process:
             self.process.wait()
+            # A process that is gone from the table may still be closing its sockets.
+            until(lambda: self.members() == [] and all(is_free(self.port(name)) for name in PORTS))
 
     def port(self, name):
         return PORTS[name] + self.offset

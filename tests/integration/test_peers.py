@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: ISC
+"""Postfix as client, as next hop and as peer for delivery notices; Dovecot as the keeper of mailboxes."""
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+
+import pytest
+from server import Smtp, free_port, until
+from test_clients import mail_of
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="Postfix and Dovecot want to be started by root")
+
+MASTER = """{port} inet n - n - - smtpd
+pickup unix n - n 60 1 pickup
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 1 1 qmgr
+tlsmgr unix - - n 1000? 1 tlsmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+verify unix - - n - 1 verify
+flush unix n - n 1000? 0 flush
+proxymap unix - - n - - proxymap
+smtp unix - - n - - smtp
+relay unix - - n - - smtp
+error unix - - n - - error
+retry unix - - n - - error
+virtual unix - n n - - virtual
+anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
+postlog unix-dgram n - n - 1 postlogd
+"""
+
+MAIN = """compatibility_level = 3.6
+queue_directory = {base}/queue
+data_directory = {base}/data
+daemon_directory = /usr/lib/postfix/sbin
+command_directory = /usr/sbin
+mail_owner = postfix
+myhostname = postfix.test
+mydestination =
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+mynetworks = 127.0.0.0/8
+disable_dns_lookups = yes
+relayhost = [127.0.0.1]:{relay}
+virtual_mailbox_domains = far.test
+virtual_mailbox_maps = texthash:{base}/boxes
+virtual_mailbox_base = {base}/mail
+virtual_uid_maps = static:65534
+virtual_gid_maps = static:65534
+virtual_minimum_uid = 100
+smtp_tls_security_level = may
+maillog_file = {base}/data/log
+maillog_file_prefixes = {base}
+"""
+
+
+class Postfix:
+    """Its mailbox is you@far.test; everything else goes to the relay's port."""
+
+    def __init__(self, port, relay):
+        self.base = pathlib.Path(tempfile.mkdtemp(prefix="eb-pf-"))
+        self.base.chmod(0o755)
+        for name in ("etc", "queue", "data", "mail"):
+            (self.base / name).mkdir()
+        shutil.chown(self.base / "data", "postfix")
+        os.chown(self.base / "mail", 65534, 65534)
+        (self.base / "boxes").write_text("you@far.test box\n")
+        (self.base / "etc" / "main.cf").write_text(MAIN.format(base=self.base, relay=relay))
+        (self.base / "etc" / "master.cf").write_text(MASTER.format(port=port))
+        self.port = port
+        with (self.base / "out").open("wb") as out:
+            self.process = subprocess.Popen(["postfix", "-c", str(self.base / "etc"), "start-fg"], stdout=out, stderr=out,
+                                            start_new_session=True)
+        until(self.is_ready, why=self.log)
+
+    def is_ready(self):
+        try:
+            with Smtp(("127.0.0.1", self.port)):
+                return True
+        except OSError:
+            return False
+
+    def log(self):
+        return "".join(p.read_text() for p in (self.base / "out", self.base / "data" / "log") if p.exists())
+
+    def box(self):
+        path = self.base / "mail" / "box"
+        return path.read_text() if path.exists() else ""
+
+    def close(self):
+        pid = self.base / "queue" / "pid" / "master.pid"
+        if pid.exists():
+            os.kill(int(pid.read_text()), signal.SIGTERM)
+        else:
+            self.process.terminate()
+        self.process.wait()
+        shutil.rmtree(self.base)
+
+
+@pytest.fixture
+def postfix(make_server):
+    """Eilbote sends through Postfix what is not its own, and Postfix everything through Eilbote."""
+    port = free_port()
+    server = make_server("--relay", f"127.0.0.1:{port}")
+    peer = Postfix(port, server.port("smtp"))
+    yield server, peer
+    peer.close()
+
+
+def test_postfix_hands_mail_in(postfix):
+    server, peer = postfix
+    with Smtp(("127.0.0.1", peer.port)) as c:
+        c.expect("MAIL FROM:<you@far.test>", "250 ")
+        c.expect("RCPT TO:<bob@example.test>", "250 ")
+        c.expect("RCPT TO:<alice@example.test>", "250 ")
+        c.expect("DATA", "354 ")
+        c.expect("Subject: from postfix\r\n\r\n..x\r\n.", "250 ")
+    assert mail_of(server)[0]["Subject"] == "from postfix"
+    assert mail_of(server, 1, "alice@example.test")[0].get_payload() == ".x"
+    assert server.events("smtp.session.ended", tls=True, messages=1)
+
+
+def test_postfix_takes_mail_and_tells_of_success(postfix):
+    server, peer = postfix
+    with server.submission() as c:
+        c.message("alice@example.test", ["you@far.test"], "Subject: to postfix\r\n\r\n.x\r\n", mail=" ENVID=tell+2Bme RET=HDRS",
+                  rcpt=" NOTIFY=SUCCESS ORCPT=rfc822;first@far.test")
+    until(lambda: "Subject: to postfix" in peer.box(), why=peer.log)
+    assert "\n.x\n" in peer.box()
+    notice, = mail_of(server, 1, "alice@example.test")
+    about, rcpt = [dict(part.items()) for part in notice.get_payload()[1].get_payload()][:2]
+    assert about["Original-Envelope-Id"] == "tell+me"
+    assert (rcpt["Action"], rcpt["Original-Recipient"]) == ("delivered", "rfc822;first@far.test")
+    assert server.events("notice.accepted") == []
+
+
+def test_postfix_refuses_and_the_sender_reads_its_words(postfix):
+    server, peer = postfix
+    with server.submission() as c:
+        c.message("alice@example.test", ["you@far.test", "gone@far.test"], "Subject: half\r\n\r\nx\r\n")
+    until(lambda: "Subject: half" in peer.box(), why=peer.log)
+    notice, = mail_of(server, 1, "alice@example.test")
+    rcpt = dict(notice.get_payload()[1].get_payload()[1].items())
+    assert (rcpt["Final-Recipient"], rcpt["Action"], rcpt["Status"]) == ("rfc822; gone@far.test", "failed", "5.1.1")
+    assert "550 5.1.1 <gone@far.test>: Recipient address rejected: User unknown" in " ".join(rcpt["Diagnostic-Code"].split())
+
+
+def test_postfix_down_then_up(make_server):
+    port = free_port()
+    server = make_server("--relay", f"127.0.0.1:{port}", conf="queue {\n retry-first = 1h\n}\n")
+    with server.submission() as c:
+        c.message("alice@example.test", ["you@far.test"], "Subject: later\r\n\r\nx\r\n")
+    server.wait_event("delivery.deferred")
+    peer = Postfix(port, server.port("smtp"))
+    try:
+        server.cli("queue", "retry", "--all")
+        until(lambda: "Subject: later" in peer.box(), why=peer.log)
+    finally:
+        peer.close()
+
+
+DOVECOT = """base_dir = {base}/run
+state_dir = {base}/state
+log_path = {base}/log
+protocols = lmtp
+ssl = no
+mail_location = maildir:{base}/mail/%u
+auth_mechanisms = plain
+passdb {{
+  driver = static
+  args = nopassword=y
+}}
+userdb {{
+  driver = static
+  args = uid=65534 gid=65534 home={base}/mail/%u
+}}
+service lmtp {{
+  unix_listener {base}/lmtp {{
+    mode = 0666
+  }}
+}}
+"""
+
+
+@pytest.fixture
+def dovecot():
+    base = pathlib.Path(tempfile.mkdtemp(prefix="eb-dc-"))
+    base.chmod(0o755)
+    (base / "mail").mkdir()
+    os.chown(base / "mail", 65534, 65534)
+    (base / "conf").write_text(DOVECOT.format(base=base))
+    process = subprocess.Popen(["/usr/sbin/dovecot", "-F", "-c", str(base / "conf")])
+    until(lambda: (base / "lmtp").exists(), why=lambda: (base / "log").read_text())
+    yield base
+    process.terminate()
+    process.wait()
+    shutil.rmtree(base)
+
+
+def test_dovecot_keeps_the_mail(make_server, dovecot):
+    server = make_server("--trust", "127.0.0.1/32", conf=f'transport "box.test" {{\n protocol = lmtp\n path = "{dovecot}/lmtp"\n tls = never\n}}\n')
+    with server.smtp() as c:
+        c.message("me@back.test", ["one@box.test", "two@box.test"], "Subject: to dovecot\r\n\r\nx\r\n")
+    server.wait_empty()
+    for user in ("one@box.test", "two@box.test"):
+        mail, = (dovecot / "mail" / user / "new").iterdir()
+        assert "Subject: to dovecot\n" in mail.read_text().replace("\r", "")
+    assert len(server.events("delivery.done")) == 2
