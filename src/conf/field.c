@@ -61,9 +61,9 @@ static const struct field log_fields[] = {
     NUMBER("auth-failures-per-account", FIELD_COUNT,    base + offsetof(struct conf_limits, auth_account_failure_max), "20", 1, 1000000), \
     NUMBER("auth-failure-window",       FIELD_DURATION, base + offsetof(struct conf_limits, auth_window_ms), "10m", SECOND, DAY), \
     NUMBER("message-size",              FIELD_SIZE,     base + offsetof(struct conf_limits, message_size_bytes), "50M", 64 * KIB, 2 * GIB), \
-    NUMBER("recipients",                FIELD_COUNT,    base + offsetof(struct conf_limits, recipient_max), "1000", 100, 100000), \
+    NUMBER("recipients",                FIELD_COUNT,    base + offsetof(struct conf_limits, recipient_max), "1000", 100, 10000), \
     NUMBER("line-length",               FIELD_SIZE,     base + offsetof(struct conf_limits, line_size_bytes), "1000", 1000, MIB), \
-    NUMBER("command-length",            FIELD_SIZE,     base + offsetof(struct conf_limits, command_size_bytes), "2048", 512, 64 * KIB), \
+    NUMBER("command-length",            FIELD_SIZE,     base + offsetof(struct conf_limits, command_size_bytes), "512", 512, 4 * KIB), \
     NUMBER("greeting-delay",            FIELD_DURATION, base + offsetof(struct conf_limits, greeting_delay_ms), "200ms", 0, MINUTE), \
     NUMBER("command-timeout",           FIELD_DURATION, base + offsetof(struct conf_limits, command_timeout_ms), "5m", SECOND, HOUR), \
     NUMBER("data-timeout",              FIELD_DURATION, base + offsetof(struct conf_limits, data_timeout_ms), "5m", SECOND, HOUR), \

@@ -55,7 +55,7 @@ bool smtp_engine_offers_auth(const struct smtp_server *s);
 void smtp_verbs_run(struct smtp_server *s, struct str line, struct smtp_event *out);
 
 /* smtp_verbs.c: octets a command line may have with its CRLF. */
-size_t smtp_verbs_line_limit(struct str line);
+size_t smtp_verbs_line_limit(const struct smtp_server *s, struct str line);
 
 /* smtp_verbs.c: the answer to HELLO was yes. */
 void smtp_verbs_greeted(struct smtp_server *s);

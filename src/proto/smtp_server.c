@@ -307,7 +307,7 @@ static void forget_event(struct smtp_server *s)
 
 static size_t line_limit(const struct smtp_server *s, struct str line)
 {
-    return s->phase == SMTP_PHASE_AUTH ? SMTP_AUTH_LINE_MAX : smtp_verbs_line_limit(line);
+    return s->phase == SMTP_PHASE_AUTH ? SMTP_AUTH_LINE_MAX : smtp_verbs_line_limit(s, line);
 }
 
 static void answer_long_line(struct smtp_server *s, struct smtp_event *out)

@@ -57,12 +57,13 @@ enum smtp_kind { SMTP_MX = 0, SMTP_SUBMISSION, SMTP_LMTP };
 struct smtp_server_options {
     enum smtp_kind kind;
     struct str hostname;
-    struct str greeting;         /* behind the host name in the 220 line; may be empty */
-    uint64_t size_limit;         /* octets of a message; 0: none */
-    uint32_t rcpt_limit;         /* accepted recipients of a message; 0: none */
-    uint32_t mail_limit;         /* transactions of a session, then 421; 0: none */
-    uint32_t line_limit;         /* octets of a text line with CRLF; 0: none */
-    uint32_t error_limit;        /* bad commands, then 421; 0: none */
+    struct str greeting;    /* behind the host name in the 220 line; may be empty */
+    uint64_t size_limit;    /* octets of a message; 0: none */
+    uint32_t rcpt_limit;    /* accepted recipients of a message; 0: none */
+    uint32_t mail_limit;    /* transactions of a session, then 421; 0: none */
+    uint32_t line_limit;    /* octets of a text line with CRLF; 0: none */
+    uint32_t command_limit; /* octets of a command without extensions; 0: the 512 of RFC 5321 */
+    uint32_t error_limit;   /* bad commands, then 421; 0: none */
     uint32_t auth_failure_limit; /* failed AUTH, then 421; 0: none */
     struct str auth_mechanisms;  /* "SCRAM-SHA-256 PLAIN LOGIN", upper case; empty: no AUTH */
     bool is_auth_in_clear;       /* AUTH without TLS too (a Unix socket, the loopback) */

@@ -297,10 +297,14 @@ static const struct verb *find_verb(struct str name)
     return NULL;
 }
 
-size_t smtp_verbs_line_limit(struct str line)
+size_t smtp_verbs_line_limit(const struct smtp_server *s, struct str line)
 {
+    size_t limit = s->options->command_limit;
     const struct verb *verb = find_verb(str_head(line, 4));
-    return SMTP_COMMAND_MAX + (verb ? verb->line_extra : 0);
+    if (limit < SMTP_COMMAND_MAX)
+        limit = SMTP_COMMAND_MAX;
+    limit += verb ? verb->line_extra : 0;
+    return limit < SMTP_AUTH_LINE_MAX ? limit : SMTP_AUTH_LINE_MAX;
 }
 
 void smtp_verbs_run(struct smtp_server *s, struct str line, struct smtp_event *out)

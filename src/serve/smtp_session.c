@@ -49,6 +49,7 @@ static void set_options(struct session *s)
         .rcpt_limit = (uint32_t)limits->recipient_max,
         .mail_limit = is_lmtp ? 0 : (uint32_t)limits->connection_message_max,
         .line_limit = (uint32_t)limits->line_size_bytes,
+        .command_limit = (uint32_t)limits->command_size_bytes,
         .error_limit = (uint32_t)limits->connection_error_max,
         .auth_failure_limit = 3,
         .auth_mechanisms = is_submission && is_tls ? str_from(auth_mechanisms_tls) : STR_NONE,

@@ -5,6 +5,7 @@ import itertools
 import json
 import re
 import socket
+import time
 
 import pytest
 from peers import transport
@@ -12,8 +13,20 @@ from server import PASSWORD, Talk, until
 
 
 def drained(talk):
-    """All that comes until the server closes."""
-    return talk.file.read()
+    """All that comes until the server closes, be it with a reset."""
+    got = b""
+    try:
+        while piece := talk.socket.recv(65536):
+            got += piece
+    except ConnectionError:
+        pass
+    return got
+
+
+@pytest.fixture
+def quick(make_server):
+    """A server that does not let strangers wait for its greeting."""
+    return make_server(conf="limits {\n greeting-delay = 0\n}")
 
 
 def pop(server, user="alice@example.test"):
@@ -199,3 +212,170 @@ def test_auth_where_it_may_not_be(server):
         c.expect("A" * 12287, "500 5.5.6")
         c.expect("NOOP", "250 ")
         c.expect("MAIL FROM:<alice@example.test>", "530 5.7.0")
+
+
+# ----------------------------------------------------------------------------------------- smuggling, lines
+
+def test_command_lines_have_a_limit(make_server):
+    server = make_server(conf='limits {\n command-length = 1024\n}', start=False)
+    server.listener_conf("submission", "command-length = 512")
+    server.start()
+    for listener, most in (("smtp", 1024), ("submission", 512)):
+        with server.smtp(listener) as c:
+            c.expect("NOOP " + "x" * (most - 7), "250 ")
+            for more in (1, 2, 100, 4000):
+                c.expect("NOOP " + "x" * (most - 7 + more), "500 5.5.2")
+            c.expect("NOOP", "250 ")
+
+
+DOT_TRICKS = sorted({b"".join(parts) for size in range(1, 5) for parts in itertools.product((b"\r", b"\n", b"\0", b"."), repeat=size)
+                     if b"." in parts and parts.count(b".") == 1})
+SMUGGLED = b"MAIL FROM:<evil@elsewhere.test>\r\nRCPT TO:<bob@example.test>\r\nDATA\r\nSubject: smuggled\r\n\r\nx\r\n.\r\nQUIT\r\n"
+
+
+def start_message(c, with_data=True):
+    c.expect("RSET", "250 ")
+    c.expect("MAIL FROM:<x@elsewhere.test>", "250 ")
+    c.expect("RCPT TO:<alice@example.test>", "250 ")
+    if with_data:
+        c.expect("DATA", "354 ")
+
+
+def is_clean(data):
+    """Whether there is no CR without LF, no LF without CR and no NUL."""
+    return not re.search(rb"\r(?!\n)|(?<!\r)\n|\0", data)
+
+
+def test_only_crlf_dot_crlf_ends_a_message(quick):
+    """Every row of CR, LF, NUL around a dot, as far as it is not the true end: refused, closed, nothing behind it done."""
+    refused = 0
+    for trick in DOT_TRICKS:
+        body = b"Subject: t\r\n\r\nx" + trick + SMUGGLED
+        if is_clean(body):
+            continue
+        with quick.smtp() as c:
+            start_message(c)
+            c.send(body)
+            assert re.fullmatch(rb"550 5\.5\.2 [^\r\n]+\r\n", drained(c)), trick
+        refused += 1
+    assert refused > 100
+    assert quick.events("message.accepted") == []
+
+
+@pytest.mark.parametrize("trick", [b"\n.\n", b"\n.\r\n", b"\r\n.\n", b"\r.\r", b"\r\n.\r", b"\r.\r\n", b"\r\n.\0\r\n", b"\r\n\0.\r\n", b"\r\n\r.\r\n"])
+def test_smuggling_at_every_split(quick, trick):
+    body = b"S: t\r\n\r\nx" + trick + b"RSET\r\n"
+    for at in range(9, len(body)):
+        with quick.smtp() as c:
+            c.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            start_message(c)
+            c.send(body[:at])
+            time.sleep(0.002)
+            try:
+                c.send(body[at:])
+                assert drained(c).startswith(b"550 5.5.2 ")
+            except ConnectionError:
+                pass
+    assert quick.events("message.accepted") == []
+
+
+@pytest.mark.parametrize("content", [b"a\nb\r\n", b"a\rb\r\n", b"a\0b\r\n", b"a\r", b"a\r\r\n", b"\n", b"a\r\n.\n"])
+def test_bdat_with_broken_lines(quick, content):
+    for first in range(len(content)):
+        with quick.smtp() as c:
+            start_message(c, False)
+            chunks = [content[:first], content[first:]]
+            c.send(b"".join(b"BDAT %d%s\r\n%s" % (len(chunk), b" LAST" if k else b"", chunk) for k, chunk in enumerate(chunks)) + SMUGGLED)
+            assert b"550 5.5.2 " in drained(c).splitlines()[-1]
+    assert quick.events("message.accepted") == []
+
+
+def test_bdat_that_cannot_be_counted_closes(quick):
+    for line in ("BDAT", "BDAT x", "BDAT -1", "BDAT 18446744073709551616", "BDAT 1 LAST LAST", "BDAT 1 FIRST", "BDAT 0x10 LAST"):
+        with quick.smtp() as c:
+            start_message(c, False)
+            c.send(line.encode() + b"\r\n" + SMUGGLED)
+            assert re.fullmatch(rb"501 5\.5\.4 [^\r\n]+\r\n", drained(c))
+    with quick.smtp() as c:
+        start_message(c, False)
+        c.expect("BDAT 0 LAST", "250 2.0.0 accepted")
+        start_message(c, False)
+        c.expect("BDAT 5\r\nabc", "250 2.0.0 ")
+        c.expect("DATA", "503 5.5.1")
+        c.expect("RCPT TO:<bob@example.test>", "503 5.5.1")
+        c.expect("MAIL FROM:<bob@example.test>", "503 5.5.1")
+        c.expect("RSET", "250 ")
+
+
+@pytest.mark.parametrize("first", [b"STARTTLS\r\n", b"EHLO x\r\n", b"HELO x\r\n"])
+def test_what_comes_before_the_reply_is_not_obeyed(quick, first):
+    behind = b"MAIL FROM:<x@elsewhere.test>\r\nNOOP\r\n"
+    with quick.smtp() as c:
+        c.send(first + behind)
+        got = drained(c)
+        assert got.count(b"\r\n") == 1 and got.startswith(b"554 5.5.0 "), got
+    for at in range(1, len(first)):
+        with quick.smtp() as c:
+            c.send(first[:at])
+            time.sleep(0.002)
+            c.send(first[at:] + b"NOOP\r\n")
+            got = drained(c)
+            assert got.count(b"\r\n") == 1 and got.startswith(b"554 5.5.0 "), got
+
+
+def test_strangers_are_dropped(server):
+    for first in (b"GET / HTTP/1.1\r\n", b"POST / HTTP/1.0\r\n", b"CONNECT x:25 HTTP/1.1\r\n", b"PRI * HTTP/2.0\r\n"):
+        with server.smtp(hello="") as c:
+            c.send(first + b"Host: x\r\n\r\n" + SMUGGLED)
+            assert re.fullmatch(rb"554 5\.5\.0 [^\r\n]+\r\n", drained(c))
+    with Talk(server.where("smtp")) as c:
+        c.send(b"EHLO x\r\n")
+        assert re.fullmatch(rb"554 5\.5\.0 [^\r\n]+\r\n", drained(c))
+    hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(256)) * 2
+    with server.smtp(hello="") as c:
+        c.send(hello + b"\r\n" * 30)
+        got = drained(c).splitlines()
+        assert got[-1].startswith(b"421 4.7.0 ") and len(got) <= 20
+    with server.smtp("submissions") as c:
+        c.expect("STARTTLS", "503 5.5.1")
+    with Talk(server.where("submissions")) as c:
+        c.send(b"EHLO x\r\n")
+        assert not drained(c).startswith(b"2")
+
+
+def test_bad_bytes_in_commands(quick):
+    for line in (b"NOOP\n", b"NOOP \0\r\n", b"NO\rOP\r\n", b"\r\r\n"):
+        with quick.smtp() as c:
+            c.send(line)
+            assert c.reply().startswith("500 5.5.2 "), line
+            c.expect("NOOP", "250 ")
+    with quick.smtp() as c:
+        for line in ("MAIL FROM:<\udcff@x.test>", "MAIL FROM:<\udcc3\udca9@x.test>", "EHLO \udcff", "EHLO a b", "EHLO \x07", "\udcff\udcfe"):
+            assert c.ask(line)[0] == "5", line
+
+
+def test_text_lines_have_a_limit(quick):
+    for size, code in ((998, "250"), (999, "550"), (1002, "550"), (5000, "550")):
+        for head in ("", "."):
+            with quick.smtp() as c:
+                start_message(c)
+                got = c.ask("S: t\r\n\r\n" + head + "x" * size + "\r\n.")
+                assert got.startswith(code), (size, head, got)
+                c.expect("NOOP", "250 ")
+
+
+def test_recipients_have_a_limit(quick):
+    with quick.smtp() as c:
+        c.expect("MAIL FROM:<x@elsewhere.test>", "250 ")
+        c.send(b"RCPT TO:<alice@example.test>\r\n" * 1002)
+        got = [c.reply()[:9] for _ in range(1002)]
+        assert got == ["250 2.1.5"] * 1000 + ["452 4.5.3"] * 2
+        c.expect("DATA", "354 ")
+        c.expect("S: t\r\n\r\n\r\n.", "250 ")
+
+
+def test_many_errors_end_the_session(quick):
+    with quick.smtp() as c:
+        c.send(b"FOO\r\n" * 1000)
+        got = drained(c).splitlines()
+        assert [line[:3] for line in got] == [b"500"] * 19 + [b"421"]
