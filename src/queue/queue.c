@@ -387,6 +387,7 @@ static void result_written(struct loop_message *message)
     struct result *r = (struct result *)(void *)message;
     struct queue *q = r->queue;
     q->results_in_flight--;
+    q->results_written++;
     if (!r->append.result.kind && r->append.position > q->seen_position)
         q->seen_position = r->append.position;
     free(r);
@@ -411,6 +412,7 @@ void queue_record(struct queue *q, struct queue_delivery *d)
                                         .part_count = 1,
                                         .type = QUEUE_RECORD_DELIVERY};
     q->results_in_flight++;
+    q->results_submitted++;
     mark_dirty(q, d->message, q->seen_position);
     journal_submit(q->journal, &r->append);
 }
