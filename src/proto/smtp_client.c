@@ -500,7 +500,15 @@ static enum smtp_client_event_kind act(struct smtp_client *c, struct smtp_client
     return SMTP_CLIENT_MORE;
 }
 
-/* Takes a reply line without its end. False when it is none. */
+/* Only DATA and AUTH are answered with "go on", and DATA with nothing else that is good. */
+static bool is_answer_to(enum command command, unsigned code)
+{
+    if (code / 100 == 3)
+        return command == COMMAND_DATA || (command == COMMAND_AUTH && code == 334);
+    return code / 100 != 2 || command != COMMAND_DATA;
+}
+
+/* Takes a reply line without its end. False when it is none, or none to what was asked. */
 static bool take_line(struct smtp_client *c, struct str line, bool *is_last)
 {
     uint64_t code;
@@ -511,11 +519,13 @@ static bool take_line(struct smtp_client *c, struct str line, bool *is_last)
     if (line.n > 3 && line.p[3] != ' ' && line.p[3] != '-')
         return false;
     const struct smtp_client_expect *e = expected(c);
+    if (!is_answer_to((enum command)e->command, (unsigned)code))
+        return false;
     struct str text = str_skip(line, 4);
     bool is_first = c->reply_code == 0;
     c->reply_code = (unsigned)code;
     *is_last = line.n == 3 || line.p[3] == ' ';
-    if (e && e->command == COMMAND_EHLO && code == 250 && !is_first)
+    if (e->command == COMMAND_EHLO && code == 250 && !is_first)
         smtp_client_learn(c, text);
     if (!is_first) {
         /* Every line may repeat the enhanced code; one is enough. */

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """What strangers try: smuggling, relaying, guessing, injecting, and breaking off."""
 import base64
+import email
 import itertools
 import json
 import re
@@ -379,3 +380,40 @@ def test_many_errors_end_the_session(quick):
         c.send(b"FOO\r\n" * 1000)
         got = drained(c).splitlines()
         assert [line[:3] for line in got] == [b"500"] * 19 + [b"421"]
+
+
+# -------------------------------------------------------------------------------------- servers we send to
+
+def test_answers_that_fit_no_question_lose_nothing(make_server, make_stub):
+    """A good code for the wrong step, and replies beyond measure: the message stays and is tried again."""
+    odd = {"rcpt-354": {"RCPT": ["354 go on", ...]}, "data-250": {"DATA": ["250 fine", ...]}, "end-354": {"END": ["354 go on", ...]},
+           "mail-334": {"MAIL": ["334 ", ...]}, "rcpt-long": {"RCPT": ["250 " + "x" * 100000, ...]}, "ehlo-long": {"EHLO": ["250-" + "x" * 100000, ...]},
+           "rcpt-many": {"RCPT": ["250-x\r\n" * 50000 + "250 fine", ...]}, "greeting-none": {"GREETING": ["\1\2\3", ...]},
+           "mail-999": {"MAIL": ["999 what", ...]}, "end-close": {"END": ["close", ...]}, "end-421": {"END": ["421 4.3.2 going", ...]}}
+    stubs = {name: make_stub(replies=replies) for name, replies in odd.items()}
+    server = make_server(conf="".join(transport(f"{name}.test", stub.port) for name, stub in stubs.items()) + "queue {\n retry-first = 1h\n}")
+    with server.submission() as c:
+        ids = {name: c.message("alice@example.test", [f"x@{name}.test"]) for name in odd}
+    for name, message in ids.items():
+        server.wait_event("delivery.deferred", message=message, outcome="later")
+        assert server.events("delivery.done", message=message) == [], name
+        assert "It was tried 1 time." in server.cli("queue", "why", message)
+    assert server.events("notice.accepted") == []
+    assert len(server.queue()) == len(odd)
+    assert not any(stub.messages for name, stub in stubs.items() if not name.startswith("end-"))
+
+
+def test_text_of_a_refusal_is_made_harmless(make_server, make_stub):
+    stub = make_stub(replies={"RCPT": ["550 5.1.1 no\x1b[31m such\x07 user\tX", ...]})
+    server = make_server(conf=transport("away.test", stub.port))
+    with server.submission() as c:
+        message = c.message("alice@example.test", ["x@away.test"])
+    failed = server.wait_event("delivery.failed", message=message)
+    assert failed["text"] == "no?[31m such? user?X"
+    server.wait_empty()
+    notice = email.message_from_bytes(pop(server)[0])
+    assert notice.get_content_type() == "multipart/report"
+    status = notice.get_payload(1).get_payload(1)
+    assert (status["Action"], status["Status"], status["Final-Recipient"]) == ("failed", "5.1.1", "rfc822; x@away.test")
+    assert status["Diagnostic-Code"] == "smtp; 550 5.1.1 no?[31m such? user?X"
+    assert not re.search(rb"[\0-\x08\x0b\x0c\x0e-\x1f\x7f]", pop(server)[0])
