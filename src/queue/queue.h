@@ -105,6 +105,9 @@ bool queue_release(struct queue *q, struct queue_delivery *d);
 bool queue_retry(struct queue *q, struct queue_delivery *d);
 bool queue_drop(struct queue *q, struct queue_delivery *d);
 
+/* Waits until every change made so far is durable. Owner task. */
+void queue_sync(struct queue *q);
+
 /* Takes a WAITING or HELD delivery as READY, for queue_finish, without calling ready. Owner. */
 bool queue_take(struct queue *q, struct queue_delivery *d);
 

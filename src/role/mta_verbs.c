@@ -319,6 +319,8 @@ static struct fault do_deed(struct control *c, struct mta *m, const json_t *requ
     struct filter f = read_filter(request);
     struct deed deed = {.act = act};
     struct fault fault = walk(c, m, &f, act_on, &deed);
+    /* What the operator is told has happened must not come back after a crash. */
+    queue_sync(m->server.queue);
     if (fault.kind)
         return fault;
     return control_say(c, json_pack("{s:I, s:I}", "changed", (json_int_t)deed.changed, "refused",

@@ -211,4 +211,4 @@ def test_dovecot_keeps_the_mail(make_server, dovecot):
     for user in ("one@box.test", "two@box.test"):
         mail, = (dovecot / "mail" / user / "new").iterdir()
         assert "Subject: to dovecot\n" in mail.read_text().replace("\r", "")
-    assert len(server.events("delivery.done")) == 2
+    until(lambda: len(server.events("delivery.done")) == 2)
