@@ -36,7 +36,8 @@ struct queue {
     bool is_started, is_closing;
     uint64_t *discard; /* body files of ended messages, removed by the keeper */
     size_t discard_count, discard_size;
-    uint64_t results_submitted, results_written; /* records of deliveries, since the start */
+    int64_t results_done;       /* records of deliveries that the journal has answered */
+    struct list sync_waiters;   /* of queue_sync */
     unsigned results_in_flight; /* records of deliveries that the journal has not answered yet */
     uint64_t first_id;          /* ids of this start are above it */
     atomic_uint_least64_t last_id;

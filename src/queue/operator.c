@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include "net/offload.h"
-#include "net/task.h"
 #include "queue/internal.h"
 
 struct pin {
@@ -133,15 +132,6 @@ bool queue_retry(struct queue *q, struct queue_delivery *d)
     d->next_attempt_ms = loop_real_ms(q->owner);
     queue_record(q, d);
     return true;
-}
-
-struct fault queue_flush(struct queue *q)
-{
-    uint64_t goal = q->results_submitted;
-    struct fault f = FINE;
-    while (q->results_written < goal && !f.kind)
-        f = task_sleep(1);
-    return f;
 }
 
 bool queue_take(struct queue *q, struct queue_delivery *d)

@@ -163,6 +163,7 @@ struct fault queue_open(const struct queue_options *options, struct queue **out)
     q->by_id = map_make(random_u64(), random_u64());
     list_init(&q->hot);
     list_init(&q->dirty);
+    list_init(&q->sync_waiters);
     q->due_timer.expire = expire_due;
     struct fault f = open_storage(q);
     if (f.kind) {
@@ -382,17 +383,45 @@ struct result {
     char bytes[];
 };
 
+/* A task in queue_sync. */
+struct sync_waiter {
+    struct list link;
+    struct task *task;
+    int64_t until; /* of results_done */
+};
+
 static void result_written(struct loop_message *message)
 {
     struct result *r = (struct result *)(void *)message;
     struct queue *q = r->queue;
     q->results_in_flight--;
-    q->results_written++;
+    q->results_done++;
+    LIST_EACH(link, &q->sync_waiters)
+    {
+        struct sync_waiter *w = LIST_ENTRY(link, struct sync_waiter, link);
+        if (w->until <= q->results_done)
+            task_wake(w->task);
+    }
     if (!r->append.result.kind && r->append.position > q->seen_position)
         q->seen_position = r->append.position;
     free(r);
     if (q->is_closing && q->results_in_flight == 0 && q->keeper)
         task_wake(q->keeper);
+}
+
+void queue_sync(struct queue *q)
+{
+    struct sync_waiter *w = calloc(1, sizeof *w);
+    if (!w)
+        abort();
+    /* The journal answers in the order of the log. */
+    w->task = task_current();
+    w->until = q->results_done + (int64_t)q->results_in_flight;
+    list_push_back(&q->sync_waiters, &w->link);
+    while (q->results_done < w->until)
+        task_wait_answer();
+    list_remove(&w->link);
+    free(w);
 }
 
 void queue_record(struct queue *q, struct queue_delivery *d)
@@ -412,7 +441,6 @@ void queue_record(struct queue *q, struct queue_delivery *d)
                                         .part_count = 1,
                                         .type = QUEUE_RECORD_DELIVERY};
     q->results_in_flight++;
-    q->results_submitted++;
     mark_dirty(q, d->message, q->seen_position);
     journal_submit(q->journal, &r->append);
 }

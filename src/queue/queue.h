@@ -105,9 +105,8 @@ bool queue_release(struct queue *q, struct queue_delivery *d);
 bool queue_retry(struct queue *q, struct queue_delivery *d);
 bool queue_drop(struct queue *q, struct queue_delivery *d);
 
-/* Returns once everything said so far about deliveries is durable. Owner task; the fault is
- * cancellation. */
-struct fault queue_flush(struct queue *q);
+/* Waits until every change made so far is durable. Owner task. */
+void queue_sync(struct queue *q);
 
 /* Takes a WAITING or HELD delivery as READY, for queue_finish, without calling ready. Owner. */
 bool queue_take(struct queue *q, struct queue_delivery *d);

@@ -319,9 +319,8 @@ static struct fault do_deed(struct control *c, struct mta *m, const json_t *requ
     struct filter f = read_filter(request);
     struct deed deed = {.act = act};
     struct fault fault = walk(c, m, &f, act_on, &deed);
-    /* An operator who was told that it is done need not fear a crash. */
-    if (!fault.kind)
-        fault = queue_flush(m->server.queue);
+    /* What the operator is told has happened must not come back after a crash. */
+    queue_sync(m->server.queue);
     if (fault.kind)
         return fault;
     return control_say(c, json_pack("{s:I, s:I}", "changed", (json_int_t)deed.changed, "refused",

@@ -159,8 +159,7 @@ def test_messages_and_errors_of_a_connection_are_limited(make_server):
     with server.smtp() as c:
         answers = [c.ask("FOO") for _ in range(3)]
         assert answers[0].startswith("500 ") and answers[-1].startswith(("421 ", "500 "))
-        c.send(b"NOOP\r\n")
-        assert not c.reply().startswith("250")
+        assert c.is_closed()
 
 
 def test_sessions_of_the_listener_are_limited(make_server):
