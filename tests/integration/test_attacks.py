@@ -3,14 +3,13 @@
 import base64
 import email
 import itertools
-import json
 import re
 import socket
 import time
 
 import pytest
 from peers import transport
-from server import PASSWORD, Talk, until
+from server import PASSWORD, Talk
 
 
 def drained(talk):
@@ -417,3 +416,54 @@ def test_text_of_a_refusal_is_made_harmless(make_server, make_stub):
     assert (status["Action"], status["Status"], status["Final-Recipient"]) == ("failed", "5.1.1", "rfc822; x@away.test")
     assert status["Diagnostic-Code"] == "smtp; 550 5.1.1 no?[31m such? user?X"
     assert not re.search(rb"[\0-\x08\x0b\x0c\x0e-\x1f\x7f]", pop(server)[0])
+
+
+def test_what_strangers_say_stays_where_it_is_put(server):
+    """Control characters and quotes reach neither the trace field nor the lines of the event log."""
+    nasty = ['EHLO a"b\\c', "EHLO a(b)c;d", "EHLO a\u00e9b", "EHLO <script>", 'EHLO "},{"event":"x"']
+    for hello in nasty:
+        with server.smtp(hello="") as c:
+            got = c.ask(hello)
+            if got.startswith("250"):
+                c.message("x@elsewhere.test", ["alice@example.test"])
+            c.ask('MAIL FROM:<"a\\"},{\\"event\\":\\"x"@elsewhere.test>')
+            c.ask('RCPT TO:<"a\\"},{\\"event\\":\\"x"@example.test>')
+    server.wait_empty()
+    assert server.events("x") == []
+    texts = pop(server)
+    assert texts
+    for text in texts:
+        trace = email.message_from_bytes(text).get_all("Received")
+        assert len(trace) == 2 and all(re.fullmatch(r"from [-A-Za-z0-9.?_\[\]:+/=]+ \(.*", field, flags=re.S) for field in trace), trace
+
+
+def test_pop3_out_of_order(server):
+    with Talk(server.where("pop3")) as c:
+        c.reply()
+        c.send(b"STLS\r\nCAPA\r\n")
+        assert drained(c) == b"-ERR bytes behind STLS, closing\r\n"
+    with Talk(server.where("pop3s"), implicit_tls=True) as c:
+        c.reply()
+        for line in ("PASS x", "STAT", "RETR 1", "DELE 1", "LIST", "USER", "USER a b", "QUIT x", "X" * 5000, "USER \x01"):
+            c.expect(line, "-ERR ")
+        c.expect("USER alice@example.test", "+OK")
+        c.expect(f"PASS {PASSWORD}", "+OK")
+        for line in ("TOP 1 1", "TOP 0 1", "TOP 1", "TOP 1 99999999999999999999", "LIST 0", "UIDL 1", "DELE -1", "USER x"):
+            c.expect(line, "-ERR ")
+        c.expect("QUIT", "+OK")
+
+
+def test_a_message_in_data_survives_the_end(make_server):
+    server = make_server()
+    with server.smtp() as idle, server.smtp() as c:
+        start_message(c)
+        c.send(b"Subject: late\r\n\r\n")
+        server.process.terminate()
+        assert idle.reply().startswith("421 4.3.2 ")
+        c.send(b"x\r\n.\r\n")
+        assert c.reply().startswith("250 2.0.0 accepted as ")
+        assert c.reply().startswith("421 4.3.2 ")
+    server.stop()
+    server.start()
+    server.wait_empty()
+    assert len(pop(server)) == 1
