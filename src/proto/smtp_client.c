@@ -12,9 +12,9 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "base/num.h"
 #include "proto/dialogue.h"
 #include "proto/smtp_capability.h"
+#include "proto/smtp_reply.h"
 
 enum command {
     COMMAND_GREETING,
@@ -500,7 +500,7 @@ static enum smtp_client_event_kind act(struct smtp_client *c, struct smtp_client
     return SMTP_CLIENT_MORE;
 }
 
-/* Only DATA and AUTH are answered with "go on", and DATA with nothing else that is good. */
+/* Only DATA and AUTH are told to go on, and DATA has no other good answer. */
 static bool is_answer_to(enum command command, unsigned code)
 {
     if (code / 100 == 3)
@@ -511,21 +511,16 @@ static bool is_answer_to(enum command command, unsigned code)
 /* Takes a reply line without its end. False when it is none, or none to what was asked. */
 static bool take_line(struct smtp_client *c, struct str line, bool *is_last)
 {
-    uint64_t code;
-    if (line.n < 3 || !num_parse(str_head(line, 3), 599, &code) || code < 200)
-        return false;
-    if (c->reply_code != 0 && c->reply_code != code)
-        return false;
-    if (line.n > 3 && line.p[3] != ' ' && line.p[3] != '-')
-        return false;
+    struct smtp_reply_line reply;
     const struct smtp_client_expect *e = expected(c);
-    if (!is_answer_to((enum command)e->command, (unsigned)code))
+    if (!smtp_reply_parse(line, &reply) || (c->reply_code != 0 && c->reply_code != reply.code) ||
+        !is_answer_to((enum command)e->command, reply.code))
         return false;
-    struct str text = str_skip(line, 4);
+    struct str text = reply.text;
     bool is_first = c->reply_code == 0;
-    c->reply_code = (unsigned)code;
-    *is_last = line.n == 3 || line.p[3] == ' ';
-    if (e->command == COMMAND_EHLO && code == 250 && !is_first)
+    c->reply_code = reply.code;
+    *is_last = reply.is_last;
+    if (e->command == COMMAND_EHLO && reply.code == 250 && !is_first)
         smtp_client_learn(c, text);
     if (!is_first) {
         /* Every line may repeat the enhanced code; one is enough. */
@@ -588,11 +583,10 @@ size_t smtp_client_feed(struct smtp_client *c, struct str in, struct smtp_client
         if (is_whole && !is_too_long)
             dialogue_note(&c->dialogue, "S: ", line);
         if (is_too_long || (is_whole && (!expected(c) || !take_line(c, line, &is_last)))) {
-            out->kind = broken(c, out,
-                               fault_make(451, FAULT_STATUS(4, 5, 0),
-                                          "the server broke the "
-                                          "protocol in its reply to %s",
-                                          smtp_client_step_name(c)));
+            struct fault f = fault_make(451, FAULT_STATUS(4, 5, 0),
+                                        "the server broke the protocol in its reply to %s",
+                                        smtp_client_step_name(c));
+            out->kind = broken(c, out, f);
             break;
         }
         if (is_whole)
