@@ -31,11 +31,16 @@ static void release(struct live *l)
     free(l);
 }
 
+/* libconfuse keeps its scanner in globals, and the roles of serve --single load at the same time. */
+static struct mutex loading = {PTHREAD_MUTEX_INITIALIZER};
+
 static struct fault load(const char *path, struct tls_context *predecessor, struct live **out)
 {
     struct conf *conf;
     *out = NULL;
+    mutex_lock(&loading);
     struct fault f = conf_load(path, &conf);
+    mutex_unlock(&loading);
     if (f.kind)
         return f;
     struct live *l = calloc(1, sizeof *l);

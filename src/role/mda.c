@@ -193,6 +193,7 @@ static void drain(struct mda *m)
 {
     atomic_store(&m->server.is_draining, true);
     crew_stop_listening(&m->crew);
+    role_close_sockets(m->role);
     crew_nudge(&m->crew);
     int64_t end = loop_now_ms(loop_current()) + DRAIN_MS;
     if (crew_await_sessions(&m->crew, end))

@@ -256,6 +256,7 @@ static void drain(struct mta *m)
     atomic_store(&m->server.is_draining, true);
     sender_stop(m->sender);
     crew_stop_listening(&m->crew);
+    role_close_sockets(m->role);
     crew_nudge(&m->crew);
     int64_t end = loop_now_ms(loop_current()) + DRAIN_MS;
     bool is_done = crew_await_sessions(&m->crew, end);

@@ -4,6 +4,8 @@
  */
 #include "role/role.h"
 
+#include <unistd.h>
+
 static void deliver(struct loop_message *message)
 {
     struct role *r = (struct role *)((char *)message - offsetof(struct role, message));
@@ -36,4 +38,10 @@ bool role_wait(struct role *r)
             return false;
         task_wait_answer();
     }
+}
+
+void role_close_sockets(const struct role *r)
+{
+    for (size_t i = 0; i < r->socket_count; i++)
+        close(r->sockets[i].descriptor);
 }

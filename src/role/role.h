@@ -27,7 +27,7 @@ enum role_request { ROLE_RELOAD, ROLE_STOP };
 
 struct role {
     const char *conf_path; /* relative to the working directory, or absolute */
-    const struct role_socket *sockets;
+    const struct role_socket *sockets; /* closed by the role when it stops */
     size_t socket_count;
     struct sandbox_report sandbox; /* what could be given up, for the event log */
     void (*ready)(struct role *r); /* serves from now on; on the role's thread */
@@ -49,6 +49,10 @@ void role_listen(struct role *r);
 
 /* Waits for the next request; true for ROLE_STOP. */
 bool role_wait(struct role *r);
+
+/* Closes the listening sockets: from here on new clients are refused, not left waiting. After no
+ * loop watches them any more. */
+void role_close_sockets(const struct role *r);
 
 /* The roles. Each returns when it has stopped in good order, or the fault that kept it from
  * starting. */

@@ -65,6 +65,7 @@ struct supervisor {
     const char *conf_path;
     struct child child[ROLES];
     int signals;
+    struct sockets *sockets; /* ours, of all roles */
     bool is_stopping, has_said_ready;
     int64_t kill_at_ms;
 };
@@ -184,6 +185,13 @@ static void signal_children(struct supervisor *s, enum process_signal signal)
             process_signal(s->child[i].pid, signal);
 }
 
+/* A port is closed only when nobody has it open: the roles close theirs. */
+static void close_sockets(struct sockets *s)
+{
+    while (s->count > 0)
+        close(s->item[--s->count].descriptor);
+}
+
 static void act_on_signal(struct supervisor *s, enum signals_event event)
 {
     switch (event) {
@@ -200,6 +208,7 @@ static void act_on_signal(struct supervisor *s, enum signals_event event)
             process_notify_systemd("STOPPING=1");
             s->is_stopping = true;
             s->kill_at_ms = clock_now_ms() + KILL_AFTER_MS;
+            close_sockets(s->sockets);
         }
         signal_children(s, PROCESS_STOP);
         return;
@@ -250,12 +259,13 @@ static void watch(struct supervisor *s)
     }
 }
 
-static void run_children(const char *conf_path, const struct conf *conf, const struct sockets *all)
+static void run_children(const char *conf_path, const struct conf *conf, struct sockets *all)
 {
     struct supervisor *s = calloc(1, sizeof *s);
     if (!s)
         abort();
     s->conf_path = conf_path;
+    s->sockets = all;
     s->signals = signals_descriptor();
     for (size_t i = 0; i < ROLES; i++) {
         s->child[i].kind = &kinds[i];
@@ -297,8 +307,7 @@ static void run_single_role(void *arg)
     }
 }
 
-static struct fault run_single(const char *conf_path, const struct conf *conf,
-                               const struct sockets *all)
+static struct fault run_single(const char *conf_path, const struct conf *conf, struct sockets *all)
 {
     struct single *roles = calloc(ROLES, sizeof *roles);
     atomic_int ready_count = 0;
@@ -329,6 +338,7 @@ static struct fault run_single(const char *conf_path, const struct conf *conf,
     }
     offload_stop();
     free(roles);
+    all->count = 0; /* the roles have closed them */
     return f;
 }
 
@@ -353,8 +363,7 @@ struct fault supervisor_run(const char *conf_path, bool is_single)
         f = run_single(name, conf, all);
     else if (!f.kind)
         run_children(name, conf, all);
-    for (size_t i = 0; i < all->count; i++)
-        close(all->item[i].descriptor);
+    close_sockets(all);
     free(all);
     conf_free(conf);
     return f;
