@@ -26,7 +26,7 @@ struct role_socket {
 enum role_request { ROLE_RELOAD, ROLE_STOP };
 
 struct role {
-    const char *conf_path; /* relative to the working directory, or absolute */
+    const char *conf_path;             /* relative to the working directory, or absolute */
     const struct role_socket *sockets; /* closed by the role when it stops */
     size_t socket_count;
     struct sandbox_report sandbox; /* what could be given up, for the event log */

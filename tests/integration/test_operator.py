@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 
@@ -232,6 +233,15 @@ def test_reload_of_a_broken_configuration_changes_nothing(server):
         assert "SIZE 52428800" in c.hello
 
 
+def is_refused(server):
+    """The port is closed: a client goes to another host at once instead of waiting."""
+    try:
+        socket.create_connection(("127.0.0.1", server.port("smtp")), 2).close()
+        return False
+    except ConnectionRefusedError:
+        return True
+
+
 def test_sigterm_lets_a_message_finish(make_server, stub):
     server = make_server("--trust", "127.0.0.1/32", conf=transport("far.test", stub.port))
     with server.smtp() as c:
@@ -240,6 +250,7 @@ def test_sigterm_lets_a_message_finish(make_server, stub):
         c.expect("DATA", "354 ")
         server.process.send_signal(signal.SIGTERM)
         server.wait_event("role.stopping")
+        until(lambda: is_refused(server), why="new clients are not refused")
         c.expect("Subject: s\r\n\r\nx\r\n.", "250 2.0.0 accepted")
         assert c.reply().startswith("421 ")
     since = time.monotonic()
