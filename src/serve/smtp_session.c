@@ -270,8 +270,9 @@ static void talk(struct session *s)
         bool is_in_content = intake_is_open(&s->transaction.intake);
         int64_t patience = is_in_content ? limits->data_timeout_ms : limits->command_timeout_ms;
         int64_t deadline = visitor_deadline(patience);
-        struct fault f =
-            visitor_wait_input(&s->visitor, deadline < session_end ? deadline : session_end);
+        struct fault f = FINE;
+        if (!is_to_end(s))
+            f = visitor_wait_input(&s->visitor, deadline < session_end ? deadline : session_end);
         if (is_to_end(s)) {
             close_with(s, fault_make(421, FAULT_STATUS(4, 3, 2), "shutting down"));
             return;
