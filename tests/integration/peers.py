@@ -123,8 +123,8 @@ class SmtpStub:
             raise OSError
         return b"".join(lines)
 
-    def wait(self, count=1, seconds=15):
-        until(lambda: len(self.messages) >= count, seconds, lambda: f"{len(self.messages)} messages of {count}; said: {self.lines}")
+    def wait(self, count=1):
+        until(lambda: len(self.messages) >= count, why=lambda: f"{len(self.messages)} messages of {count}; said: {self.lines}")
         return self.messages
 
     def close(self):
@@ -137,6 +137,13 @@ class SmtpStub:
                     client.shutdown(socket.SHUT_RDWR)
                 except OSError:
                     pass
+
+
+def is_listening(path):
+    """A Unix socket at the path accepts connections (it can be there before it does)."""
+    listening = 0x00010000
+    rows = [line.split() for line in pathlib.Path("/proc/net/unix").read_text(encoding="utf-8").splitlines()[1:]]
+    return any(int(row[3], 16) & listening and row[7:] == [str(path)] for row in rows)
 
 
 def transport(domain, port, host="127.0.0.1", more=""):

@@ -1,16 +1,12 @@
 # SPDX-License-Identifier: ISC
 """eilbote bench source and sink against each other."""
-
 import json
-import os
-import pathlib
 import signal
 import subprocess
-import time
 
 import pytest
-
-EILBOTE = os.environ.get("EILBOTE", str(pathlib.Path(__file__).resolve().parents[2] / "build" / "eilbote"))
+from peers import is_listening
+from server import EILBOTE, PATIENCE_S, until
 
 
 class Sink:
@@ -18,20 +14,18 @@ class Sink:
         self.path = directory / "sink"
         self.at = f"unix:{self.path}"
         self.process = subprocess.Popen([EILBOTE, "bench", "sink", "--listen", self.at, "--json", *options], stdout=subprocess.PIPE, text=True)
-        end = time.monotonic() + 10
-        while not self.path.exists():
-            assert time.monotonic() < end and self.process.poll() is None
-            time.sleep(0.01)
+        until(lambda: is_listening(self.path) or self.process.poll() is not None)
+        assert self.process.poll() is None
 
     def totals(self):
         self.process.send_signal(signal.SIGTERM)
-        out, _ = self.process.communicate(timeout=30)
+        out, _ = self.process.communicate(timeout=PATIENCE_S)
         assert self.process.returncode == 0
         return json.loads(out)
 
 
 def source(sink, *options):
-    done = subprocess.run([EILBOTE, "bench", "source", "--to", sink.at, "--json", *options], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([EILBOTE, "bench", "source", "--to", sink.at, "--json", *options], capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     return done.returncode, json.loads(done.stdout)
 
 
@@ -62,6 +56,6 @@ def test_refused_messages_are_counted_by_code(tmp_path):
 
 def test_idle_connections_are_held(tmp_path):
     sink = Sink(tmp_path)
-    done = subprocess.run([EILBOTE, "bench", "source", "--to", sink.at, "--idle", "50", "--seconds", "1"], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([EILBOTE, "bench", "source", "--to", sink.at, "--idle", "50", "--seconds", "1"], capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert (done.returncode, done.stdout) == (0, "holding 50\n")
     assert sink.totals()["connections"] == 50

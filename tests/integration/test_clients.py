@@ -7,13 +7,13 @@ import ssl
 import subprocess
 
 import pytest
-from server import PASSWORD, until
+from server import PASSWORD, PATIENCE_S, until
 
 ALICE, BOB = "alice@example.test", "bob@example.test"
 
 
 def run(*words, stdin="", status=0):
-    done = subprocess.run([str(w) for w in words], input=stdin, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run([str(w) for w in words], input=stdin, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
     assert done.returncode == status, done.stdout + done.stderr
     return done.stdout + done.stderr
 

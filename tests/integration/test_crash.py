@@ -7,7 +7,7 @@ import threading
 import time
 
 from peers import transport
-from server import IS_SANITIZED, until
+from server import IS_SANITIZED, PATIENCE_S, until
 
 KILLS = 10 if IS_SANITIZED else 100
 CLIENTS = 4
@@ -25,8 +25,8 @@ class Load(threading.Thread):
         number = 0
         while not self.is_over:
             try:
-                with socket.create_connection(self.where, timeout=10) as s, s.makefile("rb") as lines:
-                    s.settimeout(10)
+                with socket.create_connection(self.where, timeout=PATIENCE_S) as s, s.makefile("rb") as lines:
+                    s.settimeout(PATIENCE_S)
                     self.expect(lines, b"220")
                     self.say(s, lines, b"HELO load.test\r\n", b"250")
                     while not self.is_over:
@@ -66,7 +66,7 @@ def test_nothing_acknowledged_is_lost_in_100_kills(make_server, stub):
         client.start()
     before = 0
     for _ in range(KILLS):
-        until(lambda: sum(len(c.acknowledged) for c in load) > before, 40, lambda: "no message was taken: " + "".join(server.output))
+        until(lambda: sum(len(c.acknowledged) for c in load) > before, why=lambda: "no message was taken: " + "".join(server.output))
         before = sum(len(c.acknowledged) for c in load)
         server.end_all()
         server.start()
@@ -76,9 +76,9 @@ def test_nothing_acknowledged_is_lost_in_100_kills(make_server, stub):
         client.join()
     acknowledged = set().union(*(c.acknowledged for c in load))
     sent = set().union(*(c.sent for c in load))
-    until(lambda: acknowledged <= set(marks_of(stub)), 60,
+    until(lambda: acknowledged <= set(marks_of(stub)), why=
           lambda: f"lost: {sorted(acknowledged - set(marks_of(stub)))[:10]} of {len(acknowledged)}; queue {len(server.queue())}")
-    server.wait_empty(60)
+    server.wait_empty()
     seen = marks_of(stub)
     assert set(seen) <= sent
     # At each crash at most what was in flight is sent twice: a transaction or two on each connection.

@@ -16,6 +16,7 @@ import subprocess
 import time
 
 import pytest
+from server import PATIENCE_S
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 EILBOTE = os.environ.get("EILBOTE", str(ROOT / "build" / "eilbote"))
@@ -72,7 +73,7 @@ class Server:
 
     def stop(self, how=signal.SIGTERM):
         self.process.send_signal(how)
-        self.process.communicate(timeout=40)
+        self.process.communicate(timeout=PATIENCE_S)
         return self.process.returncode
 
     def lmtp(self):

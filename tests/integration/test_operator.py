@@ -6,7 +6,6 @@ import re
 import signal
 import socket
 import subprocess
-import time
 
 from peers import transport
 from server import EILBOTE, free_port, until
@@ -253,8 +252,6 @@ def test_sigterm_lets_a_message_finish(make_server, stub):
         until(lambda: is_refused(server), why="new clients are not refused")
         c.expect("Subject: s\r\n\r\nx\r\n.", "250 2.0.0 accepted")
         assert c.reply().startswith("421 ")
-    since = time.monotonic()
     server.stop()
-    assert time.monotonic() - since < 30
     server.start()
     assert len(stub.wait()) == 1

