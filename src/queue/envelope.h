@@ -38,6 +38,9 @@ void envelope_pack(struct buf *out, const struct queue_envelope *e);
 /* The inverse; everything is copied to the arena. False when the bytes are no envelope. */
 bool envelope_unpack(struct arena *arena, struct str bytes, struct queue_envelope *out);
 
+/* Bytes of arena that envelope_copy takes. */
+size_t envelope_room(const struct queue_envelope *e);
+
 /* A copy of which every part lives in the arena. */
 struct queue_envelope envelope_copy(struct arena *arena, const struct queue_envelope *e);
 

@@ -46,7 +46,7 @@ struct queue_message *record_unpack_accept(struct str payload, uint64_t position
     m->body_kind = is_body_in_file ? QUEUE_BODY_FILE : QUEUE_BODY_JOURNAL;
     m->body_size = (size_t)body_size;
     m->body_offset = payload.n - u.rest.n;
-    m->position = position;
+    m->position = m->body_position = position;
     return m;
 }
 
@@ -72,12 +72,10 @@ static void pack_trouble(struct buf *out, const struct queue_trouble *t)
 
 void record_pack_delivery(struct buf *out, const struct queue_delivery *d)
 {
-    /* A delivery that is with the sender or waits is the same thing after a restart. */
-    bool is_waiting = d->state == QUEUE_WAITING || d->state == QUEUE_READY;
     pack_u8(out, RECORD_VERSION);
     pack_u64(out, d->message->id);
     pack_str(out, d->domain);
-    pack_u8(out, (uint8_t)(is_waiting ? QUEUE_WAITING : d->state));
+    pack_u8(out, (uint8_t)delivery_rest_state(d));
     pack_u8(out, (uint8_t)((d->is_delay_noticed ? FLAG_DELAY_NOTICED : 0) |
                            (d->trouble ? FLAG_TROUBLE : 0)));
     pack_u32(out, d->attempts);
@@ -123,14 +121,17 @@ bool record_apply_delivery(struct queue_message *m, struct str payload)
     uint32_t count = unpack_u32(&u);
     if (u.is_bad || !d || state > QUEUE_ENDED || count > d->rcpt_count || count > u.rest.n / 4)
         return false;
-    uint32_t *rcpt = arena_alloc(&m->arena, count * sizeof *rcpt);
+    struct unpack rcpts = u;
     for (size_t i = 0; i < count; i++)
-        rcpt[i] = unpack_u32(&u);
+        if (unpack_u32(&u) >= m->envelope.rcpt_count)
+            return false;
     if (flags & FLAG_TROUBLE)
         apply_trouble(d, &u);
     if (u.is_bad)
         return false;
-    delivery_set_rcpts(d, rcpt, count);
+    for (size_t i = 0; i < count; i++)
+        d->rcpt[i] = unpack_u32(&rcpts);
+    d->rcpt_count = count;
     bool was_open = d->state != QUEUE_ENDED;
     d->state = (enum queue_state)state;
     d->attempts = attempts;

@@ -27,6 +27,8 @@ enum {
     SPARES = 2,
     SPARES_MAX = 8,
     HOT_MOST = 20000,
+    READY_MOST = 100000,
+    LOADED_MOST = 10000,
     LOOK_AT_DISK_MS = 1000,
     QUIET_MS = 3000,
     FLUSH_LOG_MS = 50,
@@ -71,8 +73,11 @@ static void queue_options_from(struct mta *m, const struct conf *conf, const cha
         .journal_bytes = JOURNAL_BYTES,
         .checkpoint_ms = conf->queue.checkpoint_ms,
         .hot_most = HOT_MOST,
+        .ready_most = READY_MOST,
+        .loaded_most = LOADED_MOST,
         .ready = sender_ready,
-        .ready_arg = m->sender,
+        .relieve = sender_relieve,
+        .sender = m->sender,
     };
 #ifdef BENCH_HOOKS
     take_bench_hooks(&o->journal);

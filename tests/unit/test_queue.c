@@ -56,8 +56,10 @@ static void make_world(struct world *w)
         .journal_bytes = 64 << 20,
         .checkpoint_ms = 3600 * 1000,
         .hot_most = 10000,
+        .ready_most = 100000,
+        .loaded_most = 10000,
         .ready = take,
-        .ready_arg = w,
+        .sender = w,
     };
 }
 
