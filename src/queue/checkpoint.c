@@ -259,7 +259,7 @@ struct load {
     int64_t now_ms;
     uint64_t ids[LOAD];
     struct queue_message *message[LOAD];
-    size_t count;
+    size_t limit, count;
     int64_t next_due_ms;
     struct fault fault;
 };
@@ -267,8 +267,8 @@ struct load {
 static void find_due(void *arg)
 {
     struct load *l = arg;
-    l->fault = cold_due(l->queue->cold, l->now_ms, &l->queue->cursor, l->ids, LOAD, &l->count);
-    if (!l->fault.kind && l->count < LOAD)
+    l->fault = cold_due(l->queue->cold, l->now_ms, &l->queue->cursor, l->ids, l->limit, &l->count);
+    if (!l->fault.kind && l->count < l->limit)
         l->fault = cold_next_due(l->queue->cold, &l->queue->cursor, &l->next_due_ms);
 }
 
@@ -288,6 +288,9 @@ static void load_due(struct queue *q)
         abort();
     l->queue = q;
     l->now_ms = loop_real_ms(q->owner);
+    l->limit = q->options.loaded_most - q->cold_count;
+    if (l->limit > LOAD)
+        l->limit = LOAD;
     offload(find_due, l);
     for (size_t i = 0; i < l->count; i++)
         if (queue_find(q, l->ids[i]) || (i > 0 && l->ids[i] == l->ids[i - 1]))
@@ -308,7 +311,7 @@ static void load_due(struct queue *q)
     if (l->fault.kind)
         q->cold_next_due_ms = l->now_ms + 1000;
     else
-        q->cold_next_due_ms = l->count < LOAD ? l->next_due_ms : 0;
+        q->cold_next_due_ms = l->count < l->limit ? l->next_due_ms : 0;
     free(l);
 }
 
@@ -368,6 +371,8 @@ static void start_hot(struct queue *q)
 
 static int64_t next_look(const struct queue *q, int64_t next_checkpoint_ms)
 {
+    if (queue_is_tight(q) && q->next_relief_ms < next_checkpoint_ms)
+        next_checkpoint_ms = q->next_relief_ms;
     if (q->cold_count >= q->options.loaded_most || q->cold_next_due_ms == INT64_MAX)
         return next_checkpoint_ms;
     int64_t in_ms = q->cold_next_due_ms - loop_real_ms(q->owner);
@@ -382,6 +387,7 @@ void queue_keep(void *arg)
     sweep(q);
     int64_t next_checkpoint_ms = loop_now_ms(q->owner) + q->options.checkpoint_ms;
     while (!task_is_cancelled()) {
+        queue_watch_memory(q);
         if (q->cold_count < q->options.loaded_most &&
             q->cold_next_due_ms <= loop_real_ms(q->owner)) {
             load_due(q);

@@ -68,7 +68,13 @@ static inline size_t queue_hot_waiting(const struct queue *q)
     return q->hot_count - q->hot_busy_count;
 }
 
-/* Looks at what memory holds: asks the sender for relief, and sessions to wait. */
+/* The sender has more than it should, or so much that nothing can be loaded. */
+static inline bool queue_is_tight(const struct queue *q)
+{
+    return q->ready_count > q->options.ready_most || q->cold_count >= q->options.loaded_most;
+}
+
+/* Looks at what memory holds: asks the sender for relief, now and then, and sessions to wait. */
 void queue_watch_memory(struct queue *q);
 
 /* Makes a delivery READY, without telling the sender. */

@@ -242,13 +242,12 @@ void queue_watch_memory(struct queue *q)
     bool is_full = q->hot_count + q->cold_count > most;
     if (atomic_load_explicit(&q->is_full, memory_order_relaxed) != is_full)
         atomic_store(&q->is_full, is_full);
-    bool is_tight =
-        q->ready_count > q->options.ready_most || q->cold_count >= q->options.loaded_most;
-    if (!is_tight || loop_now_ms(q->owner) < q->next_relief_ms)
+    if (!queue_is_tight(q) || loop_now_ms(q->owner) < q->next_relief_ms)
         return;
     q->next_relief_ms = loop_now_ms(q->owner) + RELIEF_PAUSE_MS;
     q->options.relieve(q->options.sender);
-    if (queue_hot_waiting(q) + q->dirty_count > q->options.hot_most)
+    /* What has been put off leaves memory when it is at rest. */
+    if (queue_hot_waiting(q) > q->options.hot_most || q->dirty_count > 0)
         wake_keeper(q, &q->is_checkpoint_wanted);
 }
 
