@@ -88,6 +88,8 @@ static void print_next(const struct why *w, const json_t *d, const json_t *site)
     int64_t next_ms = say_number(d, "next_attempt_ms");
     if (strcmp(state, "held") == 0) {
         puts("  It is held by the operator, until: eilbote queue release.");
+        if (json_is_true(json_object_get(d, "with_sender")))
+            puts("  An attempt that has begun may still end; a new one is not made.");
     } else if (strcmp(state, "delivering") == 0) {
         puts("  It is being delivered now, or waits for a connection.");
         print_site(site);

@@ -134,6 +134,7 @@ struct conf_queue {
     int64_t delay_notice_ms; /* 0: none */
     int64_t bounce_after_ms;
     int64_t memory_bytes;    /* bodies kept in memory */
+    int64_t delivery_max;    /* messages kept in memory, as deliveries with the sender */
     int64_t in_flight_bytes; /* messages being received */
     int64_t checkpoint_ms;
     int64_t disk_reserve_bytes;

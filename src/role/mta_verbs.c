@@ -58,13 +58,13 @@ static bool has_recipient(const struct queue_delivery *d, struct str wanted)
     return false;
 }
 
-static const char *state_name(enum queue_state s)
+static const char *state_name(const struct queue_delivery *d)
 {
-    switch (s) {
+    switch (d->state) {
     case QUEUE_WAITING:
         return "waiting";
     case QUEUE_READY:
-        return "delivering";
+        return d->is_hold_wanted ? "held" : "delivering";
     case QUEUE_HELD:
         return "held";
     case QUEUE_ENDED:
@@ -85,7 +85,7 @@ static bool fits(const struct filter *f, const struct queue_delivery *d, int64_t
         return false;
     if (f->domain.n > 0 && !str_equal_nocase(f->domain, d->domain))
         return false;
-    if (f->state.n > 0 && !str_equal(f->state, str_from(state_name(d->state))))
+    if (f->state.n > 0 && !str_equal(f->state, str_from(state_name(d))))
         return false;
     return (f->older_ms == 0 || age > f->older_ms) && (f->younger_ms == 0 || age < f->younger_ms);
 }
@@ -120,9 +120,10 @@ static json_t *json_delivery(const struct queue_delivery *d)
     json_t *recipients = json_array();
     for (size_t i = 0; i < d->rcpt_count; i++)
         json_array_append_new(recipients, json_of(d->message->envelope.rcpt[d->rcpt[i]].address));
-    json_t *o = json_pack("{s:o, s:s, s:i, s:I, s:o}", "domain", json_of(d->domain), "state",
-                          state_name(d->state), "attempts", (int)d->attempts, "next_attempt_ms",
-                          (json_int_t)d->next_attempt_ms, "recipients", recipients);
+    json_t *o = json_pack("{s:o, s:s, s:b, s:i, s:I, s:o}", "domain", json_of(d->domain), "state",
+                          state_name(d), "with_sender", d->state == QUEUE_READY, "attempts",
+                          (int)d->attempts, "next_attempt_ms", (json_int_t)d->next_attempt_ms,
+                          "recipients", recipients);
     if (d->trouble)
         json_object_set_new(o, "trouble", json_trouble(d->trouble));
     return o;

@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import subprocess
+import threading
 
 from peers import transport
 from server import EILBOTE, free_port, until
@@ -42,6 +43,42 @@ def test_actions_need_a_filter_and_conditions_are_checked(server):
     for word in ("sender", "color=red", "state=gone", "age>x", "age=1h", "sender=", "ABC"):
         assert server.cli("queue", "ls", word, status=2).startswith(f'eilbote queue ls: "{word}" is no condition; allowed')
     assert server.cli("queue", "drop", "--all", status=1) == "eilbote queue drop: no such message is in the queue\n"
+
+
+def test_what_waits_for_a_silent_server_is_put_off_and_holds_up_nobody(make_server, make_stub):
+    silent, fast = make_stub(replies={"GREETING": ["", ...]}), make_stub()
+    conf = "queue {\n deliveries = 100\n checkpoint = 100ms\n}\n" + transport("silent.test", silent.port) + transport("fast.test", fast.port)
+    server = make_server("--trust", "127.0.0.1/32", conf=conf)
+    with server.smtp() as c:
+        for k in range(300):
+            c.message("me@back.test", [f"u{k}@silent.test"])
+        crowded = server.wait_event("site.crowded")
+        assert crowded["site"].startswith("127.0.0.1:") and crowded["put-off"] > 0 and crowded["kept"] >= 100
+        for k in range(20):
+            c.message("me@back.test", [f"u{k}@fast.test"])
+    fast.wait(20)
+    assert len(server.queue()) == 300
+    # What is held is neither sent nor given back to the sender later.
+    server.cli("queue", "hold", "--all")
+    until(lambda: states(server) == ["held"] * 300)
+    silent.close()
+    server.stop()
+
+
+def test_what_is_held_while_it_waits_for_a_connection_does_not_go_out(make_server, make_stub):
+    stub = make_stub(replies={"MAIL": [lambda line: go.wait() and None, ...]})
+    go = threading.Event()
+    server = make_server("--trust", "127.0.0.1/32", conf="delivery {\n connections-per-site = 1\n}\n" + transport("far.test", stub.port))
+    with server.smtp() as c:
+        ids = [c.message("me@back.test", [f"u{k}@far.test"]) for k in range(20)]
+    until(lambda: any(line.startswith("MAIL") for line in stub.lines))
+    server.cli("queue", "hold", ids[-1])
+    go.set()
+    stub.wait(19)
+    until(lambda: states(server) == ["held"])
+    assert [m["id"] for m in server.queue()] == [ids[-1]]
+    server.cli("queue", "release", ids[-1])
+    stub.wait(20)
 
 
 def test_filters_choose(make_server, make_stub):
