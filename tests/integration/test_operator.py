@@ -220,6 +220,10 @@ def test_send_and_sendmail(make_server, stub):
     assert '\r\nFrom: "Bob" <bob@example.test>\r\n' in second.text
     server.cli("sendmail", "c@far.test", stdin="Subject: dot\n\nseen\n.\nunseen\n")
     assert stub.wait(3)[2].text.endswith("seen\r\n") and "unseen" not in stub.messages[2].text
+    server.cli("sendmail", "d@far.test, Eve <e@far.test>", "f@far.test", stdin="Subject: list\n\nx\n")
+    assert [line.split(">")[0] for line in stub.wait(4)[3].rcpt] == ["RCPT TO:<d@far.test", "RCPT TO:<e@far.test", "RCPT TO:<f@far.test"]
+    long = "x" * 2000 + "@far.test"
+    assert "is no address" in server.cli("sendmail", "-t", stdin=f"To: {long}, a@far.test\n\nx\n", status=67)
     assert server.cli("sendmail", "-t", stdin="Subject: none\n\nx\n", status=67).endswith("no recipient is named\n")
     assert "is refused: 550 5.1.1" in server.cli("sendmail", "gone@example.test", stdin="x\n", status=67)
     assert server.cli("sendmail", "-by", status=64).endswith('-b "y" is not understood\n')
@@ -234,6 +238,11 @@ def test_sendmail_by_name_speaks_smtp(server, tmp_path):
         done.stdin.write("QUIT\r\n")
         done.stdin.flush()
         assert done.stdout.readline().startswith("221 ")
+    whole = "EHLO me\r\nMAIL FROM:<me@example.test>\r\nRCPT TO:<bob@example.test>\r\nDATA\r\nSubject: t\r\n\r\nx\r\n.\r\nQUIT\r\n"
+    piped = subprocess.run([str(tmp_path / "sendmail"), "-bs"], input=whole, capture_output=True, text=True, check=True,
+                           env={**os.environ, "EILBOTE_CONF": str(server.conf)})
+    assert [line[:3] for line in piped.stdout.splitlines() if line[3] == " "] == ["220", "250", "250", "250", "354", "250", "221"]
+    server.wait_empty()
     listed = subprocess.run([str(tmp_path / "sendmail"), "-bp"], capture_output=True, text=True, check=True,
                             env=dict(os.environ, EILBOTE_CONF=str(server.conf)))
     assert listed.stdout == "0 messages\n"
