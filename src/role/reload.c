@@ -196,39 +196,48 @@ static struct fault renew(struct reload *r)
     buf_free(&r->source_before);
     r->source_before = r->source;
     r->source = source;
+    r->number_before = r->number;
     r->number = ++r->last_number;
     return FINE;
 }
 
-static void give_set_to_roles(struct reload *r)
+static void give_set(struct reload *r, struct reload_role *role)
 {
-    for (size_t i = 0; i < ROLES; i++) {
-        struct reload_role *role = &r->role[i];
-        struct fault f = role->channel >= 0 ? send_set(r, role) : FINE;
-        role->owes_report = role->channel >= 0 && !f.kind;
-        if (f.kind) {
-            complain("the %s cannot be given the configuration: %s", role->kind->name, f.text);
-            fail(r, &f);
-        }
+    if (role->channel < 0)
+        return;
+    struct fault f = send_set(r, role);
+    role->owes_report = !f.kind;
+    if (f.kind) {
+        complain("the %s cannot be given the configuration: %s", role->kind->name, f.text);
+        fail(r, &f);
     }
 }
 
-/* One role has refused what the other took: the set before comes back for both, so that the roles
- * agree and one that is started again starts with what has worked. */
+/*
+ * One role has refused what the other took: the set before comes back for both, so that the roles
+ * agree and one that is started again starts with what has worked. Who refused has never left it.
+ */
 static bool undo(struct reload *r)
 {
     struct sockets *before = r->before;
     struct buf source = r->source;
+    uint64_t number = r->number_before;
     r->is_refused = false;
     r->before = NULL;
-    if (!put_in_force(r, before)) {
+    if (r->is_undone || !put_in_force(r, before)) {
         r->before = before;
         return false;
     }
+    r->is_undone = true;
     r->source = r->source_before;
     r->source_before = source;
     r->number = ++r->last_number;
-    give_set_to_roles(r);
+    for (size_t i = 0; i < ROLES; i++) {
+        if (r->role[i].works_with == number)
+            r->role[i].works_with = r->number;
+        else
+            give_set(r, &r->role[i]);
+    }
     finish_when_all_have_reported(r);
     return true;
 }
@@ -236,7 +245,7 @@ static bool undo(struct reload *r)
 static void begin(struct reload *r)
 {
     r->is_going_on = true;
-    r->is_wanted = r->is_refused = false;
+    r->is_wanted = r->is_refused = r->is_undone = false;
     r->fault = FINE;
     for (size_t i = 0; i < ROLES; i++)
         r->role[i].wish_taken = r->role[i].wish;
@@ -249,7 +258,8 @@ static void begin(struct reload *r)
             if (r->role[i].channel >= 0)
                 send_word(r, &r->role[i], ORDER_REFUSED, r->last_number, &f);
     } else {
-        give_set_to_roles(r);
+        for (size_t i = 0; i < ROLES; i++)
+            give_set(r, &r->role[i]);
     }
     finish_when_all_have_reported(r);
 }

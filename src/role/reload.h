@@ -30,15 +30,16 @@ struct reload_role {
 struct reload {
     const char *conf_path;
     struct reload_role role[ROLES];
-    struct buf source;       /* of the set in force, */
-    struct sockets *current; /* its sockets, */
-    uint64_t number;         /* its number */
-    struct sockets *retired; /* others, that a role may still work with */
-    struct buf source_before;
-    struct sockets *before; /* of the set that was in force before; retired, or in both */
-    struct order *order;    /* to fill and send */
+    struct buf source;        /* of the set in force, */
+    struct sockets *current;  /* its sockets, */
+    uint64_t number;          /* its number */
+    struct sockets *retired;  /* others, that a role may still work with */
+    struct buf source_before; /* the set that was in force before: */
+    struct sockets *before;   /* retired, or in both */
+    uint64_t number_before;
+    struct order *order; /* to fill and send */
     uint64_t last_number, last_id;
-    bool is_going_on, is_wanted, is_refused;
+    bool is_going_on, is_wanted, is_refused, is_undone;
     struct fault fault; /* the first of the reload that goes on */
 };
 
