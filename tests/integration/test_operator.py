@@ -258,26 +258,6 @@ def test_directory_changes_are_known_at_once(server):
         c.expect("RCPT TO:<carol@example.test>", "550 5.1.1")
 
 
-def test_reload_keeps_sessions_and_takes_the_new_limits(server):
-    with server.smtp() as c:
-        c.expect("MAIL FROM:<a@far.test>", "250 ")
-        server.add_conf("limits {\n message-size = 64K\n}\n")
-        server.reload()
-        c.expect("RCPT TO:<bob@example.test>", "250 ")
-        c.expect("DATA", "354 ")
-        c.expect("Subject: s\r\n\r\nx\r\n.", "250 ")
-        with server.smtp() as other:
-            assert "SIZE 65536" in other.hello
-
-
-def test_reload_of_a_broken_configuration_changes_nothing(server):
-    server.add_conf("nonsense {\n")
-    server.process.send_signal(signal.SIGHUP)
-    server.wait_event("reload.failed")
-    with server.smtp() as c:
-        assert "SIZE 52428800" in c.hello
-
-
 def is_refused(server):
     """The port is closed: a client goes to another host at once instead of waiting."""
     try:
