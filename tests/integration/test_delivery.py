@@ -138,17 +138,6 @@ def test_delay_notice_then_expiry(make_server, make_stub):
     server.wait_event("delivery.expired")
 
 
-def test_next_hop_without_extensions_gets_no_8bit(make_server, make_stub):
-    stub, back = make_stub(extensions=("PIPELINING",)), make_stub()
-    server = make_server("--trust", "127.0.0.1/32", conf=FAST + transport("far.test", stub.port) + transport("back.test", back.port))
-    text = "Subject: t\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\ngr\u00fc\u00dfe\r\n"
-    with server.smtp() as c:
-        c.message("me@back.test", ["you@far.test"], text, mail=" BODY=8BITMIME")
-    _, (_, rcpt), _ = parts_of(back.wait()[0])
-    assert rcpt["Status"] == "5.6.3"
-    assert stub.messages == []
-
-
 def test_utf8_address_needs_smtputf8(make_server, make_stub):
     stub = make_stub(extensions=("PIPELINING", "8BITMIME"))
     server = serve(make_server, stub)
