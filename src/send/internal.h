@@ -63,7 +63,8 @@ struct site {
     int64_t down_until_ms; /* of loop_now_ms; 0: not known to be down */
     int64_t down_pause_ms;
     struct fault down_fault;
-    size_t references; /* destinations that lead here */
+    char down_remote[300]; /* who said so; empty when it is our own finding about nobody */
+    size_t references;     /* destinations that lead here */
 };
 
 /* One attempt at a delivery. */

@@ -41,11 +41,18 @@ struct transfer *transfer_make(struct carrier *c)
     if (!t)
         abort();
     t->carrier = c;
+    t->dialogue = buf_make(SMTP_CLIENT_DIALOGUE_MAX);
     t->limits = &c->route->live->conf->delivery;
     t->options = (struct smtp_client_options){.is_lmtp = c->route->is_lmtp,
                                               .may_chunk = c->route->is_lmtp,
                                               .hello_name = c->route->live->conf->hostname};
     return t;
+}
+
+void transfer_begin_host(struct transfer *t)
+{
+    t->remote[0] = '\0';
+    t->dialogue.used = 0;
 }
 
 void transfer_connected(struct transfer *t, struct str host, const struct endpoint *to)
@@ -71,6 +78,8 @@ void transfer_disconnect(struct transfer *t)
         struct str output = smtp_client_output(&t->client);
         conn_write(t->conn, &output, 1, deadline_after(0));
     }
+    t->dialogue.used = 0;
+    buf_append(&t->dialogue, buf_str(&t->client.dialogue));
     smtp_client_free(&t->client);
     conn_close(t->conn);
     t->conn = NULL;
@@ -80,16 +89,15 @@ void transfer_free(struct transfer *t)
 {
     assert(!t->first && !t->second);
     transfer_disconnect(t);
+    buf_free(&t->dialogue);
     free(t);
 }
 
 void transfer_describe(struct transfer *t, struct job *j)
 {
     memcpy(j->remote, t->remote, sizeof j->remote);
-    if (t->conn) {
-        j->dialogue.used = 0;
-        buf_append(&j->dialogue, buf_str(&t->client.dialogue));
-    }
+    j->dialogue.used = 0;
+    buf_append(&j->dialogue, buf_str(t->conn ? &t->client.dialogue : &t->dialogue));
 }
 
 static int64_t patience_ms(const struct transfer *t)
