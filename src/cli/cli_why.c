@@ -42,10 +42,11 @@ static void print_trouble(const struct why *w, const json_t *d)
     const char *status = say_text(t, "status"), *remote = say_text(t, "remote");
     printf("  It was tried %lld time%s. The last attempt was %s ago; ", attempts,
            attempts == 1 ? "" : "s", say_duration(w->now_ms - say_number(t, "time_ms"), ago));
-    if (remote[0])
-        say_safely(remote);
-    printf("%s: %lld ", remote[0] ? " answered" : "what went wrong",
-           (long long)say_number(t, "reply"));
+    bool is_answer = remote[0] && json_is_true(json_object_get(t, "answer"));
+    if (!is_answer)
+        fputs(remote[0] ? "what went wrong with " : "what went wrong", stdout);
+    say_safely(remote);
+    printf("%s: %lld ", is_answer ? " answered" : "", (long long)say_number(t, "reply"));
     if (status[0] != '0')
         printf("%s ", status);
     say_safely(say_text(t, "text"));

@@ -109,9 +109,9 @@ static json_t *json_trouble(const struct queue_trouble *t)
     char status[32];
     snprintf(status, sizeof status, "%u.%u.%u", t->fault.status.class, t->fault.status.subject,
              t->fault.status.detail);
-    return json_pack("{s:i, s:s, s:o, s:I, s:o, s:o}", "reply", (int)t->fault.reply, "status",
-                     status, "text", json_of(fault_text(&t->fault)), "time_ms",
-                     (json_int_t)t->time_ms, "remote", json_of(t->remote), "dialogue",
+    return json_pack("{s:i, s:b, s:s, s:o, s:I, s:o, s:o}", "reply", (int)t->fault.reply, "answer",
+                     t->fault.is_answer, "status", status, "text", json_of(fault_text(&t->fault)),
+                     "time_ms", (json_int_t)t->time_ms, "remote", json_of(t->remote), "dialogue",
                      json_of(t->dialogue));
 }
 

@@ -355,6 +355,7 @@ static void fail_waiting(struct site *site)
     while (site->waiting > 0) {
         struct job *j = job_make(site->sender, take_turn(site));
         job_fail(j, &site->down_fault);
+        memcpy(j->remote, site->down_remote, sizeof j->remote);
         settle_job(j);
     }
     site->references--;
@@ -406,6 +407,7 @@ static void mark_down(struct site *site, const struct job *j)
         site->down_pause_ms = pause;
     site->down_until_ms = loop_now_ms(site->sender->owner) + site->down_pause_ms;
     site->down_fault = j->result[0];
+    memcpy(site->down_remote, j->remote, sizeof site->down_remote);
 }
 
 void dispatch_job_back(struct job *j)

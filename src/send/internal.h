@@ -66,6 +66,7 @@ struct site {
     struct fault down_fault;
     int64_t done_count;    /* jobs that came back with an answer */
     int64_t done_since_ms; /* since then */
+    char down_remote[300]; /* who said so; empty when it is our own finding about nobody */
     size_t references;     /* destinations that lead here */
 };
 

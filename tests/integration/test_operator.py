@@ -113,6 +113,29 @@ def test_why_explains(make_server, make_stub):
     assert server.cli("queue", "why", "0000000000001", status=1).endswith("and the events know nothing of it\n")
 
 
+def test_only_a_reply_is_called_an_answer(make_server, make_stub):
+    stub = make_stub(replies={"RCPT": ["close"]})
+    server = make_server("--trust", "127.0.0.1/32", conf=SLOW + transport("far.test", stub.port))
+    with server.smtp() as c:
+        ident = c.message("me@back.test", ["you@far.test"])
+    assert "answer" not in server.wait_event("delivery.deferred", message=ident)
+    until(lambda: states(server) == ["waiting"])
+    text = server.cli("queue", "why", ident)
+    assert f"what went wrong with 127.0.0.1:{stub.port}: 421 4.4.2 " in text and "answered" not in text
+    assert "C: RCPT TO:<you@far.test>\n" in text
+
+
+def test_a_refused_greeting_is_shown(make_server, make_stub):
+    stub = make_stub(replies={"GREETING": ["554 5.7.1 not you"]})
+    server = make_server("--trust", "127.0.0.1/32", conf=SLOW + transport("far.test", stub.port))
+    with server.smtp() as c:
+        ident = c.message("me@back.test", ["you@far.test"])
+    assert server.wait_event("delivery.deferred", message=ident)["answer"] is True
+    until(lambda: states(server) == ["waiting"])
+    text = server.cli("queue", "why", ident)
+    assert f"127.0.0.1:{stub.port} answered: 554 5.7.1 not you\n" in text and "    S: 554 5.7.1 not you\n" in text
+
+
 def test_down_site_is_named(make_server):
     server = make_server("--trust", "127.0.0.1/32", conf=SLOW + transport("far.test", free_port()))
     with server.smtp() as c:

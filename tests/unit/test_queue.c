@@ -35,7 +35,9 @@ static void find_it_again(struct world *w)
 static void finish_one_defer_other(struct world *w)
 {
     wait_for_ready(w, 2);
-    struct fault f = fault_make(450, FAULT_STATUS(4, 7, 1), "come back");
+    struct fault f = fault_make(554, FAULT_STATUS(5, 7, 1), "come back");
+    f.kind = FAULT_LATER; /* of one host among several */
+    f.is_answer = true;
     struct queue_delivery *one = w->ready[0], *two = w->ready[1];
     if (!str_equal(one->domain, STR("one.test"))) {
         one = w->ready[1];
@@ -62,6 +64,9 @@ static void only_the_deferred_is_left(struct world *w)
     assert_int_equal(d->state, QUEUE_WAITING);
     assert_int_equal(d->attempts, 1);
     assert_string_equal(d->trouble->fault.text, "come back");
+    assert_int_equal(d->trouble->fault.kind, FAULT_LATER);
+    assert_int_equal(d->trouble->fault.reply, 554);
+    assert_true(d->trouble->fault.is_answer);
     assert_true(str_equal(d->trouble->remote, STR("mx.two.test")));
     int64_t pause = d->next_attempt_ms - d->trouble->time_ms;
     assert_in_range(pause, 48000, 72000);
