@@ -44,9 +44,9 @@ struct queue {
     uint64_t first_id;          /* ids of this start are above it */
     atomic_uint_least64_t last_id;
     atomic_bool is_crowded;
-    atomic_bool is_full;    /* memory holds far more than it should */
-    int64_t next_relief_ms; /* of loop_now_ms */
-    atomic_int_least64_t body_bytes;
+    atomic_bool is_full;                           /* memory holds far more than it should */
+    int64_t next_relief_ms;                        /* of loop_now_ms */
+    atomic_int_least64_t body_bytes, memory_bytes; /* of bodies in memory; their bound */
     /* Accepts that have begun and not arrived at the owner, by the epoch they began in: a trim
      * waits for those of the epoch before. */
     atomic_uint epoch;

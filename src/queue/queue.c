@@ -112,6 +112,7 @@ struct fault queue_open(const struct queue_options *options, struct queue **out)
     if (!q)
         abort();
     q->options = *options;
+    atomic_init(&q->memory_bytes, options->memory_bytes);
     q->owner = loop_current();
     q->by_id = map_make(random_u64(), random_u64());
     list_init(&q->hot);
@@ -150,7 +151,7 @@ void queue_set_options(struct queue *q, const struct queue_options *options)
 {
     q->options.retry_first_ms = options->retry_first_ms;
     q->options.retry_most_ms = options->retry_most_ms;
-    q->options.memory_bytes = options->memory_bytes;
+    atomic_store(&q->memory_bytes, options->memory_bytes);
     q->options.journal_bytes = options->journal_bytes;
     q->options.checkpoint_ms = options->checkpoint_ms;
     q->options.hot_most = options->hot_most;
@@ -327,7 +328,8 @@ struct fault queue_accept(struct queue *q, uint64_t id, const struct queue_envel
         message_free(m);
         return f;
     }
-    if (m->body && atomic_load(&q->body_bytes) + (int64_t)m->body_size > q->options.memory_bytes)
+    if (m->body &&
+        atomic_load(&q->body_bytes) + (int64_t)m->body_size > atomic_load(&q->memory_bytes))
         message_drop_body(m);
     else if (m->body)
         atomic_fetch_add(&q->body_bytes, (int_least64_t)m->body_size);
