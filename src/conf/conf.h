@@ -82,6 +82,7 @@ struct conf_limits {
 
 struct conf_listener {
     struct str name;
+    int line; /* where its section begins */
     int role; /* enum conf_role */
     int tls;  /* enum conf_tls, never the default */
     struct conf_addresses address;
