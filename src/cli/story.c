@@ -107,9 +107,9 @@ bool story_has(const struct story *s, struct str line)
         return true;
     json_t *o = parse(line);
     const char *message = say_text(o, "message");
-    bool is_ours = message[0]
-                       ? is_in(s->messages, message) || is_in(s->messages, say_text(o, "about"))
-                       : is_in(s->sessions, say_text(o, "session"));
+    const char *about = say_text(o, "about");
+    bool is_ours = message[0] || about[0] ? is_in(s->messages, message) || is_in(s->messages, about)
+                                          : is_in(s->sessions, say_text(o, "session"));
     json_decref(o);
     return is_ours;
 }
@@ -132,6 +132,9 @@ static const struct {
     {"delivery.failed", "{message} cannot be delivered to <{to}>[, {remote}]: {reply} [{status} ]{text}"},
     {"delivery.expired", "{message} given up for <{to}> after attempt {attempt}[, {remote}]: {reply} [{status} ]{text}"},
     {"notice.accepted", "{message} is a notice to <{to}> that {about} is {action}"},
+    {"notice.incomplete", "{about} cannot be read, the notice to <{to}> goes without it: {text}"},
+    {"notice.deferred", "<{to}> cannot be told yet that {about} is {action}: {reply} [{status} ]{text}"},
+    {"notice.failed", "<{to}> cannot be told that {about} is {action}: {reply} [{status} ]{text}"},
 };
 /* clang-format on */
 
