@@ -124,6 +124,7 @@ static const struct {
     {"smtp.rcpt.refused", "session {session}: recipient <{to}> refused: {reply} [{status} ]{text}"},
     {"smtp.login", "session {session}: {account} has logged in"},
     {"smtp.login.failed", "session {session}: login of {client} failed: {reply} [{status} ]{text}"},
+    {"smtp.name.failed", "session {session}: the name of {client} is unknown: {text}"},
     {"smtp.session.ended", "session {session} on {listener} from {client}[ ({helo})] has ended after {ms} ms with {messages} message(s)"},
     {"smtp.session.dropped", "session {session} on {listener} from {client} dropped: {reply} [{status} ]{text}"},
     {"smtp.session.refused", "session {session} on {listener} from {client} refused: {reply} [{status} ]{text}"},

@@ -110,6 +110,7 @@ static struct fault open_parts(struct mta *m, const struct conf *conf)
         m->server.directory_cache = directory_cache_make(m->server.directory);
         m->server.clients = clients_make();
         f = start_resolver(m, conf);
+        m->server.resolver = m->resolver;
     }
     m->spool = arena_c_string(&m->arena, str_from(conf_state_path(conf, &a, "spool")));
     arena_free(&a);

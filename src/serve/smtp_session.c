@@ -325,11 +325,14 @@ static __attribute__((noinline)) void leave(struct session *s)
     struct event e;
     visitor_begin_event(&s->visitor, &e, "smtp.session.ended");
     event_text(&e, "helo", smtp_server_helo(&s->engine));
+    if (s->client_name)
+        event_text(&e, "name", str_from(s->client_name));
     event_number(&e, "messages", s->engine.message_count);
     event_flag(&e, "tls", conn_is_tls(s->visitor.conn));
     event_number(&e, "ms", loop_now_ms(loop_current()) - s->visitor.started_ms);
     event_end(&e);
     smtp_server_free(&s->engine);
+    free(s->client_name);
     visitor_close(&s->visitor);
 }
 
