@@ -51,6 +51,7 @@ static void set_options(struct session *s)
         .line_limit = (uint32_t)limits->line_size_bytes,
         .command_limit = (uint32_t)limits->command_size_bytes,
         .error_limit = (uint32_t)limits->connection_error_max,
+        .is_bad_rcpt_error = role == CONF_ROLE_MX && !s->visitor.is_trusted,
         .auth_failure_limit = 3,
         .auth_mechanisms = is_submission && is_tls ? str_from(auth_mechanisms_tls) : STR_NONE,
         .is_auth_required = is_submission && !s->visitor.is_trusted,
