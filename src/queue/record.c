@@ -6,6 +6,8 @@
 
 #include "base/pack.h"
 
+#include <stdlib.h>
+
 enum { RECORD_VERSION = 1, ARENA_LIMIT = 16 << 20, FLAG_DELAY_NOTICED = 1, FLAG_TROUBLE = 2 };
 
 size_t record_accept_max(const struct queue_envelope *e)
@@ -111,6 +113,18 @@ static void apply_trouble(struct queue_delivery *d, struct unpack *u)
         delivery_set_trouble(d, &f, time_ms, remote, dialogue);
 }
 
+/* A message may be read with many such records, so nothing is taken from its arena here. */
+static void apply_rcpts(struct queue_delivery *d, struct unpack *left, size_t count)
+{
+    uint32_t *rcpt = calloc(count + 1, sizeof *rcpt);
+    if (!rcpt)
+        abort();
+    for (size_t i = 0; i < count; i++)
+        rcpt[i] = unpack_u32(left);
+    delivery_set_rcpts(d, rcpt, count);
+    free(rcpt);
+}
+
 bool record_apply_delivery(struct queue_message *m, struct str payload)
 {
     struct unpack u = {payload, false};
@@ -123,20 +137,18 @@ bool record_apply_delivery(struct queue_message *m, struct str payload)
     uint32_t count = unpack_u32(&u);
     if (u.is_bad || !d || state > QUEUE_ENDED || count > d->rcpt_count || count > u.rest.n / 4)
         return false;
-    uint32_t *rcpt = arena_alloc(&m->arena, count * sizeof *rcpt);
-    for (size_t i = 0; i < count; i++)
-        rcpt[i] = unpack_u32(&u);
+    struct unpack left = {str_head(u.rest, (size_t)count * 4), false};
+    u.rest = str_skip(u.rest, (size_t)count * 4);
     if (flags & FLAG_TROUBLE)
         apply_trouble(d, &u);
     if (u.is_bad)
         return false;
-    delivery_set_rcpts(d, rcpt, count);
-    bool was_open = d->state != QUEUE_ENDED;
+    apply_rcpts(d, &left, count);
+    m->open_count -= d->state != QUEUE_ENDED;
+    m->open_count += state != QUEUE_ENDED;
     d->state = (enum queue_state)state;
     d->attempts = attempts;
     d->next_attempt_ms = next_attempt_ms;
     d->is_delay_noticed = flags & FLAG_DELAY_NOTICED;
-    if (was_open && d->state == QUEUE_ENDED)
-        m->open_count--;
     return true;
 }
