@@ -3,6 +3,7 @@
  * cli_serve.c - eilbote serve: the server itself
  */
 #include "cli/cli.h"
+#include "role/role_process.h"
 #include "role/supervisor.h"
 
 int cli_serve(struct invocation *i)
@@ -22,5 +23,5 @@ int cli_role(struct invocation *i)
     int result = cli_parse(i, NULL, 0, 1, 1, words);
     if (result != CLI_DONE)
         return result;
-    return cli_result(i, supervisor_run_role(words[0], i->conf_path));
+    return cli_result(i, role_process_run(words[0], i->conf_path));
 }

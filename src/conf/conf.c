@@ -18,8 +18,12 @@
 #include "conf/field.h"
 #include "conf/value.h"
 #include "os/file.h"
+#include "os/thread.h"
 
-enum { ARENA_LIMIT = 16 * 1024 * 1024, SOURCE_LIMIT = 1024 * 1024, VALUE_MAX_BYTES = 64 };
+enum { ARENA_LIMIT = 16 * 1024 * 1024, VALUE_MAX_BYTES = 64 };
+
+/* libconfuse keeps its scanner in globals, and the roles of serve --single load at the same time. */
+static struct mutex parser = {PTHREAD_MUTEX_INITIALIZER};
 
 /* libconfuse gives its callbacks no argument of ours: the parse that is going on. */
 static _Thread_local struct {
@@ -235,7 +239,7 @@ static struct fault complete(struct conf *c, cfg_t *cfg)
 }
 
 /* The file as a C string that ends with a line end. */
-static struct fault read_source(const char *path, struct buf *content)
+struct fault conf_read(const char *path, struct buf *content)
 {
     struct fault f = file_load(path, content);
     if (f.kind)
@@ -270,23 +274,33 @@ static struct fault parse(struct conf *c, const char *source)
     return f;
 }
 
-struct fault conf_load(const char *path, struct conf **out)
+struct fault conf_parse(const char *path, struct str source, struct conf **out)
 {
     *out = NULL;
     struct conf *c = calloc(1, sizeof *c);
     if (!c)
         abort();
+    assert(source.n > 0 && source.p[source.n - 1] == '\0');
     c->arena = arena_make(ARENA_LIMIT);
     c->path = arena_copy(&c->arena, str_from(path));
-    struct buf source = buf_make(SOURCE_LIMIT);
-    struct fault f = read_source(path, &source);
-    if (!f.kind)
-        f = parse(c, source.data);
-    buf_free(&source);
+    mutex_lock(&parser);
+    struct fault f = parse(c, source.p);
+    mutex_unlock(&parser);
     if (f.kind)
         conf_free(c);
     else
         *out = c;
+    return f;
+}
+
+struct fault conf_load(const char *path, struct conf **out)
+{
+    *out = NULL;
+    struct buf source = buf_make(CONF_SOURCE_LIMIT);
+    struct fault f = conf_read(path, &source);
+    if (!f.kind)
+        f = conf_parse(path, buf_str(&source), out);
+    buf_free(&source);
     return f;
 }
 

@@ -134,6 +134,7 @@ struct conf_queue {
     int64_t delay_notice_ms; /* 0: none */
     int64_t bounce_after_ms;
     int64_t memory_bytes;    /* bodies kept in memory */
+    int64_t delivery_max;    /* messages kept in memory, as deliveries with the sender */
     int64_t in_flight_bytes; /* messages being received */
     int64_t checkpoint_ms;
     int64_t disk_reserve_bytes;
@@ -185,10 +186,15 @@ struct conf {
 
 /*
  * Reads and checks the file. *out is the caller's to conf_free; NULL on a fault, which is 5xx and
- * names the file, the line, what was found and what is allowed. One call at a time in a process
- * (libconfuse keeps its scanner in globals).
+ * names the file, the line, what was found and what is allowed. Any thread.
  */
 struct fault conf_load(const char *path, struct conf **out);
+
+/* Its two halves: appends the file's text (a C string) to source, of CONF_SOURCE_LIMIT; checks such
+ * a text. The path is for messages and for what is relative to it. */
+enum { CONF_SOURCE_LIMIT = 1024 * 1024 };
+struct fault conf_read(const char *path, struct buf *source);
+struct fault conf_parse(const char *path, struct str source, struct conf **out);
 void conf_free(struct conf *c);
 
 /* Appends the whole configuration, defaults included, in the syntax of the file. False when the

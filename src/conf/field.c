@@ -130,6 +130,7 @@ static const struct field queue_fields[] = {
     NUMBER("delay-notice", FIELD_DURATION, AT(delay_notice_ms), "4h", 0, 30 * DAY),
     NUMBER("bounce-after", FIELD_DURATION, AT(bounce_after_ms), "5d", SECOND, 90 * DAY),
     NUMBER("memory",       FIELD_SIZE,     AT(memory_bytes), "256M", MIB, 1024 * GIB),
+    NUMBER("deliveries",   FIELD_COUNT,    AT(delivery_max), "100000", 100, 100000000),
     NUMBER("in-flight",    FIELD_SIZE,     AT(in_flight_bytes), "256M", MIB, 1024 * GIB),
     NUMBER("checkpoint",   FIELD_DURATION, AT(checkpoint_ms), "30s", 100, HOUR),
     NUMBER("disk-reserve", FIELD_SIZE,     AT(disk_reserve_bytes), "256M", 0, 1024 * GIB),

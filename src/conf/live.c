@@ -31,16 +31,12 @@ static void release(struct live *l)
     free(l);
 }
 
-/* libconfuse keeps its scanner in globals, and the roles of serve --single load at the same time. */
-static struct mutex loading = {PTHREAD_MUTEX_INITIALIZER};
-
-static struct fault load(const char *path, struct tls_context *predecessor, struct live **out)
+static struct fault load(const char *path, struct str source, struct tls_context *predecessor,
+                         struct live **out)
 {
     struct conf *conf;
     *out = NULL;
-    mutex_lock(&loading);
-    struct fault f = conf_load(path, &conf);
-    mutex_unlock(&loading);
+    struct fault f = conf_parse(path, source, &conf);
     if (f.kind)
         return f;
     struct live *l = calloc(1, sizeof *l);
@@ -59,26 +55,29 @@ static struct fault load(const char *path, struct tls_context *predecessor, stru
     return FINE;
 }
 
-struct fault live_start(struct live_holder *h, const char *path)
+struct fault live_start(struct live_holder *h, const char *path, struct str source)
 {
     mutex_init(&h->mutex);
-    return load(path, NULL, &h->live);
+    return load(path, source, NULL, &h->live);
 }
 
-struct fault live_reload(struct live_holder *h)
+struct fault live_load(struct live_holder *h, struct str source, struct live **out)
 {
-    struct live *old = live_keep(h), *fresh;
+    struct live *old = live_keep(h);
     struct arena arena = arena_make(1 << 16);
-    struct fault f = load(arena_c_string(&arena, old->conf->path), old->server_tls, &fresh);
+    struct fault f = load(arena_c_string(&arena, old->conf->path), source, old->server_tls, out);
     arena_free(&arena);
-    if (!f.kind) {
-        mutex_lock(&h->mutex);
-        h->live = fresh;
-        old->references--;
-        mutex_unlock(&h->mutex);
-    }
     live_drop(h, old);
     return f;
+}
+
+struct live *live_replace(struct live_holder *h, struct live *fresh)
+{
+    mutex_lock(&h->mutex);
+    struct live *old = h->live;
+    h->live = fresh;
+    mutex_unlock(&h->mutex);
+    return old;
 }
 
 void live_stop(struct live_holder *h)

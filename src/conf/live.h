@@ -25,12 +25,18 @@ struct live_holder {
     struct live *live;
 };
 
-/* Loads the file; the fault is that of conf_load or of the first certificate that cannot be used.
+/*
+ * Puts the first snapshot in force: of the text of a configuration (conf_read) whose file is path.
+ * The fault is that of conf_parse or of the first certificate that cannot be used.
  */
-struct fault live_start(struct live_holder *h, const char *path);
+struct fault live_start(struct live_holder *h, const char *path, struct str source);
 
-/* Loads it again; on a fault the snapshot in force stays. */
-struct fault live_reload(struct live_holder *h);
+/* Makes another snapshot from a new text. It is not in force yet. */
+struct fault live_load(struct live_holder *h, struct str source, struct live **out);
+
+/* Puts a snapshot (taken) in force and gives the one before, which is the caller's to live_drop or
+ * to put back. */
+struct live *live_replace(struct live_holder *h, struct live *fresh);
 void live_stop(struct live_holder *h);
 
 /* The snapshot in force, kept until live_drop. */

@@ -313,10 +313,12 @@ static bool tls_has_input(struct conn *c)
 bool conn_has_input(struct conn *c)
 {
     char byte;
-    if (c->in || !c->may_read)
-        return conn_may_have_input(c);
-    if (c->ssl)
-        return tls_has_input(c);
+    if (c->in)
+        return true;
+    if (c->ssl) /* what is pending there may be half a record */
+        return (c->may_read || SSL_has_pending(c->ssl)) && tls_has_input(c);
+    if (!c->may_read)
+        return false;
     ssize_t got = recv(c->descriptor, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     if (got < 0 && errno == EAGAIN)
         c->may_read = false;

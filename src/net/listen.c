@@ -13,19 +13,19 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { MOST_LISTENERS = 64, ACCEPTS_A_TURN = 16, BACKLOG = 4096, FULL_PAUSE_MS = 100 };
+/* During a reload the new listeners are there before the old ones go. */
+enum { MOST_LISTENERS = 128, ACCEPTS_A_TURN = 16, BACKLOG = 4096, FULL_PAUSE_MS = 100 };
 
 struct watched {
     struct loop_watch watch;
     struct acceptor *acceptor;
-    const struct listener *listener;
+    struct listener *listener; /* NULL: a free place */
 };
 
 struct acceptor {
@@ -33,9 +33,8 @@ struct acceptor {
     struct scope *scope;
     struct acceptor **peers;
     size_t peer_count;
-    struct watched watched[MOST_LISTENERS];
-    size_t watched_count;
-    struct loop_timer pause; /* descriptors ran out: accept again later */
+    struct watched watched[MOST_LISTENERS]; /* the loop knows their addresses: none ever moves */
+    struct loop_timer pause;                /* descriptors ran out: accept again later */
     bool is_stopped;
     atomic_size_t stream_count;
 };
@@ -44,26 +43,55 @@ struct acceptor {
 struct arrival {
     struct loop_message message;
     struct acceptor *acceptor;
-    const struct listener *listener;
+    struct listener *listener;
     int descriptor;
 };
+
+/* Only a socket makes way for a socket: the file may be anything, by a slip in the configuration. */
+static bool is_other_file(const char *path)
+{
+    struct stat status;
+    return lstat(path, &status) == 0 && !S_ISSOCK(status.st_mode);
+}
+
+void listen_remove(const struct endpoint *at)
+{
+    const char *path = ((const struct sockaddr_un *)&at->address)->sun_path;
+    if (!is_other_file(path))
+        unlink(path);
+}
+
+struct fault listen_may_replace(const char *path)
+{
+    if (is_other_file(path))
+        return fault_make(551, FAULT_STATUS(5, 3, 5),
+                          "%s exists and is not a socket; it is not replaced", path);
+    return FINE;
+}
+
+static bool bind_and_listen(int s, const struct endpoint *at)
+{
+    int family = at->address.ss_family, on = 1;
+    if (family == AF_UNIX)
+        listen_remove(at);
+    else
+        setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (family == AF_INET6)
+        setsockopt(s, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    return bind(s, (const struct sockaddr *)&at->address, at->length) == 0 &&
+           listen(s, BACKLOG) == 0;
+}
 
 struct fault listen_open(const struct endpoint *at, int *descriptor)
 {
     char text[ENDPOINT_TEXT_MAX];
-    int family = at->address.ss_family, on = 1;
-    int s = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    bool is_fine = s >= 0;
-    if (is_fine && family == AF_UNIX)
-        unlink(((const struct sockaddr_un *)&at->address)->sun_path);
-    if (is_fine && family != AF_UNIX)
-        setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (is_fine && family == AF_INET6)
-        setsockopt(s, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-    if (is_fine)
-        is_fine = bind(s, (const struct sockaddr *)&at->address, at->length) == 0 &&
-                  listen(s, BACKLOG) == 0;
-    if (is_fine) {
+    if (endpoint_is_unix(at)) {
+        struct fault f = listen_may_replace(((const struct sockaddr_un *)&at->address)->sun_path);
+        if (f.kind)
+            return f;
+    }
+    int s = socket(at->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (s >= 0 && bind_and_listen(s, at)) {
         *descriptor = s;
         return FINE;
     }
@@ -75,17 +103,23 @@ struct fault listen_open(const struct endpoint *at, int *descriptor)
                       strerrordesc_np(error));
 }
 
+static void leave(struct acceptor *a, struct listener *l)
+{
+    atomic_fetch_sub(&a->stream_count, 1);
+    atomic_fetch_sub(&l->stream_count, 1);
+}
+
 static void serve(void *arg)
 {
     struct arrival *arrival = arg;
     struct acceptor *a = arrival->acceptor;
-    const struct listener *l = arrival->listener;
+    struct listener *l = arrival->listener;
     struct conn *c;
     struct fault f = conn_open(arrival->descriptor, &c);
     free(arrival);
     if (!f.kind)
         l->serve(c, l->arg);
-    atomic_fetch_sub(&a->stream_count, 1);
+    leave(a, l);
 }
 
 static void arrive(struct loop_message *message)
@@ -95,7 +129,7 @@ static void arrive(struct loop_message *message)
     if (task_start(a->scope, arrival->listener->task_name, serve, arrival))
         return;
     close(arrival->descriptor);
-    atomic_fetch_sub(&a->stream_count, 1);
+    leave(a, arrival->listener);
     free(arrival);
 }
 
@@ -118,6 +152,7 @@ static void hand_over(struct watched *w, int descriptor)
     struct acceptor *to = least_loaded(w->acceptor);
     *arrival = (struct arrival){{NULL, arrive}, to, w->listener, descriptor};
     atomic_fetch_add(&to->stream_count, 1);
+    atomic_fetch_add(&w->listener->stream_count, 1);
     if (to == w->acceptor)
         arrive(&arrival->message);
     else
@@ -126,8 +161,9 @@ static void hand_over(struct watched *w, int descriptor)
 
 static void unwatch_all(struct acceptor *a)
 {
-    for (size_t i = 0; i < a->watched_count; i++)
-        loop_unwatch(a->loop, a->watched[i].listener->descriptor);
+    for (size_t i = 0; i < MOST_LISTENERS; i++)
+        if (a->watched[i].listener)
+            loop_unwatch(a->loop, a->watched[i].listener->descriptor);
 }
 
 static void resume(struct loop_timer *timer)
@@ -135,8 +171,9 @@ static void resume(struct loop_timer *timer)
     struct acceptor *a = (struct acceptor *)((char *)timer - offsetof(struct acceptor, pause));
     if (a->is_stopped)
         return;
-    for (size_t i = 0; i < a->watched_count; i++)
-        loop_watch_listener(a->loop, a->watched[i].listener->descriptor, &a->watched[i].watch);
+    for (size_t i = 0; i < MOST_LISTENERS; i++)
+        if (a->watched[i].listener)
+            loop_watch_listener(a->loop, a->watched[i].listener->descriptor, &a->watched[i].watch);
 }
 
 static void accept_some(struct loop_watch *watch, uint32_t events)
@@ -172,16 +209,28 @@ struct acceptor *acceptor_start(struct scope *scope, struct acceptor **peers, si
     return a;
 }
 
-struct fault acceptor_add(struct acceptor *a, const struct listener *l)
+struct fault acceptor_add(struct acceptor *a, struct listener *l)
 {
-    if (a->watched_count == MOST_LISTENERS)
+    struct watched *w = a->watched;
+    while (w < a->watched + MOST_LISTENERS && w->listener)
+        w++;
+    if (w == a->watched + MOST_LISTENERS)
         return fault_make(451, FAULT_STATUS(4, 3, 5), "more than %d listeners", MOST_LISTENERS);
-    struct watched *w = &a->watched[a->watched_count];
     *w = (struct watched){{accept_some}, a, l};
     struct fault f = loop_watch_listener(a->loop, l->descriptor, &w->watch);
-    if (!f.kind)
-        a->watched_count++;
+    if (f.kind)
+        w->listener = NULL;
     return f;
+}
+
+void acceptor_remove(struct acceptor *a, const struct listener *l)
+{
+    for (size_t i = 0; i < MOST_LISTENERS; i++) {
+        if (a->watched[i].listener != l)
+            continue;
+        loop_unwatch(a->loop, l->descriptor);
+        a->watched[i].listener = NULL;
+    }
 }
 
 void acceptor_stop(struct acceptor *a)

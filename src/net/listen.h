@@ -5,6 +5,8 @@
 #ifndef NET_LISTEN_H
 #define NET_LISTEN_H
 
+#include <stdatomic.h>
+
 #include "net/conn.h"
 #include "net/loop.h"
 #include "net/task.h"
@@ -12,11 +14,12 @@
 struct acceptor; /* the listeners of one loop */
 
 /*
- * What one listening socket is for; shared by all loops, kept until the last acceptor is gone.
- * serve runs as a task of its own and must close the stream.
+ * What one listening socket is for; shared by all loops, kept until no acceptor has it any more and
+ * its last stream has ended. serve runs as a task of its own and must close the stream.
  */
 struct listener {
     int descriptor;
+    atomic_size_t stream_count; /* accepted and not ended yet */
     const char *task_name;
     void (*serve)(struct conn *c, void *arg);
     void *arg;
@@ -24,9 +27,15 @@ struct listener {
 
 /*
  * A socket that listens on the endpoint; a Unix socket's file is replaced. The fault (451 4.3.5)
- * names the endpoint and the system's word.
+ * names the endpoint and the system's word; 551 5.3.5 when a file that is no socket is in the way.
  */
 struct fault listen_open(const struct endpoint *at, int *descriptor);
+
+/* That last fault beforehand. */
+struct fault listen_may_replace(const char *path);
+
+/* Removes a Unix socket's file, unless something else has taken its place. */
+void listen_remove(const struct endpoint *at);
 
 /*
  * Starts accepting on the calling thread's loop. Each new stream goes to the loop of the group that
@@ -35,8 +44,9 @@ struct fault listen_open(const struct endpoint *at, int *descriptor);
  */
 struct acceptor *acceptor_start(struct scope *scope, struct acceptor **peers, size_t peer_count);
 
-/* Adds a listener to this loop. */
-struct fault acceptor_add(struct acceptor *a, const struct listener *l);
+/* Adds a listener (kept) to this loop, or takes it away; its streams go on. */
+struct fault acceptor_add(struct acceptor *a, struct listener *l);
+void acceptor_remove(struct acceptor *a, const struct listener *l);
 
 /* Stops accepting here; streams go on. Free with acceptor_free once the scope has ended. */
 void acceptor_stop(struct acceptor *a);

@@ -16,20 +16,17 @@
 #include <unistd.h>
 
 #include "base/num.h"
-#include "os/signals.h"
 
 enum { SYSTEMD_FIRST = 3 };
 
-struct fault process_start(char *const arguments[], const int *keep, size_t keep_count, int *pid)
+struct fault process_start(char *const arguments[], int keep, int *pid)
 {
     *pid = fork();
     if (*pid < 0)
         return fault_make(451, FAULT_STATUS(4, 3, 0), "cannot fork: %s", strerrordesc_np(errno));
     if (*pid > 0)
         return FINE;
-    for (size_t i = 0; i < keep_count; i++)
-        fcntl(keep[i], F_SETFD, 0);
-    signals_unblock();
+    fcntl(keep, F_SETFD, 0);
     execv("/proc/self/exe", arguments);
     _exit(127);
 }
@@ -44,9 +41,7 @@ void process_end_with_parent(void)
 
 void process_signal(int pid, enum process_signal signal)
 {
-    static const int numbers[] = {
-        [PROCESS_STOP] = SIGTERM, [PROCESS_RELOAD] = SIGHUP, [PROCESS_KILL] = SIGKILL};
-    kill(pid, numbers[signal]);
+    kill(pid, signal == PROCESS_STOP ? SIGTERM : SIGKILL);
 }
 
 int process_reap(char how[PROCESS_END_MAX], bool *is_clean)
@@ -61,12 +56,6 @@ int process_reap(char how[PROCESS_END_MAX], bool *is_clean)
     else
         snprintf(how, PROCESS_END_MAX, "was ended by signal %d", WTERMSIG(status));
     return (int)pid;
-}
-
-void process_pipe(int ends[2])
-{
-    if (pipe2(ends, O_CLOEXEC) != 0)
-        abort();
 }
 
 void process_notify_systemd(const char *state)

@@ -10,22 +10,20 @@
 #include <stdint.h>
 
 /* A child of this program's own file with arguments (NULL at the end, the name first). The
- * descriptors in keep stay open in it, all others of ours are closed on exec. */
-struct fault process_start(char *const arguments[], const int *keep, size_t keep_count, int *pid);
+ * descriptor keep stays open in it, all others of ours are closed on exec. Signals that are blocked
+ * stay blocked: one that comes before the child listens waits for it instead of ending it. */
+struct fault process_start(char *const arguments[], int keep, int *pid);
 
 /* Gets SIGTERM when the parent ends; after the last change of user, which forgets it. */
 void process_end_with_parent(void);
 
-/* Sends SIGTERM, SIGHUP or SIGKILL to a child that has not been reaped yet. */
-enum process_signal { PROCESS_STOP, PROCESS_RELOAD, PROCESS_KILL };
+/* Sends SIGTERM or SIGKILL to a child that has not been reaped yet. */
+enum process_signal { PROCESS_STOP, PROCESS_KILL };
 void process_signal(int pid, enum process_signal signal);
 
 /* Takes a child that has ended: its id, 0 when there is none; how says it for people. */
 enum { PROCESS_END_MAX = 64 };
 int process_reap(char how[PROCESS_END_MAX], bool *is_clean);
-
-/* A pipe; both ends are closed on exec. */
-void process_pipe(int ends[2]);
 
 /* Tells systemd (sd_notify(3)) when it asked to be told; state is e.g. "READY=1". */
 void process_notify_systemd(const char *state);

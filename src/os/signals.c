@@ -59,10 +59,3 @@ bool signals_take(int descriptor, enum signals_event *out)
     *out = event_of((int)info.ssi_signo);
     return true;
 }
-
-void signals_unblock(void)
-{
-    sigset_t set = asked_for();
-    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-    signal(SIGPIPE, SIG_DFL);
-}

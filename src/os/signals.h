@@ -19,7 +19,4 @@ enum signals_event signals_wait(void);
 int signals_descriptor(void);
 bool signals_take(int descriptor, enum signals_event *out);
 
-/* Gives a new program the signals as it expects them: nothing blocked. After fork. */
-void signals_unblock(void);
-
 #endif

@@ -319,7 +319,9 @@ static struct fault reply_fault(const struct smtp_client *c)
         text = rest;
     else
         status = (struct fault_status){0};
-    return fault_make(c->reply_code, status, STR_FMT, STR_ARG(text));
+    struct fault f = fault_make(c->reply_code, status, STR_FMT, STR_ARG(text));
+    f.is_answer = true;
+    return f;
 }
 
 static enum smtp_client_event_kind after_hello(struct smtp_client *c, enum command command,

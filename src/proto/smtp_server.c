@@ -399,6 +399,12 @@ static void close_early_talker(struct smtp_server *s, struct smtp_event *out)
     smtp_engine_close(s, out, &f);
 }
 
+static bool is_reply_awaited(const struct smtp_server *s)
+{
+    return s->options->may_talk_early && s->is_waiting && s->phase != SMTP_PHASE_ENDED &&
+           s->phase != SMTP_PHASE_TLS;
+}
+
 static size_t step(struct smtp_server *s, struct str in, struct smtp_event *out)
 {
     if (s->phase != SMTP_PHASE_ENDED && (s->is_waiting || s->phase == SMTP_PHASE_TLS)) {
@@ -442,7 +448,7 @@ size_t smtp_server_feed(struct smtp_server *s, struct str in, struct smtp_event 
     while (out->kind == SMTP_EVENT_NONE) {
         if (s->phase == SMTP_PHASE_BDAT && s->transaction.chunk_left == 0)
             smtp_content_finish_chunk(s, out);
-        else if (used < in.n && s->output.used < OUTPUT_ENOUGH)
+        else if (used < in.n && s->output.used < OUTPUT_ENOUGH && !is_reply_awaited(s))
             used += step(s, str_skip(in, used), out);
         else
             break;

@@ -37,7 +37,7 @@
  *
  * Group ends (RFC 2920): the client must wait for the reply to the connection itself, EHLO, HELO,
  * LHLO, DATA, AUTH and each of its responses, and STARTTLS. Whoever is fed before smtp_server_sent
- * took that reply away gets 554 5.5.0 in its place and is closed. NOOP, VRFY, EXPN and HELP may be
+ * took that reply away gets 554 5.5.0 in its place and is closed, or waits with may_talk_early. NOOP, VRFY, EXPN and HELP may be
  * followed at once although RFC 2920 ends a group there: nothing depends on it. What follows QUIT
  * is ignored.
  */
@@ -71,6 +71,8 @@ struct smtp_server_options {
     bool has_starttls;           /* offered while the session is in the clear */
     bool is_tls_required;        /* nothing but EHLO, STARTTLS, NOOP, HELP, QUIT before it */
     bool has_smtputf8, has_chunking, has_dsn, has_limits;
+    bool may_talk_early; /* what comes before a reply waits for it: a local program that says all at
+                            once is no attacker */
 };
 
 enum smtp_event_kind {

@@ -64,6 +64,16 @@ bool envelope_unpack(struct arena *arena, struct str bytes, struct queue_envelop
     return !u.is_bad && u.rest.n == 0;
 }
 
+size_t envelope_room(const struct queue_envelope *e)
+{
+    size_t size = arena_room(e->sender.n + 1) + arena_room(e->envid.n + 1) +
+                  arena_room(e->session.n + 1) + arena_room(e->account.n + 1) +
+                  arena_room(e->rcpt_count * sizeof *e->rcpt);
+    for (size_t i = 0; i < e->rcpt_count; i++)
+        size += arena_room(e->rcpt[i].address.n + 1) + arena_room(e->rcpt[i].orcpt.n + 1);
+    return size;
+}
+
 struct queue_envelope envelope_copy(struct arena *arena, const struct queue_envelope *e)
 {
     struct queue_envelope copy = *e;

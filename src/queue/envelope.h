@@ -43,6 +43,9 @@ void envelope_pack(struct buf *out, const struct queue_envelope *e);
  * are no envelope, or larger than one can be. */
 bool envelope_unpack(struct arena *arena, struct str bytes, struct queue_envelope *out);
 
+/* Bytes of arena that envelope_copy takes. */
+size_t envelope_room(const struct queue_envelope *e);
+
 /* A copy of which every part lives in the arena. */
 struct queue_envelope envelope_copy(struct arena *arena, const struct queue_envelope *e);
 

@@ -4,7 +4,7 @@
  */
 #include "role/control.h"
 
-#include <errno.h>
+#include <assert.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -22,7 +22,7 @@ struct control {
 struct control_server {
     struct loop_watch watch;
     struct scope *scope;
-    const struct control_verb *verbs;
+    const struct control_verb *table[CONTROL_TABLES_MOST + 1]; /* NULL at the end */
     void *role;
     struct task *task; /* that waits for the last connection to end */
     int descriptor;
@@ -115,9 +115,10 @@ static struct fault read_request(struct control *c, struct buf *line)
 static struct fault answer(struct control *c, const struct control_server *s, const json_t *request)
 {
     const char *verb = json_string_value(json_object_get(request, "verb"));
-    for (const struct control_verb *v = s->verbs; verb && v->name; v++)
-        if (strcmp(v->name, verb) == 0)
-            return v->run(c, s->role, request);
+    for (size_t i = 0; verb && s->table[i]; i++)
+        for (const struct control_verb *v = s->table[i]; v->name; v++)
+            if (strcmp(v->name, verb) == 0)
+                return v->run(c, s->role, request);
     return fault_make(502, FAULT_STATUS(5, 5, 1), "unknown verb \"%s\"", verb ? verb : "");
 }
 
@@ -194,8 +195,8 @@ static void keep(void *arg)
     free(s);
 }
 
-struct fault control_start(struct scope *scope, const char *path, const struct control_verb *verbs,
-                           void *role)
+struct fault control_start(struct scope *scope, const char *path,
+                           const struct control_verb *const *tables, void *role)
 {
     struct endpoint at;
     if (!endpoint_from_path(path, &at))
@@ -204,13 +205,20 @@ struct fault control_start(struct scope *scope, const char *path, const struct c
     if (!s)
         abort();
     *s = (struct control_server){
-        .watch.ready = become_ready, .scope = scope, .verbs = verbs, .role = role};
+        .watch.ready = become_ready, .scope = scope, .role = role, .descriptor = -1};
+    for (size_t i = 0; tables[i]; i++) {
+        assert(i < CONTROL_TABLES_MOST);
+        s->table[i] = tables[i];
+    }
     struct fault f = listen_open(&at, &s->descriptor);
     if (!f.kind)
         f = loop_watch_listener(loop_current(), s->descriptor, &s->watch);
     if (!f.kind && !task_start(scope, "control socket", keep, s))
         f = fault_make(451, FAULT_STATUS(4, 3, 0), "no memory for a task");
-    if (f.kind)
+    if (f.kind) {
+        if (s->descriptor >= 0)
+            close(s->descriptor);
         free(s);
+    }
     return f;
 }

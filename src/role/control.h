@@ -25,12 +25,15 @@ struct control_verb {
     struct fault (*run)(struct control *c, void *role, const json_t *request);
 };
 
+enum { CONTROL_TABLES_MOST = 4 };
+
 /*
  * Serves the socket at path (replaced when it exists) on this loop: a task for each connection, in
- * the scope, until it is cancelled. The table ends with a NULL name; both are kept.
+ * the scope, until it is cancelled. The list of tables ends with NULL, each table with a NULL name;
+ * tables and role are kept.
  */
-struct fault control_start(struct scope *scope, const char *path, const struct control_verb *verbs,
-                           void *role);
+struct fault control_start(struct scope *scope, const char *path,
+                           const struct control_verb *const *tables, void *role);
 
 /*
  * Reads a request: *out is an object, for json_decref. 500 5.5.2 when the line is none, or is nested

@@ -96,7 +96,7 @@ void crew_each(struct crew *c, void (*run)(struct crew_member *m, void *arg), vo
 }
 
 struct listen_request {
-    const struct listener *listener;
+    struct listener *listener;
     struct fault fault;
 };
 
@@ -107,11 +107,23 @@ static void add_listener(struct crew_member *m, void *arg)
         r->fault = acceptor_add(m->acceptor, r->listener);
 }
 
-struct fault crew_listen(struct crew *c, const struct listener *l)
+static void remove_listener(struct crew_member *m, void *arg)
+{
+    acceptor_remove(m->acceptor, arg);
+}
+
+struct fault crew_listen(struct crew *c, struct listener *l)
 {
     struct listen_request r = {.listener = l};
     crew_each(c, add_listener, &r);
+    if (r.fault.kind)
+        crew_unlisten(c, l);
     return r.fault;
+}
+
+void crew_unlisten(struct crew *c, struct listener *l)
+{
+    crew_each(c, remove_listener, l);
 }
 
 static void stop_acceptor(struct crew_member *m, void *arg)

@@ -37,8 +37,10 @@ void crew_start(struct crew *c, size_t count);
 /* Calls run(member, arg) on each loop in turn and waits for it. From a task of loop 0. */
 void crew_each(struct crew *c, void (*run)(struct crew_member *m, void *arg), void *arg);
 
-/* Accepts connections for the listener on every loop. */
-struct fault crew_listen(struct crew *c, const struct listener *l);
+/* Accepts connections for the listener (kept) on every loop, or on none: on a fault, and after
+ * crew_unlisten, when its descriptor may be closed; streams go on. */
+struct fault crew_listen(struct crew *c, struct listener *l);
+void crew_unlisten(struct crew *c, struct listener *l);
 void crew_stop_listening(struct crew *c);
 
 /* Wakes, or cancels, every session (and other work); waits until none is left or the deadline. */

@@ -19,10 +19,10 @@ static json_t *json_trouble(const struct queue_trouble *t)
     char status[32];
     snprintf(status, sizeof status, "%u.%u.%u", t->fault.status.class, t->fault.status.subject,
              t->fault.status.detail);
-    return json_pack("{s:i, s:s, s:o, s:I, s:o, s:o}", "reply", (int)t->fault.reply, "status",
-                     status, "text", control_text(fault_text(&t->fault)), "time_ms",
-                     (json_int_t)t->time_ms, "remote", control_text(t->remote), "dialogue",
-                     control_text(t->dialogue));
+    return json_pack("{s:i, s:b, s:s, s:o, s:I, s:o, s:o}", "reply", (int)t->fault.reply, "answer",
+                     t->fault.is_answer, "status", status, "text",
+                     control_text(fault_text(&t->fault)), "time_ms", (json_int_t)t->time_ms,
+                     "remote", control_text(t->remote), "dialogue", control_text(t->dialogue));
 }
 
 static json_t *json_delivery(const struct queue_delivery *d)
@@ -31,10 +31,10 @@ static json_t *json_delivery(const struct queue_delivery *d)
     for (size_t i = 0; i < d->rcpt_count; i++)
         json_array_append_new(recipients,
                               control_text(d->message->envelope.rcpt[d->rcpt[i]].address));
-    json_t *o =
-        json_pack("{s:o, s:s, s:i, s:I, s:o}", "domain", control_text(d->domain), "state",
-                  queue_filter_state_name(d->state), "attempts", (int)d->attempts,
-                  "next_attempt_ms", (json_int_t)d->next_attempt_ms, "recipients", recipients);
+    json_t *o = json_pack("{s:o, s:s, s:b, s:i, s:I, s:o}", "domain", control_text(d->domain),
+                          "state", queue_filter_state_name(d), "with_sender",
+                          d->state == QUEUE_READY, "attempts", (int)d->attempts, "next_attempt_ms",
+                          (json_int_t)d->next_attempt_ms, "recipients", recipients);
     if (d->trouble)
         json_object_set_new(o, "trouble", json_trouble(d->trouble));
     return o;
@@ -69,11 +69,11 @@ static struct fault visit_one(struct control *c, struct mta *m, uint64_t id,
                               const struct queue_filter *f, visit_message visit, void *arg)
 {
     struct queue_message *message;
-    struct fault fault = queue_pin(m->server.queue, id, &message);
+    struct fault fault = queue_pin(m->steward.server.queue, id, &message);
     if (fault.kind || !message)
         return fault;
     fault = visit(c, m, message, f, arg);
-    queue_unpin(m->server.queue, message);
+    queue_unpin(m->steward.server.queue, message);
     return fault;
 }
 
@@ -103,7 +103,7 @@ static struct fault walk(struct control *c, struct mta *m, const struct queue_fi
         abort();
     struct fault fault = FINE;
     for (size_t count = PAGE; count == PAGE && !fault.kind;) {
-        fault = queue_ids(m->server.queue, above, ids, PAGE, &count);
+        fault = queue_ids(m->steward.server.queue, above, ids, PAGE, &count);
         for (size_t i = 0; i < count && !fault.kind; i++) {
             above = ids[i];
             fault = visit_one(c, m, ids[i], f, visit, arg);
@@ -115,7 +115,7 @@ static struct fault walk(struct control *c, struct mta *m, const struct queue_fi
 
 static int64_t now_ms(const struct mta *m)
 {
-    return loop_real_ms(m->crew.member[0].loop);
+    return loop_real_ms(m->steward.crew.member[0].loop);
 }
 
 /* Looking. */
@@ -153,7 +153,7 @@ static struct fault say_why(struct control *c, struct mta *m, struct queue_messa
     json_t *o = json_message(message, f, now_ms(m));
     if (!o)
         return FINE;
-    struct live *live = live_keep(&m->live);
+    struct live *live = live_keep(&m->steward.live);
     json_t *sites = json_object();
     for (size_t i = 0; i < message->delivery_count; i++) {
         struct sender_site_report r;
@@ -168,7 +168,7 @@ static struct fault say_why(struct control *c, struct mta *m, struct queue_messa
     json_object_set_new(
         o, "expires_ms",
         json_integer(message->envelope.arrival_ms + live->conf->queue.bounce_after_ms));
-    live_drop(&m->live, live);
+    live_drop(&m->steward.live, live);
     return control_say(c, o);
 }
 
@@ -189,7 +189,7 @@ static struct fault say_content(struct control *c, struct mta *m, struct queue_m
     if (!o)
         return FINE;
     struct buf body = buf_make(SHOWN_MOST + 1);
-    struct fault fault = queue_read_body(m->server.queue, message, 0, SHOWN_MOST, &body);
+    struct fault fault = queue_read_body(m->steward.server.queue, message, 0, SHOWN_MOST, &body);
     if (!fault.kind)
         json_object_set_new(o, "content", control_text(buf_str(&body)));
     buf_free(&body);
@@ -238,7 +238,7 @@ static struct fault do_deed(struct control *c, struct mta *m, const json_t *requ
     if (!fault.kind)
         fault = walk(c, m, &f, act_on, &deed);
     /* What the operator is told has happened must not come back after a crash. */
-    queue_sync(m->server.queue);
+    queue_sync(m->steward.server.queue);
     if (fault.kind)
         return fault;
     return control_say(c, json_pack("{s:I, s:I}", "changed", (json_int_t)deed.changed, "refused",
@@ -247,27 +247,27 @@ static struct fault do_deed(struct control *c, struct mta *m, const json_t *requ
 
 static bool act_hold(struct mta *m, struct queue_delivery *d)
 {
-    return queue_hold(m->server.queue, d);
+    return queue_hold(m->steward.server.queue, d);
 }
 
 static bool act_release(struct mta *m, struct queue_delivery *d)
 {
-    return queue_release(m->server.queue, d);
+    return queue_release(m->steward.server.queue, d);
 }
 
 static bool act_retry(struct mta *m, struct queue_delivery *d)
 {
-    return queue_retry(m->server.queue, d);
+    return queue_retry(m->steward.server.queue, d);
 }
 
 static bool act_drop(struct mta *m, struct queue_delivery *d)
 {
-    return queue_drop(m->server.queue, d);
+    return queue_drop(m->steward.server.queue, d);
 }
 
 static bool act_bounce(struct mta *m, struct queue_delivery *d)
 {
-    if (!queue_take(m->server.queue, d))
+    if (!queue_take(m->steward.server.queue, d))
         return false;
     struct fault f = fault_make(554, FAULT_STATUS(5, 0, 0), "returned by the operator");
     sender_bounce(m->sender, d, &f);
@@ -313,18 +313,18 @@ static struct fault verb_status(struct control *c, void *role, const json_t *req
     (void)request;
     struct mta *m = role;
     struct queue_statistics s;
-    queue_statistics(m->server.queue, &s);
+    queue_statistics(m->steward.server.queue, &s);
     size_t sessions = 0;
-    for (size_t i = 0; i < m->crew.count; i++)
-        sessions += acceptor_count(m->crew.member[i].acceptor);
+    for (size_t i = 0; i < m->steward.crew.count; i++)
+        sessions += acceptor_count(m->steward.crew.member[i].acceptor);
     json_t *sites = json_array();
     sender_each_site(m->sender, add_site, sites);
-    json_t *o = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "now_ms",
-                          (json_int_t)now_ms(m), "messages", (json_int_t)s.messages, "hot",
-                          (json_int_t)s.hot, "delivering", (json_int_t)s.ready, "accepted",
-                          (json_int_t)s.accepted, "finished", (json_int_t)s.finished, "body_bytes",
-                          (json_int_t)s.body_bytes, "sessions", (json_int_t)sessions,
-                          "in_flight_bytes", (json_int_t)atomic_load(&m->server.in_flight_bytes));
+    json_t *o = json_pack(
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "now_ms", (json_int_t)now_ms(m),
+        "messages", (json_int_t)s.messages, "hot", (json_int_t)s.hot, "delivering",
+        (json_int_t)s.ready, "accepted", (json_int_t)s.accepted, "finished", (json_int_t)s.finished,
+        "body_bytes", (json_int_t)s.body_bytes, "sessions", (json_int_t)sessions, "in_flight_bytes",
+        (json_int_t)atomic_load(&m->steward.server.in_flight_bytes));
     json_object_set_new(
         o, "journal",
         json_pack("{s:I, s:I, s:I, s:I, s:I}", "records", (json_int_t)s.journal.records, "syncs",
@@ -332,25 +332,8 @@ static struct fault verb_status(struct control *c, void *role, const json_t *req
                   "failures", (json_int_t)s.journal.failures, "bytes",
                   (json_int_t)s.journal.bytes_written));
     json_object_set_new(o, "sites", sites);
-    json_object_set_new(o, "disk_low", json_boolean(atomic_load(&m->server.is_disk_low)));
+    json_object_set_new(o, "disk_low", json_boolean(atomic_load(&m->steward.server.is_disk_low)));
     return control_say(c, o);
-}
-
-static struct fault verb_directory_changed(struct control *c, void *role, const json_t *request)
-{
-    (void)c;
-    (void)request;
-    struct mta *m = role;
-    directory_cache_forget(m->server.directory_cache);
-    sender_refresh(m->sender);
-    return FINE;
-}
-
-static struct fault verb_reload(struct control *c, void *role, const json_t *request)
-{
-    (void)c;
-    (void)request;
-    return mta_reload(role);
 }
 
 static struct fault verb_checkpoint(struct control *c, void *role, const json_t *request)
@@ -358,7 +341,7 @@ static struct fault verb_checkpoint(struct control *c, void *role, const json_t 
     (void)c;
     (void)request;
     struct mta *m = role;
-    return queue_checkpoint(m->server.queue);
+    return queue_checkpoint(m->steward.server.queue);
 }
 
 /* clang-format off */
@@ -372,8 +355,6 @@ const struct control_verb mta_verbs[] = {
     {"queue.drop", verb_drop},
     {"queue.bounce", verb_bounce},
     {"status", verb_status},
-    {"directory.changed", verb_directory_changed},
-    {"reload", verb_reload},
     {"checkpoint", verb_checkpoint},
     {NULL, NULL},
 };

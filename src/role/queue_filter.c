@@ -67,13 +67,13 @@ static bool has_recipient(const struct queue_delivery *d, struct str wanted)
     return false;
 }
 
-const char *queue_filter_state_name(enum queue_state s)
+const char *queue_filter_state_name(const struct queue_delivery *d)
 {
-    switch (s) {
+    switch (d->state) {
     case QUEUE_WAITING:
         return "waiting";
     case QUEUE_READY:
-        return "delivering";
+        return d->is_hold_wanted ? "held" : "delivering";
     case QUEUE_HELD:
         return "held";
     case QUEUE_ENDED:
@@ -94,7 +94,7 @@ bool queue_filter_fits(const struct queue_filter *f, const struct queue_delivery
         return false;
     if (f->domain.n > 0 && !str_equal_nocase(f->domain, d->domain))
         return false;
-    if (f->state.n > 0 && !str_equal(f->state, str_from(queue_filter_state_name(d->state))))
+    if (f->state.n > 0 && !str_equal(f->state, str_from(queue_filter_state_name(d))))
         return false;
     return (f->older_ms == 0 || age > f->older_ms) && (f->younger_ms == 0 || age < f->younger_ms);
 }

@@ -28,6 +28,6 @@ bool queue_filter_fits(const struct queue_filter *f, const struct queue_delivery
                        int64_t now_ms);
 
 /* The state as filters and answers name it. */
-const char *queue_filter_state_name(enum queue_state s);
+const char *queue_filter_state_name(const struct queue_delivery *d);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * sockets.c - the listening sockets that the configuration asks for
+ * sockets.c - the listening sockets that the configuration asks for, as the supervisor holds them
  */
 #include "role/sockets.h"
 
@@ -9,7 +9,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/num.h"
 #include "net/listen.h"
 #include "os/owner.h"
 #include "os/process.h"
@@ -20,7 +19,7 @@ bool sockets_belong_to_mta(enum conf_role role)
            role == CONF_ROLE_LOCAL;
 }
 
-static bool is_same_endpoint(const struct endpoint *a, const struct endpoint *b)
+static bool is_same_place(const struct endpoint *a, const struct endpoint *b)
 {
     char x[ENDPOINT_TEXT_MAX], y[ENDPOINT_TEXT_MAX];
     return str_equal(endpoint_text(a, x), endpoint_text(b, y));
@@ -32,7 +31,7 @@ static int take_systemd_socket(const struct endpoint *at, int first, int count)
     for (int i = 0; i < count; i++) {
         struct endpoint bound = {.length = sizeof bound.address};
         if (getsockname(first + i, (struct sockaddr *)&bound.address, &bound.length) == 0 &&
-            is_same_endpoint(at, &bound))
+            is_same_place(at, &bound))
             return first + i;
     }
     return -1;
@@ -40,23 +39,61 @@ static int take_systemd_socket(const struct endpoint *at, int first, int count)
 
 struct opening {
     struct sockets *out;
+    const struct sockets *old, *spare;
+    uint64_t *last_id;
     int systemd_first, systemd_count;
 };
+
+static const struct held_socket *find_place(const struct sockets *s, const struct endpoint *at)
+{
+    for (size_t i = 0; i < s->count; i++)
+        if (is_same_place(&s->item[i].at, at))
+            return &s->item[i];
+    return NULL;
+}
+
+static bool has_id(const struct sockets *s, uint64_t id)
+{
+    for (size_t i = 0; i < s->count; i++)
+        if (s->item[i].socket.id == id)
+            return true;
+    return false;
+}
+
+/* Finds or opens the socket for a place. */
+static struct fault take(struct opening *o, const struct endpoint *at, struct held_socket *out)
+{
+    const struct held_socket *held = find_place(o->old, at);
+    if (!held)
+        held = find_place(o->spare, at);
+    out->at = *at;
+    if (held) {
+        out->socket.id = held->socket.id;
+        out->socket.descriptor = held->socket.descriptor;
+        out->is_lent = held->is_lent;
+        return FINE;
+    }
+    out->socket.id = ++*o->last_id;
+    out->socket.descriptor = take_systemd_socket(at, o->systemd_first, o->systemd_count);
+    out->is_lent = out->socket.descriptor >= 0;
+    return out->is_lent ? FINE : listen_open(at, &out->socket.descriptor);
+}
 
 static struct fault add(struct opening *o, const struct conf_listener *l, const struct endpoint *at)
 {
     if (o->out->count == ROLE_SOCKETS_MOST)
         return fault_make(551, FAULT_STATUS(5, 3, 5), "more than %d listening sockets",
                           ROLE_SOCKETS_MOST);
-    struct role_socket *s = &o->out->item[o->out->count];
-    if (l->name.n >= sizeof s->name)
+    struct held_socket *s = &o->out->item[o->out->count];
+    if (l->name.n >= sizeof s->socket.name)
         return fault_make(551, FAULT_STATUS(5, 3, 5),
                           "listener \"" STR_FMT "\": the name is too long", STR_ARG(l->name));
-    snprintf(s->name, sizeof s->name, STR_FMT, STR_ARG(l->name));
-    s->descriptor = take_systemd_socket(at, o->systemd_first, o->systemd_count);
-    struct fault f = s->descriptor >= 0 ? FINE : listen_open(at, &s->descriptor);
+    *s = (struct held_socket){.role = (enum conf_role)l->role};
+    snprintf(s->socket.name, sizeof s->socket.name, STR_FMT, STR_ARG(l->name));
+    struct fault f = take(o, at, s);
     if (f.kind)
-        return fault_make(551, FAULT_STATUS(5, 3, 5), "listener \"%s\": %.180s", s->name, f.text);
+        return fault_make(551, FAULT_STATUS(5, 3, 5), "listener \"%s\": %.180s", s->socket.name,
+                          f.text);
     o->out->count++;
     return FINE;
 }
@@ -70,9 +107,11 @@ static struct fault add_path(struct opening *o, const struct conf *conf,
     char *path = arena_c_string(&a, l->path);
     struct endpoint at;
     struct owner mta;
-    struct fault f = endpoint_from_path(path, &at)
-                         ? add(o, l, &at)
-                         : fault_make(551, FAULT_STATUS(5, 3, 5), "the path %s is too long", path);
+    struct fault f = FINE;
+    if (!endpoint_from_path(path, &at))
+        f = fault_make(551, FAULT_STATUS(5, 3, 5), "the path %s is too long", path);
+    if (!f.kind)
+        f = add(o, l, &at);
     unsigned permissions = l->role == CONF_ROLE_LOCAL ? 0666 : 0660;
     if (!f.kind && owner_find(conf->mta_user, &mta) && owner_is_root())
         f = owner_give(path, &mta, permissions);
@@ -95,51 +134,69 @@ static struct fault add_listener(struct opening *o, const struct conf *conf,
     return f;
 }
 
-struct fault sockets_open(const struct conf *conf, struct sockets *out)
+struct fault sockets_open(const struct conf *conf, const struct sockets *old,
+                          const struct sockets *spare, uint64_t *last_id, struct sockets *out)
 {
-    struct opening o = {.out = out};
+    struct opening o = {.out = out, .old = old, .spare = spare, .last_id = last_id};
     out->count = 0;
     o.systemd_count = process_systemd_sockets(&o.systemd_first);
     struct fault f = FINE;
     for (size_t i = 0; i < conf->listener_count && !f.kind; i++)
         f = add_listener(&o, conf, &conf->listener[i]);
-    for (; f.kind && out->count > 0; out->count--)
-        close(out->item[out->count - 1].descriptor);
+    if (f.kind) {
+        sockets_subtract(out, old);
+        sockets_subtract(out, spare);
+        sockets_close(out, true);
+        out->count = 0;
+    }
     return f;
 }
 
-void sockets_choose(const struct sockets *all, const struct conf *conf, bool is_mta,
-                    struct sockets *out)
+bool sockets_add(struct sockets *s, const struct sockets *more)
 {
-    out->count = 0;
-    for (size_t i = 0; i < all->count; i++)
-        for (size_t k = 0; k < conf->listener_count; k++)
-            if (str_equal(conf->listener[k].name, str_from(all->item[i].name)) &&
-                sockets_belong_to_mta((enum conf_role)conf->listener[k].role) == is_mta)
-                out->item[out->count++] = all->item[i];
-}
-
-void sockets_print(const struct sockets *s, struct buf *out)
-{
-    for (size_t i = 0; i < s->count; i++)
-        buf_printf(out, "%s%s:%d", i ? "," : "", s->item[i].name, s->item[i].descriptor);
-}
-
-bool sockets_parse(struct str text, struct sockets *out)
-{
-    out->count = 0;
-    while (text.n > 0) {
-        struct str item, name;
-        uint64_t descriptor;
-        str_cut(text, ',', &item, &text);
-        size_t colon = str_last_index(item, ':');
-        name = str_head(item, colon);
-        if (out->count == ROLE_SOCKETS_MOST || name.n >= ROLE_SOCKET_NAME_MAX ||
-            !num_parse(str_skip(item, colon + 1), INT32_MAX, &descriptor))
+    size_t count = s->count;
+    for (size_t i = 0; i < more->count; i++) {
+        if (has_id(s, more->item[i].socket.id))
+            continue;
+        if (s->count == ROLE_SOCKETS_MOST) {
+            s->count = count;
             return false;
-        struct role_socket *s = &out->item[out->count++];
-        snprintf(s->name, sizeof s->name, STR_FMT, STR_ARG(name));
-        s->descriptor = (int)descriptor;
+        }
+        s->item[s->count++] = more->item[i];
     }
     return true;
+}
+
+void sockets_subtract(struct sockets *s, const struct sockets *others)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < s->count; i++)
+        if (!has_id(others, s->item[i].socket.id))
+            s->item[kept++] = s->item[i];
+    s->count = kept;
+}
+
+void sockets_close(struct sockets *s, bool is_over)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < s->count; i++) {
+        struct held_socket *h = &s->item[i];
+        if (h->is_lent) {
+            s->item[kept++] = *h;
+            continue;
+        }
+        close(h->socket.descriptor);
+        if (is_over && endpoint_is_unix(&h->at))
+            listen_remove(&h->at);
+    }
+    s->count = kept;
+}
+
+size_t sockets_choose(const struct sockets *all, bool is_mta, struct role_socket *out)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < all->count; i++)
+        if (sockets_belong_to_mta(all->item[i].role) == is_mta)
+            out[count++] = all->item[i].socket;
+    return count;
 }

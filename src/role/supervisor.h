@@ -17,7 +17,4 @@
  */
 struct fault supervisor_run(const char *conf_path, bool is_single);
 
-/* The other side: runs the role of that name in this process (serve started it). */
-struct fault supervisor_run_role(const char *name, const char *conf_path);
-
 #endif

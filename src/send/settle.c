@@ -33,7 +33,7 @@ struct verdict {
     size_t left_count;
     struct dsn_recipient *told; /* what the notice is about */
     size_t told_count;
-    const struct fault *trouble;
+    const struct fault *trouble; /* why the last of those left was deferred; else NULL */
     bool is_expired, is_delay_noticed, is_crowded;
     struct buf *original; /* the message, or its header section */
     struct fault notice_fault;
@@ -77,10 +77,22 @@ static struct str reply_text(struct arena *a, const struct fault *f)
     return arena_printf(a, "%u %s", f->reply, f->text);
 }
 
-/* The status of a fault that came without one: its class alone (RFC 3463 section 3.1). */
+/*
+ * The status of what came of it. A fault without one has its class alone (RFC 3463 section 3.1); a
+ * host that refused for good may not have been the last word (carrier.c), then the class says so.
+ */
 static struct fault_status status_of(const struct fault *f)
 {
-    return f->status.class ? f->status : FAULT_STATUS((uint16_t)(f->reply / 100), 0, 0);
+    struct fault_status status = f->status;
+    status.class = f->kind == FAULT_LATER ? 4 : 5;
+    return status;
+}
+
+/* The server that was talked to: a host. The path of a socket on this machine is nobody's business.
+ */
+static struct str remote_mta(const struct job *j)
+{
+    return j->remote[0] == '/' ? STR_NONE : str_from(j->remote);
 }
 
 static void add_told(struct verdict *v, size_t i, enum dsn_action action)
@@ -99,9 +111,9 @@ static void add_told(struct verdict *v, size_t i, enum dsn_action action)
         .orcpt = r->orcpt,
         .action = action,
         .status = is_success ? FAULT_STATUS(2, 0, 0) : status_of(f),
-        .remote_mta = str_from(j->remote),
+        .remote_mta = remote_mta(j),
         .diagnostic = is_success ? STR_NONE : reply_text(&v->arena, f),
-        .is_diagnostic_smtp = j->remote[0] != '\0',
+        .is_diagnostic_smtp = f->is_answer,
         .last_attempt = real_now_ms(j) / 1000,
     };
     if (action == DSN_DELAYED)
@@ -129,19 +141,18 @@ static void judge_rcpt(struct verdict *v, size_t i)
             add_told(v, i, j->is_local ? DSN_DELIVERED : DSN_RELAYED);
         return;
     case FAULT_NEVER:
-        v->trouble = f;
         tell_event(v, i, "delivery.failed");
         if (wants(r, DSN_NOTIFY_FAILURE))
             add_told(v, i, DSN_FAILED);
         return;
     case FAULT_LATER:
-        v->trouble = f;
         if (v->is_expired) {
             tell_event(v, i, "delivery.expired");
             if (wants(r, DSN_NOTIFY_FAILURE))
                 add_told(v, i, DSN_FAILED);
             return;
         }
+        v->trouble = f;
         tell_event(v, i, "delivery.deferred");
         v->left[v->left_count++] = j->delivery->rcpt[i];
         if (v->is_delay_noticed && wants(r, DSN_NOTIFY_DELAY))
@@ -256,7 +267,7 @@ static void finish(struct verdict *v)
     struct queue_outcome outcome = {
         .left = v->left,
         .left_count = v->left_count,
-        .trouble = v->left_count > 0 ? v->trouble : NULL,
+        .trouble = v->trouble,
         .remote = str_from(j->remote),
         .dialogue = buf_str(&j->dialogue),
         .is_attempt = !v->is_crowded,

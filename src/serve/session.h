@@ -66,6 +66,9 @@ void session_serve(struct service *service, struct conn *c,
 void session_append_received(const struct session *s, const struct address *recipient,
                              struct buf *out);
 
+/* 554 5.4.6 when the message at hand has been round too often (RFC 5321 section 6.3). */
+struct fault session_check_loop(const struct transaction *t);
+
 /* Drops the transaction with everything it holds. */
 void session_forget(struct session *s);
 

@@ -298,13 +298,26 @@ static void add_trace(struct session *s)
     buf_free(&field);
 }
 
+/* The header section may go on behind what is here, with a Bcc field perhaps. */
+static bool is_header_open(struct str content)
+{
+    struct header_field field;
+    struct header_iterator i = header_iterate(content);
+    while (header_next(&i, &field))
+        ;
+    return !i.has_separator && !str_has(i.rest, '\n');
+}
+
 /* Adds what RFC 6409 lets a submission server add; the trace field stays in front. */
-static void repair(void *arg, struct buf *content)
+static struct fault repair(void *arg, struct buf *content)
 {
     struct session *s = arg;
     char id[QUEUE_ID_TEXT_MAX];
     int64_t now = clock_real_ms() / 1000;
     size_t header = header_size(buf_str(content));
+    if (content->used >= INTAKE_MEMORY_MAX && is_header_open(buf_str(content)))
+        return fault_make(552, FAULT_STATUS(5, 3, 4), "the header section is larger than %d bytes",
+                          INTAKE_MEMORY_MAX);
     struct str rest = str_skip(buf_str(content), header);
     struct buf repaired = buf_make(content->limit);
     bool is_changed = submit_repair(
@@ -316,6 +329,7 @@ static void repair(void *arg, struct buf *content)
     } else {
         buf_free(&repaired);
     }
+    return FINE;
 }
 
 static struct fault make_body_file(void *owner, uint64_t id, struct file **out)
@@ -378,16 +392,21 @@ static struct fault accept_message(void *arg, struct buf *content, uint64_t file
     return queue_accept(s->visitor.server->queue, t->id, &t->envelope, content, file_size);
 }
 
+struct fault session_check_loop(const struct transaction *t)
+{
+    if (header_count(intake_header(&t->intake), STR("Received"), RECEIVED_LOOP_LIMIT + 1) <=
+        RECEIVED_LOOP_LIMIT)
+        return FINE;
+    return fault_make(554, FAULT_STATUS(5, 4, 6), "mail loop: more than %d Received fields",
+                      RECEIVED_LOOP_LIMIT);
+}
+
 static struct fault take_message(struct session *s)
 {
     struct transaction *t = &s->transaction;
     char id[QUEUE_ID_TEXT_MAX];
     uint64_t size = intake_size(&t->intake);
-    struct fault f = FINE;
-    if (header_count(intake_header(&t->intake), STR("Received"), RECEIVED_LOOP_LIMIT + 1) >
-        RECEIVED_LOOP_LIMIT)
-        f = fault_make(554, FAULT_STATUS(5, 4, 6), "mail loop: more than %d Received fields",
-                       RECEIVED_LOOP_LIMIT);
+    struct fault f = session_check_loop(t);
     if (!f.kind)
         f = intake_finish(&t->intake, accept_message, s);
     tell_message(s, t, size, &f);

@@ -62,6 +62,7 @@ static void set_options(struct session *s)
         .has_chunking = true,
         .has_dsn = !is_lmtp,
         .has_limits = !is_lmtp,
+        .may_talk_early = role == CONF_ROLE_LOCAL,
     };
 }
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """A server of its own for each test: made by init, on free ports, ended by its process id."""
+import pathlib
 import shutil
 import tempfile
 
@@ -13,8 +14,11 @@ def make_server():
     """Makes servers that are ended, and looked after for reports of sanitizers and leftovers, when the test is over."""
     made = []
 
-    def make(*init, conf="", start=True):
-        server = Server(tempfile.mkdtemp(prefix="eb-"), init, conf)
+    def make(*init, conf="", start=True, single=False, roles_have_users=False):
+        base = pathlib.Path(tempfile.mkdtemp(prefix="eb-"))
+        if roles_have_users:
+            base.chmod(0o755)
+        server = Server(base, init, conf, single)
         made.append(server)
         if start:
             server.start()

@@ -151,8 +151,9 @@ class Smtp(Talk):
 
 
 class Server:
-    def __init__(self, base, init=(), conf=""):
+    def __init__(self, base, init=(), conf="", single=False):
         self.base = pathlib.Path(base)
+        self.is_single = IS_SANITIZED or single
         self.directory = self.base / "d"
         self.conf = self.directory / "eilbote.conf"
         self.offset = free_offset()
@@ -192,12 +193,17 @@ class Server:
             before, self.offset = self.offset, free_offset()
             self.conf.write_text(self.conf.read_text().replace(f"port-offset = {before}\n", f"port-offset = {self.offset}\n"))
 
-    def try_start(self):
-        words = [EILBOTE, "-c", str(self.conf), "serve"] + (["--single"] if IS_SANITIZED else [])
+    def begin(self):
+        """Starts the process; the event comes when it is ready."""
+        words = [EILBOTE, "-c", str(self.conf), "serve"] + (["--single"] if self.is_single else [])
         self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
         ready = threading.Event()
         self.reader = threading.Thread(target=self.read, args=(self.process.stdout, ready), daemon=True)
         self.reader.start()
+        return ready
+
+    def try_start(self):
+        ready = self.begin()
         until(lambda: ready.is_set() or self.process.poll() is not None)
         return ready.is_set()
 
@@ -243,10 +249,14 @@ class Server:
         until(lambda: len(self.events("role.ready")) > before)
 
     def reload(self):
-        """Asks for a reload and waits until it is done."""
-        before = len(self.events("reload.done"))
+        """Asks for a reload, which both roles then have done."""
+        self.cli("reload")
+
+    def hang_up(self, event, count=2):
+        """Asks for a reload by signal and waits for what the roles say of it."""
+        before = len(self.events(event))
         self.process.send_signal(signal.SIGHUP)
-        until(lambda: len(self.events("reload.done")) > before)
+        until(lambda: len(self.events(event)) == before + count, why=lambda: f"no {event}: " + "".join(self.output))
 
     def stop(self):
         if self.process and self.process.poll() is None:

@@ -3,8 +3,9 @@
 import email
 import re
 
+import pytest
 from peers import transport
-from server import until
+from server import free_port, until
 
 FAST = "queue {\n retry-first = 200ms\n retry-max = 400ms\n}\n"
 
@@ -138,15 +139,41 @@ def test_delay_notice_then_expiry(make_server, make_stub):
     server.wait_event("delivery.expired")
 
 
-def test_next_hop_without_extensions_gets_no_8bit(make_server, make_stub):
-    stub, back = make_stub(extensions=("PIPELINING",)), make_stub()
-    server = make_server("--trust", "127.0.0.1/32", conf=FAST + transport("far.test", stub.port) + transport("back.test", back.port))
-    text = "Subject: t\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\ngr\u00fc\u00dfe\r\n"
+def expired(make_server, stub, port, more=""):
+    """The fields of a notice about mail that was given up after a failed attempt."""
+    server = make_server("--trust", "127.0.0.1/32", conf="queue {\n retry-first = 100ms\n retry-max = 200ms\n bounce-after = 1s\n}\n" + more +
+                         transport("far.test", port) + transport("back.test", stub.port))
     with server.smtp() as c:
-        c.message("me@back.test", ["you@far.test"], text, mail=" BODY=8BITMIME")
-    _, (_, rcpt), _ = parts_of(back.wait()[0])
-    assert rcpt["Status"] == "5.6.3"
-    assert stub.messages == []
+        c.message("me@back.test", ["you@far.test"])
+    text, (_, rcpt), _ = parts_of(stub.wait()[0])
+    server.wait_empty()
+    return text, rcpt
+
+
+def test_notice_about_a_host_that_was_never_reached(make_server, stub):
+    text, rcpt = expired(make_server, stub, free_port())
+    assert "Remote-MTA" not in rcpt and "Mail server:" not in text
+    assert rcpt["Status"] == "4.4.1" and rcpt["Diagnostic-Code"].startswith("x-eilbote; 451 4.4.1 cannot connect")
+
+
+@pytest.mark.parametrize("replies, more, status, words", [
+    ({"GREETING": ["nonsense", ...]}, "", "4.5.0", "451 4.5.0 the server broke the protocol in its reply to greeting"),
+    ({"MAIL": ["close", ...]}, "", "4.4.2", "421 4.4.2"),
+    ({"EHLO": ["", ...]}, "delivery {\n greeting-timeout = 1s\n}\n", "4.4.2", "421 4.4.2"),
+])
+def test_notice_about_a_host_that_gave_no_answer(make_server, make_stub, stub, replies, more, status, words):
+    far = make_stub(replies=replies)
+    text, rcpt = expired(make_server, stub, far.port, more)
+    assert f"127.0.0.1:{far.port}" in rcpt["Remote-MTA"]
+    assert rcpt["Status"] == status and " ".join(rcpt["Diagnostic-Code"].split()).startswith("x-eilbote; " + words)
+    assert "Reason:" in text and "It said:" not in text
+
+
+def test_notice_about_a_host_that_refused_to_talk(make_server, make_stub, stub):
+    far = make_stub(replies={"GREETING": ["554 5.7.1 not you", ...]})
+    text, rcpt = expired(make_server, stub, far.port)
+    assert (rcpt["Status"], rcpt["Diagnostic-Code"]) == ("4.7.1", "smtp; 554 5.7.1 not you")
+    assert "It said:      554 5.7.1 not you" in text
 
 
 def test_utf8_address_needs_smtputf8(make_server, make_stub):

@@ -130,6 +130,51 @@ def test_next_preference_when_the_best_is_down(net):
     hosts["mx2"].wait(1)
 
 
+REFUSALS = [("GREETING", "554 5.7.1 not you"), ("GREETING", "521 5.3.2 no mail here"), ("GREETING", "550 no"), ("EHLO", "550 5.7.1 not you"),
+            ("EHLO", "554 no"), ("GREETING", "421 4.3.2 busy")]
+
+
+@pytest.mark.parametrize("verb, reply", REFUSALS)
+def test_next_host_when_the_best_refuses_to_talk(net, verb, reply):
+    server, hosts = net
+    hosts["mx1"].replies = {verb: [reply, ...]}
+    ident = send(server, "you@two.test")
+    hosts["mx2"].wait(1)
+    assert server.wait_event("delivery.done", message=ident)["attempt"] == 1
+    assert hosts["mx1"].connections == 1
+
+
+@pytest.mark.parametrize("first, second", [(REFUSALS[0], REFUSALS[0]), (REFUSALS[3], REFUSALS[0]), (REFUSALS[0], REFUSALS[1]),
+                                           (REFUSALS[1], REFUSALS[0])])
+def test_all_hosts_refuse_to_talk_only_delays(net, first, second):
+    server, hosts = net
+    for host, (verb, reply) in zip(("mx1", "mx2"), (first, second)):
+        hosts[host].replies = {verb: [reply, ...]}
+    ident = send(server, "you@two.test")
+    deferred = server.wait_event("delivery.deferred", message=ident)
+    assert (deferred["outcome"], deferred["reply"]) == ("later", int(second[1][:3]))
+    assert deferred["remote"].startswith("mx2.test ")
+    server.wait_event("delivery.deferred", message=ident, attempt=2)
+    for host in ("mx1", "mx2"):
+        hosts[host].replies = {}
+    server.cli("queue", "retry", "--all")
+    hosts["mx1"].wait(1)
+    assert server.events("delivery.failed") == []
+
+
+@pytest.mark.parametrize("reply", ["521 5.3.2 no mail here", "521 no mail here"])
+def test_all_hosts_take_no_mail_at_all(net, reply):
+    server, hosts = net
+    for host in ("mx1", "mx2"):
+        hosts[host].replies = {"GREETING": [reply, ...]}
+    send(server, "you@two.test")
+    notice = hosts["mx3"].wait(1)[0]
+    assert status_of(notice) == "Status: 5.3.2"
+    assert "Diagnostic-Code: smtp; 521 5.3.2 no mail here\r\n" in notice.text
+    assert hosts["mx1"].connections == hosts["mx2"].connections == 1
+    server.wait_empty()
+
+
 def test_equal_preferences_share(net):
     server, hosts = net
     for k in range(12):

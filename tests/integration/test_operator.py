@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import subprocess
+import threading
 
 from peers import transport
 from server import EILBOTE, free_port, until
@@ -45,6 +46,42 @@ def test_actions_need_a_filter_and_conditions_are_checked(server):
     assert server.cli("queue", "drop", "--all", status=1) == "eilbote queue drop: no such message is in the queue\n"
 
 
+def test_what_waits_for_a_silent_server_is_put_off_and_holds_up_nobody(make_server, make_stub):
+    silent, fast = make_stub(replies={"GREETING": ["", ...]}), make_stub()
+    conf = "queue {\n deliveries = 100\n checkpoint = 100ms\n}\n" + transport("silent.test", silent.port) + transport("fast.test", fast.port)
+    server = make_server("--trust", "127.0.0.1/32", conf=conf)
+    with server.smtp() as c:
+        for k in range(300):
+            c.message("me@back.test", [f"u{k}@silent.test"])
+        crowded = server.wait_event("site.crowded")
+        assert crowded["site"].startswith("127.0.0.1:") and crowded["put-off"] > 0 and crowded["kept"] >= 100
+        for k in range(20):
+            c.message("me@back.test", [f"u{k}@fast.test"])
+    fast.wait(20)
+    assert len(server.queue()) == 300
+    # What is held is neither sent nor given back to the sender later.
+    server.cli("queue", "hold", "--all")
+    until(lambda: states(server) == ["held"] * 300)
+    silent.close()
+    server.stop()
+
+
+def test_what_is_held_while_it_waits_for_a_connection_does_not_go_out(make_server, make_stub):
+    stub = make_stub(replies={"MAIL": [lambda line: go.wait() and None, ...]})
+    go = threading.Event()
+    server = make_server("--trust", "127.0.0.1/32", conf="delivery {\n connections-per-site = 1\n}\n" + transport("far.test", stub.port))
+    with server.smtp() as c:
+        ids = [c.message("me@back.test", [f"u{k}@far.test"]) for k in range(20)]
+    until(lambda: any(line.startswith("MAIL") for line in stub.lines))
+    server.cli("queue", "hold", ids[-1])
+    go.set()
+    stub.wait(19)
+    until(lambda: states(server) == ["held"])
+    assert [m["id"] for m in server.queue()] == [ids[-1]]
+    server.cli("queue", "release", ids[-1])
+    stub.wait(20)
+
+
 def test_filters_choose(make_server, make_stub):
     server, _, ids = deferred(make_server, make_stub, 3)
     assert {m["id"] for m in server.queue()} == set(ids)
@@ -75,6 +112,29 @@ def test_why_explains(make_server, make_stub):
     gone = server.cli("queue", "why", ident)
     assert gone.startswith(f"{ident} is not in the queue any more. Its story:\n") and "not delivered to <u0@far.test> yet" in gone
     assert server.cli("queue", "why", "0000000000001", status=1).endswith("and the events know nothing of it\n")
+
+
+def test_only_a_reply_is_called_an_answer(make_server, make_stub):
+    stub = make_stub(replies={"RCPT": ["close"]})
+    server = make_server("--trust", "127.0.0.1/32", conf=SLOW + transport("far.test", stub.port))
+    with server.smtp() as c:
+        ident = c.message("me@back.test", ["you@far.test"])
+    assert "answer" not in server.wait_event("delivery.deferred", message=ident)
+    until(lambda: states(server) == ["waiting"])
+    text = server.cli("queue", "why", ident)
+    assert f"what went wrong with 127.0.0.1:{stub.port}: 421 4.4.2 " in text and "answered" not in text
+    assert "C: RCPT TO:<you@far.test>\n" in text
+
+
+def test_a_refused_greeting_is_shown(make_server, make_stub):
+    stub = make_stub(replies={"GREETING": ["554 5.7.1 not you"]})
+    server = make_server("--trust", "127.0.0.1/32", conf=SLOW + transport("far.test", stub.port))
+    with server.smtp() as c:
+        ident = c.message("me@back.test", ["you@far.test"])
+    assert server.wait_event("delivery.deferred", message=ident)["answer"] is True
+    until(lambda: states(server) == ["waiting"])
+    text = server.cli("queue", "why", ident)
+    assert f"127.0.0.1:{stub.port} answered: 554 5.7.1 not you\n" in text and "    S: 554 5.7.1 not you\n" in text
 
 
 def test_down_site_is_named(make_server):
@@ -182,6 +242,10 @@ def test_send_and_sendmail(make_server, stub):
     assert '\r\nFrom: "Bob" <bob@example.test>\r\n' in second.text
     server.cli("sendmail", "c@far.test", stdin="Subject: dot\n\nseen\n.\nunseen\n")
     assert stub.wait(3)[2].text.endswith("seen\r\n") and "unseen" not in stub.messages[2].text
+    server.cli("sendmail", "d@far.test, Eve <e@far.test>", "f@far.test", stdin="Subject: list\n\nx\n")
+    assert [line.split(">")[0] for line in stub.wait(4)[3].rcpt] == ["RCPT TO:<d@far.test", "RCPT TO:<e@far.test", "RCPT TO:<f@far.test"]
+    long = "x" * 2000 + "@far.test"
+    assert "is no address" in server.cli("sendmail", "-t", stdin=f"To: {long}, a@far.test\n\nx\n", status=67)
     assert server.cli("sendmail", "-t", stdin="Subject: none\n\nx\n", status=67).endswith("no recipient is named\n")
     assert "is refused: 550 5.1.1" in server.cli("sendmail", "gone@example.test", stdin="x\n", status=67)
     assert server.cli("sendmail", "-by", status=64).endswith('-b "y" is not understood\n')
@@ -196,6 +260,11 @@ def test_sendmail_by_name_speaks_smtp(server, tmp_path):
         done.stdin.write("QUIT\r\n")
         done.stdin.flush()
         assert done.stdout.readline().startswith("221 ")
+    whole = "EHLO me\r\nMAIL FROM:<me@example.test>\r\nRCPT TO:<bob@example.test>\r\nDATA\r\nSubject: t\r\n\r\nx\r\n.\r\nQUIT\r\n"
+    piped = subprocess.run([str(tmp_path / "sendmail"), "-bs"], input=whole, capture_output=True, text=True, check=True,
+                           env={**os.environ, "EILBOTE_CONF": str(server.conf)})
+    assert [line[:3] for line in piped.stdout.splitlines() if line[3] == " "] == ["220", "250", "250", "250", "354", "250", "221"]
+    server.wait_empty()
     listed = subprocess.run([str(tmp_path / "sendmail"), "-bp"], capture_output=True, text=True, check=True,
                             env=dict(os.environ, EILBOTE_CONF=str(server.conf)))
     assert listed.stdout == "0 messages\n"
@@ -209,26 +278,6 @@ def test_directory_changes_are_known_at_once(server):
         c.expect("RCPT TO:<carol@example.test>", "250 ")
         server.cli("user", "remove", "carol@example.test")
         c.expect("RCPT TO:<carol@example.test>", "550 5.1.1")
-
-
-def test_reload_keeps_sessions_and_takes_the_new_limits(server):
-    with server.smtp() as c:
-        c.expect("MAIL FROM:<a@far.test>", "250 ")
-        server.add_conf("limits {\n message-size = 64K\n}\n")
-        server.reload()
-        c.expect("RCPT TO:<bob@example.test>", "250 ")
-        c.expect("DATA", "354 ")
-        c.expect("Subject: s\r\n\r\nx\r\n.", "250 ")
-        with server.smtp() as other:
-            assert "SIZE 65536" in other.hello
-
-
-def test_reload_of_a_broken_configuration_changes_nothing(server):
-    server.add_conf("nonsense {\n")
-    server.process.send_signal(signal.SIGHUP)
-    server.wait_event("reload.failed")
-    with server.smtp() as c:
-        assert "SIZE 52428800" in c.hello
 
 
 def is_refused(server):

@@ -249,3 +249,15 @@ def test_connection_reset_leaves_no_trace(server):
     c.close()
     server.wait_event("smtp.session.ended")
     assert server.queue() == []
+
+
+@pytest.mark.parametrize("last", ["X-Last: x\r\nBcc: hidden@far.test\r\n\r\nbody\r\n", "\r\nbody\r\n"])
+def test_a_header_section_too_large_to_be_repaired_is_refused(server, last):
+    """Bcc behind the part that is looked at would be sent to everybody; one that fits is taken, however long the body is."""
+    fill = "X-Fill: " + "x" * 900 + "\r\n"
+    with server.submission() as c:
+        c.expect("MAIL FROM:<alice@example.test>", "250 ")
+        c.expect("RCPT TO:<bob@example.test>", "250 ")
+        c.expect("DATA", "354 ")
+        c.expect(fill * 1200 + last + ".", "552 5.3.4 the header section is larger than 1048576 bytes")
+        c.message("alice@example.test", ["bob@example.test"], fill * 1000 + "\r\n" + fill * 1000)

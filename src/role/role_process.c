@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * role_process.c - a role as a process of its own: from the program's start to the role's end
+ *
+ * Signals are blocked from before the exec until the thread that waits for them: one that comes
+ * early is kept and acted on, it never ends a role in the middle of its start.
+ */
+#include "role/role_process.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/num.h"
+#include "conf/conf.h"
+#include "net/offload.h"
+#include "os/database.h"
+#include "os/memory.h"
+#include "os/process.h"
+#include "os/signals.h"
+#include "os/thread.h"
+
+#define CHANNEL_VARIABLE "EILBOTE_CHANNEL"
+
+const struct role_kind role_kinds[ROLES] = {
+    {"mta", mta_run, true, true},
+    {"mda", mda_run, false, false},
+};
+
+struct fault role_process_start(const struct role_kind *kind, const char *conf_path, int channel,
+                                int *pid)
+{
+    char number[16];
+    snprintf(number, sizeof number, "%d", channel);
+    setenv(CHANNEL_VARIABLE, number, 1);
+    char *arguments[] = {(char *)(uintptr_t) "eilbote", (char *)(uintptr_t) "-c",
+                         (char *)(uintptr_t)conf_path,  (char *)(uintptr_t) "role",
+                         (char *)(uintptr_t)kind->name, NULL};
+    return process_start(arguments, channel, pid);
+}
+
+static void wait_for_signals(void *arg)
+{
+    for (;;) {
+        enum signals_event e = signals_wait();
+        if (e == SIGNALS_STOP)
+            role_ask(arg, ROLE_STOP);
+        else if (e == SIGNALS_RELOAD)
+            role_ask(arg, ROLE_RELOAD);
+    }
+}
+
+/* The role's own user, when we have the right to become it. */
+static struct fault become(const struct role_kind *kind, const struct conf *conf)
+{
+    struct str user = kind->is_mta ? conf->mta_user : conf->mda_user;
+    struct owner owner;
+    if (user.n == 0 || !sandbox_may_change_user())
+        return FINE;
+    if (!owner_find(user, &owner))
+        return fault_make(551, FAULT_STATUS(5, 3, 5), "there is no user \"" STR_FMT "\"",
+                          STR_ARG(user));
+    return sandbox_become(&owner);
+}
+
+/* What a role may see of the file system. */
+static struct fault enter_sandbox(const struct role_kind *kind, const struct conf *conf,
+                                  struct sandbox_report *report)
+{
+    struct arena a = arena_make(1 << 20);
+    struct sandbox_path paths[] = {
+        {conf_state_path(conf, &a, kind->is_mta ? "spool" : "mail"), true},
+        {conf_state_path(conf, &a, kind->is_mta ? "log/mta" : "log/mda"), true},
+        {conf_state_path(conf, &a, kind->is_mta ? "ctl/mta" : "ctl/mda"), true},
+        {conf_state_path(conf, &a, "directory.db"), false},
+        {conf_state_path(conf, &a, "tls"), false},
+        {arena_c_string(&a, conf->path), false},
+        {"/etc", false},
+        {"/usr", false},
+        {"/lib", false},
+        {"/run", false},
+        {"/proc/self", false},
+        {"/dev/urandom", false},
+        {"/dev/null", true},
+    };
+    struct sandbox_rules rules = {.paths = paths,
+                                  .path_count = sizeof paths / sizeof paths[0],
+                                  .may_connect = kind->may_connect};
+    struct fault f = sandbox_enter(&rules, report);
+    arena_free(&a);
+    return f;
+}
+
+/* Gives up rights, then runs. */
+static struct fault run(const struct role_kind *kind, struct role *r)
+{
+    struct conf *conf;
+    struct fault f = conf_parse(r->conf_path, buf_str(&r->source), &conf);
+    if (f.kind)
+        return f;
+    unsigned threads = (unsigned)conf->offload_threads;
+    f = become(kind, conf);
+    if (!f.kind) {
+        process_end_with_parent();
+        f = enter_sandbox(kind, conf, &r->sandbox);
+    }
+    conf_free(conf);
+    if (f.kind)
+        return f;
+    struct thread signals;
+    offload_start(threads);
+    thread_start(&signals, "signals", wait_for_signals, r);
+    f = kind->run(r);
+    offload_stop();
+    return f;
+}
+
+struct fault role_process_run(const char *name, const char *conf_path)
+{
+    /* Never freed: the thread that waits for signals has it until the process ends. */
+    static struct role role;
+    uint64_t channel;
+    const struct role_kind *kind = role_kinds;
+    signals_block();
+    memory_expect_churn();
+    sandbox_raise_descriptors();
+    database_use_relative_paths();
+    while (kind < role_kinds + ROLES && strcmp(kind->name, name) != 0)
+        kind++;
+    if (kind == role_kinds + ROLES)
+        return fault_make(551, FAULT_STATUS(5, 3, 5), "there is no role \"%s\"", name);
+    if (!num_parse(str_from(getenv(CHANNEL_VARIABLE)), INT32_MAX, &channel))
+        return fault_make(551, FAULT_STATUS(5, 3, 5), "a role is started by eilbote serve");
+    struct fault f = role_open(&role, conf_path, (int)channel);
+    return f.kind ? f : run(kind, &role);
+}
