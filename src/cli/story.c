@@ -67,7 +67,7 @@ void story_free(struct story *s)
 static json_t *parse(struct str line)
 {
     json_error_t error;
-    return json_loadb(line.p, line.n, 0, &error);
+    return json_loadb(line.p, line.n, JSON_ALLOW_NUL, &error);
 }
 
 /* A field may be there several times ("to"), so the address is looked for in the text. */
@@ -144,8 +144,9 @@ static bool print_field(const json_t *o, struct str name, FILE *to)
 {
     json_t *value = json_object_getn(o, name.p, name.n);
     if (json_is_string(value)) {
-        for (const char *p = json_string_value(value); *p; p++)
-            fputc((unsigned char)*p < 0x20 || *p == 0x7F ? '?' : *p, to);
+        const char *p = json_string_value(value);
+        for (size_t i = 0; i < json_string_length(value); i++)
+            fputc((unsigned char)p[i] < 0x20 || p[i] == 0x7F ? '?' : p[i], to);
     } else if (value) {
         json_dumpf(value, to, JSON_ENCODE_ANY | JSON_COMPACT);
     }

@@ -40,7 +40,7 @@ bool envelope_unpack(struct arena *arena, struct str bytes, struct queue_envelop
 {
     struct unpack u = {bytes, false};
     *out = (struct queue_envelope){0};
-    if (unpack_u8(&u) != ENVELOPE_VERSION)
+    if (bytes.n > ENVELOPE_PACKED_MAX || unpack_u8(&u) != ENVELOPE_VERSION)
         return false;
     uint8_t flags = unpack_u8(&u);
     out->is_8bit = flags & FLAG_8BIT;
@@ -52,7 +52,7 @@ bool envelope_unpack(struct arena *arena, struct str bytes, struct queue_envelop
     out->session = arena_copy(arena, unpack_str(&u));
     out->account = arena_copy(arena, unpack_str(&u));
     uint32_t count = unpack_u32(&u);
-    if (u.is_bad || count > u.rest.n / RCPT_LEAST)
+    if (u.is_bad || count > ENVELOPE_RCPT_MAX || count > u.rest.n / RCPT_LEAST)
         return false;
     out->rcpt = arena_alloc(arena, count * sizeof *out->rcpt);
     out->rcpt_count = count;

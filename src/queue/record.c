@@ -141,12 +141,11 @@ bool record_apply_delivery(struct queue_message *m, struct str payload)
     for (size_t i = 0; i < count; i++)
         d->rcpt[i] = unpack_u32(&rcpts);
     d->rcpt_count = count;
-    bool was_open = d->state != QUEUE_ENDED;
+    m->open_count -= d->state != QUEUE_ENDED;
+    m->open_count += state != QUEUE_ENDED;
     d->state = (enum queue_state)state;
     d->attempts = attempts;
     d->next_attempt_ms = next_attempt_ms;
     d->is_delay_noticed = flags & FLAG_DELAY_NOTICED;
-    if (was_open && d->state == QUEUE_ENDED)
-        m->open_count--;
     return true;
 }

@@ -18,9 +18,8 @@
 #include "serve/submit.h"
 
 enum {
-    ARENA_LIMIT = 16 << 20,     /* of a transaction: EXPANDED_MOST addresses with their ORCPT */
+    ARENA_LIMIT = 16 << 20,     /* of a transaction: ENVELOPE_RCPT_MAX addresses with their ORCPT */
     EXPANSION_LIMIT = 32 << 20, /* of one RCPT: all that one alias may stand for */
-    EXPANDED_MOST = 10000,
     ORIGINAL_MAX = 1024,
     NAME_LIMIT = 1 << 20,
     NAME_MS = 3000,
@@ -141,7 +140,7 @@ static struct fault take_expanded(struct session *s, const struct smtp_rcpt *rcp
                                   struct arena *scratch)
 {
     struct transaction *t = &s->transaction;
-    if (t->envelope.rcpt_count + r->count > EXPANDED_MOST)
+    if (t->envelope.rcpt_count + r->count > ENVELOPE_RCPT_MAX)
         return fault_make(452, FAULT_STATUS(4, 5, 3), "too many recipients behind aliases");
     struct str own = address_text(scratch, &rcpt->address);
     for (size_t i = 0; i < r->count; i++) {

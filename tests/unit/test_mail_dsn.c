@@ -191,6 +191,10 @@ static void test_global_notice(void **state)
     f.dsn.ret = DSN_RETURN_HEADERS;
     assert_true(dsn_append(&f.out, &f.dsn));
     assert_has(&f.out, "Content-Type: message/global-headers\r\n");
+    f.out.used = 0;
+    f.recipient.diagnostic = STR("550 caf\xE9 \xC3\xA9");
+    assert_true(dsn_append(&f.out, &f.dsn));
+    assert_has(&f.out, "Diagnostic-Code: smtp; 550 caf? \xC3\xA9\r\n");
     stop(&f);
 }
 

@@ -278,6 +278,50 @@ static void test_ids_and_damaged_records(void **state)
     buf_free(&b);
 }
 
+static void test_a_message_is_read_with_any_number_of_changes(void **state)
+{
+    (void)state;
+    enum { RCPTS = 1000, CHANGES = 10000 };
+    static struct queue_rcpt rcpt[RCPTS];
+    struct queue_envelope e = {.sender = STR("a@b"), .rcpt = rcpt, .rcpt_count = RCPTS};
+    for (size_t i = 0; i < RCPTS; i++)
+        rcpt[i].address = STR("x@y.test");
+    struct buf b = buf_make(1 << 20), change = buf_make(1 << 20);
+    record_pack_accept(&b, 77, &e, false, 0);
+    struct queue_message *m = record_unpack_accept(buf_str(&b), 9);
+    assert_non_null(m);
+    record_pack_delivery(&change, &m->delivery[0]);
+    for (size_t i = 0; i < CHANGES; i++)
+        assert_true(record_apply_delivery(m, buf_str(&change)));
+    assert_int_equal(m->delivery[0].rcpt_count, RCPTS);
+    /* One that has ended and waits again is open again. */
+    m->delivery[0].state = QUEUE_ENDED;
+    m->open_count = 0;
+    assert_true(record_apply_delivery(m, buf_str(&change)));
+    assert_int_equal(m->open_count, 1);
+    message_free(m);
+    buf_free(&change);
+    buf_free(&b);
+}
+
+static void test_an_envelope_has_a_largest_size(void **state)
+{
+    (void)state;
+    static struct queue_rcpt rcpt[ENVELOPE_RCPT_MAX + 1];
+    struct queue_envelope e = {.rcpt = rcpt}, again;
+    for (size_t i = 0; i <= ENVELOPE_RCPT_MAX; i++)
+        rcpt[i].address = STR("x@y.test");
+    for (size_t more = 0; more < 2; more++) {
+        struct arena arena = arena_make(16 << 20);
+        e.rcpt_count = ENVELOPE_RCPT_MAX + more;
+        struct buf b = buf_make(envelope_packed_max(&e));
+        envelope_pack(&b, &e);
+        assert_int_equal(envelope_unpack(&arena, buf_str(&b), &again), more == 0);
+        arena_free(&arena);
+        buf_free(&b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -286,6 +330,8 @@ int main(void)
         cmocka_unit_test(test_bodies_beyond_the_memory_budget_are_read_from_the_journal),
         cmocka_unit_test(test_a_checkpoint_lets_the_journal_go),
         cmocka_unit_test(test_ids_and_damaged_records),
+        cmocka_unit_test(test_a_message_is_read_with_any_number_of_changes),
+        cmocka_unit_test(test_an_envelope_has_a_largest_size),
     };
     return cmocka_run_group_tests(tests, start_queue_room, stop_queue_room);
 }
