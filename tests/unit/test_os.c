@@ -5,7 +5,9 @@
 #include "os/channel.h"
 #include "os/clock.h"
 #include "os/file.h"
+#include "os/process.h"
 #include "os/random.h"
+#include "os/signals.h"
 #include "os/thread.h"
 
 #include <setjmp.h>
@@ -356,8 +358,33 @@ static void test_a_channel_lets_in_only_what_is_asked_for(void **state)
     close(after);
 }
 
-int main(void)
+/* In a child, before it has done anything about signals. */
+static int tell_whether_signals_wait(void)
 {
+    sigset_t set;
+    sigprocmask(SIG_SETMASK, NULL, &set);
+    return sigismember(&set, SIGTERM) && sigismember(&set, SIGHUP) ? 0 : 1;
+}
+
+static void test_a_child_is_not_ended_by_a_signal_that_comes_early(void **state)
+{
+    (void)state;
+    char name[] = "test_os", word[] = "signals", how[PROCESS_END_MAX];
+    char *arguments[] = {name, word, NULL};
+    int pid = 0;
+    bool is_clean = false;
+    signals_block();
+    assert_int_equal(process_start(arguments, 0, &pid).kind, FAULT_FINE);
+    assert_int_equal(signals_wait(), SIGNALS_CHILD);
+    assert_int_equal(process_reap(how, &is_clean), pid);
+    assert_string_equal(how, "ended with status 0");
+    assert_true(is_clean);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "signals") == 0)
+        return tell_whether_signals_wait();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_write_of_more_parts_than_one_call_takes),
         cmocka_unit_test(test_short_write_becomes_an_exact_fault),
@@ -373,6 +400,7 @@ int main(void)
         cmocka_unit_test(test_random_stays_below_its_limit),
         cmocka_unit_test(test_a_channel_passes_packets_and_descriptors),
         cmocka_unit_test(test_a_channel_lets_in_only_what_is_asked_for),
+        cmocka_unit_test(test_a_child_is_not_ended_by_a_signal_that_comes_early),
     };
     return cmocka_run_group_tests(tests, make_room, remove_room);
 }
