@@ -218,7 +218,7 @@ def test_scram(server):
 def test_mail_survives_kill(server):
     for n in range(50):
         deliver(server, "bob@example.test", message=b"Subject: %d\r\n\r\nx\r\n" % n)
-    server.kill_role("mda")
+    server.crash_role("mda")
     until(lambda: len(server.events("role.ready")) == 3)
     c = pop(server)
     assert c.stat()[0] == 50
