@@ -149,7 +149,8 @@ class Eilbote(Server):
     def prepare(self):
         conf = self.work / "eilbote.conf"
         self.run("init", "--dir", self.work / "state", "--domain", "bench.test", "--user", "u0@bench.test", "--local", "--password-stdin", text="a password\n")
-        self.fill("eilbote.conf", conf, OFFSET=self.port - 25, WORK=self.work, SINKPORT=self.sink_port)
+        self.fill("eilbote.conf", conf, OFFSET=self.port - 25, WORK=self.work, SINKPORT=self.sink_port,
+                  DELIVERIES=10000000 if self.mode == "hold" else 100000)  # what is accepted stays in memory: the rest is not measured
         for number in range(1, ACCOUNTS):
             self.run("-c", conf, "user", "add", f"u{number}@bench.test", "--password-stdin", text="a password\n")
         return [self.program, "-c", conf, "serve"]

@@ -40,15 +40,8 @@ void arena_free(struct arena *a)
     a->total = 0;
 }
 
-static bool add_chunk(struct arena *a, size_t needed)
+static bool take_chunk(struct arena *a, size_t size)
 {
-    size_t size = a->chunk ? a->chunk->size * 2 : FIRST_CHUNK;
-    if (size > LARGEST_CHUNK)
-        size = LARGEST_CHUNK;
-    if (size < needed)
-        size = needed;
-    if (size > a->limit - a->total)
-        size = needed;
     if (size > a->limit - a->total)
         return false;
     struct arena_chunk *chunk = malloc(sizeof *chunk + size);
@@ -62,12 +55,28 @@ static bool add_chunk(struct arena *a, size_t needed)
     return true;
 }
 
+static bool add_chunk(struct arena *a, size_t needed)
+{
+    size_t size = a->chunk ? a->chunk->size * 2 : FIRST_CHUNK;
+    if (size > LARGEST_CHUNK)
+        size = LARGEST_CHUNK;
+    if (size < needed || size > a->limit - a->total)
+        size = needed;
+    return take_chunk(a, size);
+}
+
+void arena_reserve(struct arena *a, size_t size_bytes)
+{
+    assert(!a->chunk);
+    if (!take_chunk(a, size_bytes))
+        abort();
+}
+
 void *arena_try(struct arena *a, size_t size_bytes)
 {
-    const size_t align = _Alignof(max_align_t);
     if (size_bytes > SIZE_MAX / 2)
         return NULL;
-    size_t size = (size_bytes + align - 1) & ~(align - 1);
+    size_t size = arena_room(size_bytes);
     if (!a->chunk || size > a->chunk->size - a->chunk->used)
         if (!add_chunk(a, size))
             return NULL;

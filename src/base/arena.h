@@ -9,7 +9,11 @@
 #ifndef BASE_ARENA_H
 #define BASE_ARENA_H
 
+#include <stddef.h>
+
 #include "base/str.h"
+
+enum { ARENA_ALIGN = _Alignof(max_align_t) };
 
 struct arena_chunk;
 struct arena_cleanup;
@@ -26,6 +30,16 @@ static inline struct arena arena_make(size_t limit_bytes)
 {
     return (struct arena){NULL, NULL, 0, limit_bytes};
 }
+
+/* Bytes that an allocation of size bytes really takes. */
+static inline size_t arena_room(size_t size_bytes)
+{
+    return (size_bytes + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1);
+}
+
+/* Takes size bytes (a sum of arena_room) as one chunk now, so that what is known to come wastes
+ * nothing. Only for an arena that is empty; sizes as in arena_alloc. */
+void arena_reserve(struct arena *a, size_t size_bytes);
 
 /* Runs the clean-ups and gives all memory back; the arena can be used again. */
 void arena_free(struct arena *a);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "base/num.h"
+#include "base/utf8.h"
 
 static enum fault_kind kind_of_reply(unsigned reply)
 {
@@ -16,7 +17,7 @@ static enum fault_kind kind_of_reply(unsigned reply)
     return reply >= 400 ? FAULT_LATER : FAULT_FINE;
 }
 
-/* Takes control bytes out and does not leave half a UTF-8 character at a cut. */
+/* Takes control bytes and what is no UTF-8 out and does not leave half a character at a cut. */
 static void make_presentable(char *text, size_t n, bool is_cut)
 {
     if (is_cut)
@@ -25,9 +26,14 @@ static void make_presentable(char *text, size_t n, bool is_cut)
     if (is_cut && n > 0 && ((unsigned char)text[n - 1] & 0x80))
         n--;
     text[n] = '\0';
-    for (size_t i = 0; i < n; i++)
-        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7F)
-            text[i] = '?';
+    for (size_t i = 0; i < n;) {
+        struct str rest = str_make(text + i, n - i);
+        uint32_t character;
+        if (!utf8_take(&rest, &character) || character < 0x20 || character == 0x7F)
+            text[i++] = '?';
+        else
+            i = n - rest.n;
+    }
 }
 
 struct fault fault_make(unsigned reply, struct fault_status status, const char *format, ...)

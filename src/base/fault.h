@@ -25,6 +25,7 @@ enum { FAULT_TEXT_MAX = 240 };
 
 struct fault {
     enum fault_kind kind;
+    bool is_answer; /* another server's reply, in its words; else our own finding */
     uint16_t reply; /* RFC 5321 reply code; 0 when nothing to say */
     struct fault_status status;
     char text[FAULT_TEXT_MAX]; /* NUL-terminated, printable ASCII or UTF-8, never a control byte */
@@ -34,8 +35,8 @@ struct fault {
 
 /*
  * A fault from its reply code, status and text. The kind follows from the first digit: 2 and 3 are
- * fine, 4 is later, 5 is never. Control bytes in the text become '?', a longer text is cut at a
- * character.
+ * fine, 4 is later, 5 is never. Control bytes and bytes that are no UTF-8 become '?' in the text, a
+ * longer text is cut at a character.
  */
 struct fault fault_make(unsigned reply, struct fault_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -52,7 +52,8 @@ static inline bool str_equal(struct str a, struct str b)
 /* Bytes from offset to the end; an offset past the end gives an empty slice. */
 static inline struct str str_skip(struct str s, size_t offset)
 {
-    return offset >= s.n ? str_make(s.p + s.n, 0) : str_make(s.p + offset, s.n - offset);
+    size_t n = offset < s.n ? offset : s.n;
+    return n > 0 ? str_make(s.p + n, s.n - n) : s;
 }
 
 /* The first n bytes, or all of them when there are fewer. */

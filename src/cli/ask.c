@@ -79,7 +79,7 @@ static struct fault send_request(const char *path, int s, json_t *request)
 static bool take_line(struct str line, ask_line each, void *arg, struct fault *verdict)
 {
     json_error_t error;
-    json_t *o = json_loadb(line.p, line.n, 0, &error);
+    json_t *o = json_loadb(line.p, line.n, JSON_ALLOW_NUL, &error);
     const char *text = json_string_value(json_object_get(o, "error"));
     bool is_last = true;
     if (!json_is_object(o)) {

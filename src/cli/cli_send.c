@@ -44,32 +44,19 @@ static int read_message(struct handover *h, const struct words *w)
     return CLI_DONE;
 }
 
-struct adding {
-    struct handover *h;
-    struct fault fault;
-};
-
-static void add_rcpt(void *arg, struct str address)
-{
-    struct adding *a = arg;
-    if (!a->fault.kind)
-        a->fault = handover_add_rcpt(a->h, address);
-}
-
 static struct fault address_message(struct handover *h, const struct words *w)
 {
-    struct adding a = {.h = h, .fault = FINE};
-    a.fault = w->from ? handover_address(h, str_from(w->from), &h->sender)
-                      : handover_default_sender(h, &h->sender);
-    for (size_t k = 0; k < CLI_WORDS_MAX && w->to[k]; k++)
-        add_rcpt(&a, str_from(w->to[k]));
-    if (!w->to[0])
-        compose_each_recipient(buf_str(&h->message), add_rcpt, &a);
-    if (!a.fault.kind && h->rcpt_count == 0)
-        a.fault = fault_make(501, FAULT_STATUS(5, 5, 4), "no recipient is named");
-    if (!a.fault.kind && !compose_add_from(&h->message, STR_NONE, h->sender))
-        a.fault = fault_make(552, FAULT_STATUS(5, 3, 4), "the message is too large");
-    return a.fault;
+    struct fault f = w->from ? handover_address(h, str_from(w->from), &h->sender)
+                             : handover_default_sender(h, &h->sender);
+    for (size_t k = 0; k < CLI_WORDS_MAX && w->to[k] && !f.kind; k++)
+        f = handover_add_rcpts(h, str_from(w->to[k]));
+    if (!f.kind && !w->to[0])
+        f = handover_add_header_rcpts(h);
+    if (!f.kind && h->rcpt_count == 0)
+        f = fault_make(501, FAULT_STATUS(5, 5, 4), "no recipient is named");
+    if (!f.kind && !compose_add_from(&h->message, STR_NONE, h->sender))
+        f = fault_make(552, FAULT_STATUS(5, 3, 4), "the message is too large");
+    return f;
 }
 
 static int report(const struct handover *h)

@@ -109,18 +109,6 @@ static int status_of(const struct fault *f)
     return f->reply == 551 ? EX_CONFIG : EX_UNAVAILABLE;
 }
 
-struct adding {
-    struct handover *h;
-    struct fault fault;
-};
-
-static void add_rcpt(void *arg, struct str address)
-{
-    struct adding *a = arg;
-    if (!a->fault.kind)
-        a->fault = handover_add_rcpt(a->h, address);
-}
-
 static struct fault take_notify(struct handover *h, const struct words *w)
 {
     struct buf envid = buf_make(100);
@@ -149,22 +137,21 @@ static struct fault take_sender(struct handover *h, const struct words *w)
 
 static struct fault fill(struct handover *h, const struct words *w, char **addresses)
 {
-    struct adding a = {.h = h, .fault = take_notify(h, w)};
-    if (!a.fault.kind)
-        a.fault = take_sender(h, w);
-    for (; *addresses; addresses++)
-        add_rcpt(&a, str_from(*addresses));
-    if (!a.fault.kind && !compose_read(stdin, !w->ignores_dot, &h->message))
-        a.fault =
-            fault_make(552, FAULT_STATUS(5, 3, 4), "the message cannot be read or is too large");
-    if (w->has_header_rcpt)
-        compose_each_recipient(buf_str(&h->message), add_rcpt, &a);
-    if (!a.fault.kind && h->rcpt_count == 0)
-        a.fault = fault_make(501, FAULT_STATUS(5, 1, 3), "no recipient is named");
-    if (!a.fault.kind && h->sender.n > 0 &&
+    struct fault f = take_notify(h, w);
+    if (!f.kind)
+        f = take_sender(h, w);
+    for (; *addresses && !f.kind; addresses++)
+        f = handover_add_rcpts(h, str_from(*addresses));
+    if (!f.kind && !compose_read(stdin, !w->ignores_dot, &h->message))
+        f = fault_make(552, FAULT_STATUS(5, 3, 4), "the message cannot be read or is too large");
+    if (!f.kind && w->has_header_rcpt)
+        f = handover_add_header_rcpts(h);
+    if (!f.kind && h->rcpt_count == 0)
+        f = fault_make(501, FAULT_STATUS(5, 1, 3), "no recipient is named");
+    if (!f.kind && h->sender.n > 0 &&
         !compose_add_from(&h->message, str_from(w->full_name), h->sender))
-        a.fault = fault_make(552, FAULT_STATUS(5, 3, 4), "the message is too large");
-    return a.fault;
+        f = fault_make(552, FAULT_STATUS(5, 3, 4), "the message is too large");
+    return f;
 }
 
 /* Copies what is there; false at the end of the stream. */

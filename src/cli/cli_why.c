@@ -42,10 +42,11 @@ static void print_trouble(const struct why *w, const json_t *d)
     const char *status = say_text(t, "status"), *remote = say_text(t, "remote");
     printf("  It was tried %lld time%s. The last attempt was %s ago; ", attempts,
            attempts == 1 ? "" : "s", say_duration(w->now_ms - say_number(t, "time_ms"), ago));
-    if (remote[0])
-        say_safely(remote);
-    printf("%s: %lld ", remote[0] ? " answered" : "what went wrong",
-           (long long)say_number(t, "reply"));
+    bool is_answer = remote[0] && json_is_true(json_object_get(t, "answer"));
+    if (!is_answer)
+        fputs(remote[0] ? "what went wrong with " : "what went wrong", stdout);
+    say_safely(remote);
+    printf("%s: %lld ", is_answer ? " answered" : "", (long long)say_number(t, "reply"));
     if (status[0] != '0')
         printf("%s ", status);
     say_safely(say_text(t, "text"));
@@ -88,6 +89,8 @@ static void print_next(const struct why *w, const json_t *d, const json_t *site)
     int64_t next_ms = say_number(d, "next_attempt_ms");
     if (strcmp(state, "held") == 0) {
         puts("  It is held by the operator, until: eilbote queue release.");
+        if (json_is_true(json_object_get(d, "with_sender")))
+            puts("  An attempt that has begun may still end; a new one is not made.");
     } else if (strcmp(state, "delivering") == 0) {
         puts("  It is being delivered now, or waits for a connection.");
         print_site(site);

@@ -7,9 +7,6 @@
 #include <stdlib.h>
 
 #include "mail/header.h"
-#include "mail/mailbox_list.h"
-
-enum { ADDRESS_LIMIT = 1024 };
 
 /* The line without its end, be it CRLF, LF or a CR alone at the end of the file. */
 static struct str strip_end(struct str line)
@@ -82,22 +79,4 @@ bool compose_add_from(struct buf *message, struct str name, struct str address)
     buf_free(message);
     *message = whole;
     return true;
-}
-
-void compose_each_recipient(struct str message, void (*each)(void *arg, struct str address),
-                            void *arg)
-{
-    struct header_field field;
-    struct header_iterator i = header_iterate(message);
-    struct buf one = buf_make(ADDRESS_LIMIT);
-    while (header_next(&i, &field)) {
-        if (!str_equal_nocase(field.name, STR("To")) && !str_equal_nocase(field.name, STR("Cc")) &&
-            !str_equal_nocase(field.name, STR("Bcc")))
-            continue;
-        while (mailbox_list_next(&field.value, &one)) {
-            each(arg, buf_str(&one));
-            one.used = 0;
-        }
-    }
-    buf_free(&one);
 }

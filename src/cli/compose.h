@@ -24,8 +24,4 @@ bool compose_has_header(struct str message);
 /* Puts "From: NAME <ADDRESS>" in front of the message unless it has one; the name may be empty. */
 bool compose_add_from(struct buf *message, struct str name, struct str address);
 
-/* Takes the addresses of To, Cc and Bcc, one after the other. */
-void compose_each_recipient(struct str message, void (*each)(void *arg, struct str address),
-                            void *arg);
-
 #endif

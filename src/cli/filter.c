@@ -29,11 +29,12 @@ static bool add_text(json_t *filter, struct str word)
 static bool add_age(json_t *filter, struct str word)
 {
     const uint64_t most_ms = UINT64_C(3650) * 24 * 3600 * 1000;
+    const char *name = word.p[3] == '>' ? "older_ms" : "younger_ms";
     uint64_t ms;
-    if (word.n < 5 || !num_parse_duration(str_skip(word, 4), most_ms, &ms))
+    if (!num_parse_duration(str_skip(word, 4), most_ms, &ms) || ms == 0)
         return false;
-    return json_object_set_new(filter, word.p[3] == '>' ? "older_ms" : "younger_ms",
-                               json_integer((json_int_t)ms)) == 0;
+    return json_object_get(filter, name) == NULL &&
+           json_object_set_new(filter, name, json_integer((json_int_t)ms)) == 0;
 }
 
 static bool add_id(json_t *filter, struct str word)

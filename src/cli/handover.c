@@ -13,6 +13,8 @@
 #include "cli/compose.h"
 #include "mail/address.h"
 #include "mail/dotline.h"
+#include "mail/header.h"
+#include "mail/mailbox_list.h"
 #include "net/endpoint.h"
 #include "os/owner.h"
 
@@ -57,7 +59,7 @@ struct fault handover_default_sender(struct handover *h, struct str *out)
     return f;
 }
 
-struct fault handover_add_rcpt(struct handover *h, struct str text)
+static struct fault add_rcpt(struct handover *h, struct str text)
 {
     struct str address;
     struct fault f = handover_address(h, text, &address);
@@ -70,6 +72,30 @@ struct fault handover_add_rcpt(struct handover *h, struct str text)
         return fault_make(552, FAULT_STATUS(5, 5, 3), "more than %d recipients", HANDOVER_RCPT_MAX);
     h->rcpt[h->rcpt_count++] = (struct smtp_client_rcpt){.path = address, .notify = h->notify};
     return FINE;
+}
+
+struct fault handover_add_rcpts(struct handover *h, struct str list)
+{
+    struct fault f = FINE;
+    struct buf one = buf_make(list.n + 1);
+    while (!f.kind && mailbox_list_next(&list, &one)) {
+        f = add_rcpt(h, buf_str(&one));
+        one.used = 0;
+    }
+    buf_free(&one);
+    return f;
+}
+
+struct fault handover_add_header_rcpts(struct handover *h)
+{
+    struct fault f = FINE;
+    struct header_field field;
+    struct header_iterator i = header_iterate(buf_str(&h->message));
+    while (!f.kind && header_next(&i, &field))
+        if (str_equal_nocase(field.name, STR("To")) || str_equal_nocase(field.name, STR("Cc")) ||
+            str_equal_nocase(field.name, STR("Bcc")))
+            f = handover_add_rcpts(h, field.value);
+    return f;
 }
 
 struct fault handover_connect(const struct handover *h, int *descriptor)

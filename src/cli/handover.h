@@ -36,7 +36,10 @@ struct fault handover_address(struct handover *h, struct str text, struct str *o
 /* The sender when none is named: the login name at the host name. */
 struct fault handover_default_sender(struct handover *h, struct str *out);
 
-struct fault handover_add_rcpt(struct handover *h, struct str address);
+/* Adds the addresses of a list as it stands in a To field, each once; and those of the message's
+ * To, Cc and Bcc. 501 when one is no address, 552 when they are too many. */
+struct fault handover_add_rcpts(struct handover *h, struct str list);
+struct fault handover_add_header_rcpts(struct handover *h);
 
 /* A stream to the local socket. 451 4.3.2 when the server does not run. */
 struct fault handover_connect(const struct handover *h, int *descriptor);

@@ -91,7 +91,8 @@ struct conf_listener {
     uint16_t port;     /* to bind: port_base + port_offset */
     struct conf_networks trust;
     struct conf_networks proxy_from;
-    bool clear_auth; /* POP3 only: passwords without TLS */
+    bool clear_auth;      /* POP3 only: passwords without TLS */
+    bool is_client_named; /* MX only: trace fields have the client's name by the DNS */
     struct conf_limits limits;
 };
 
@@ -135,6 +136,7 @@ struct conf_queue {
     int64_t delay_notice_ms; /* 0: none */
     int64_t bounce_after_ms;
     int64_t memory_bytes;    /* bodies kept in memory */
+    int64_t delivery_max;    /* messages kept in memory, as deliveries with the sender */
     int64_t in_flight_bytes; /* messages being received */
     int64_t checkpoint_ms;
     int64_t disk_reserve_bytes;

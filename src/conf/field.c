@@ -81,6 +81,7 @@ static const struct field listener_fields[] = {
     LIST("trust",         FIELD_NETWORK, AT(trust)),
     LIST("proxy-from",    FIELD_NETWORK, AT(proxy_from)),
     TEXT("clear-auth",    FIELD_SWITCH,  AT(clear_auth), NULL),
+    TEXT("client-name",   FIELD_SWITCH,  AT(is_client_named), "on"),
     LIMIT_FIELDS(AT(limits)),
 };
 #undef AT
@@ -130,6 +131,7 @@ static const struct field queue_fields[] = {
     NUMBER("delay-notice", FIELD_DURATION, AT(delay_notice_ms), "4h", 0, 30 * DAY),
     NUMBER("bounce-after", FIELD_DURATION, AT(bounce_after_ms), "5d", SECOND, 90 * DAY),
     NUMBER("memory",       FIELD_SIZE,     AT(memory_bytes), "256M", MIB, 1024 * GIB),
+    NUMBER("deliveries",   FIELD_COUNT,    AT(delivery_max), "100000", 100, 100000000),
     NUMBER("in-flight",    FIELD_SIZE,     AT(in_flight_bytes), "256M", MIB, 1024 * GIB),
     NUMBER("checkpoint",   FIELD_DURATION, AT(checkpoint_ms), "30s", 100, HOUR),
     NUMBER("disk-reserve", FIELD_SIZE,     AT(disk_reserve_bytes), "256M", 0, 1024 * GIB),

@@ -152,6 +152,8 @@ void event_fault(struct event *e, const struct fault *f)
     }
     if (f->text[0])
         event_text(e, "text", fault_text(f));
+    if (f->is_answer)
+        event_flag(e, "answer", true);
 }
 
 void event_end(struct event *e)

@@ -40,7 +40,8 @@ void event_text(struct event *e, const char *name, struct str text);
 void event_number(struct event *e, const char *name, int64_t number);
 void event_flag(struct event *e, const char *name, bool flag);
 
-/* Adds "outcome" (fine, later or never), "reply", "status" and "text"; those that are not empty. */
+/* Adds "outcome" (fine, later or never), "reply", "status" and "text"; those that are not empty. And
+ * "answer":true when another server said so. */
 void event_fault(struct event *e, const struct fault *f);
 
 /* Hands the line over to the log. */

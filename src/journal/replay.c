@@ -103,7 +103,8 @@ static struct fault read_all(struct reading *r)
     struct walk_record record;
     while (walk_next(&w, &record, &fault)) {
         if (record.header.type == FORMAT_VOID) {
-            read_void(r, &record);
+            if (record.payload.n == FORMAT_VOID_PAYLOAD)
+                read_void(r, &record);
             continue;
         }
         if (is_behind_gap(r, &record)) {

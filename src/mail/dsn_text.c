@@ -7,6 +7,7 @@
  */
 #include "mail/dsn_text.h"
 
+#include "base/utf8.h"
 #include "mail/date.h"
 
 enum { TEXT_WIDTH = 74 };
@@ -82,10 +83,14 @@ bool dsn_text_append_safe(struct buf *out, struct str s, bool allow_8bit)
 {
     if (!buf_reserve(out, s.n))
         return false;
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        bool is_safe = c >= 0x20 && c != 0x7F && (c < 0x80 || allow_8bit);
-        out->data[out->used++] = is_safe ? (char)c : '?';
+    while (s.n > 0) {
+        struct str rest = s;
+        uint32_t character;
+        bool is_safe = utf8_take(&rest, &character) && character >= 0x20 && character != 0x7F &&
+                       (character < 0x80 || allow_8bit);
+        size_t n = is_safe ? s.n - rest.n : 1;
+        buf_append(out, is_safe ? str_head(s, n) : STR("?"));
+        s = str_skip(s, n);
     }
     return true;
 }
@@ -200,6 +205,10 @@ bool dsn_text_append(struct buf *out, const struct dsn *d)
     fits = fits && buf_append(out, summary);
     for (size_t i = 0; i < d->recipient_count && fits; i++)
         fits = append_recipient(out, d, &d->recipient[i]);
-    return fits && buf_append(out, STR("The technical details and your message, or its header, "
-                                       "follow below.\r\n"));
+    return fits &&
+           buf_append(out, d->message.n > 0
+                               ? STR("The technical details and your message, or its header, "
+                                     "follow below.\r\n")
+                               : STR("The technical details follow below. Your message itself "
+                                     "cannot be read any more.\r\n"));
 }

@@ -16,7 +16,7 @@ struct str dsn_text_subject(enum dsn_action action);
 /* Appends the text with CRLF line ends. False when out is full. */
 bool dsn_text_append(struct buf *out, const struct dsn *d);
 
-/* Appends s with control bytes, and 8-bit bytes unless allow_8bit, as '?'. */
+/* Appends s with control bytes, what is no UTF-8, and 8-bit bytes unless allow_8bit, as '?'. */
 bool dsn_text_append_safe(struct buf *out, struct str s, bool allow_8bit);
 
 #endif

@@ -76,27 +76,35 @@ bool idna_domain_is_valid(struct str domain, bool allow_utf8)
     return allow_utf8 && idna_to_ascii(domain, ascii).n > 0;
 }
 
+/* The U-label of an A-label, for idn2_free; NULL when there is none. */
+static char *to_u_label(struct str label)
+{
+    char name[LABEL_MAX + 1], *unicode = NULL;
+    if (!label_is_ldh(label) || !str_starts_nocase(label, STR("xn--")))
+        return NULL;
+    memcpy(name, label.p, label.n);
+    name[label.n] = '\0';
+    return idn2_to_unicode_8z8z(name, &unicode, 0) == IDN2_OK ? unicode : NULL;
+}
+
 bool idna_to_unicode(struct str domain, struct buf *out)
 {
     size_t start = out->used;
+    struct str rest = domain;
     bool has_more = true, fits = true;
     while (has_more && fits) {
         struct str label;
-        has_more = str_cut(domain, '.', &label, &domain);
-        char name[LABEL_MAX + 1], *unicode = NULL;
-        if (label.n <= LABEL_MAX && str_starts_nocase(label, STR("xn--"))) {
-            memcpy(name, label.p, label.n);
-            name[label.n] = '\0';
-            if (idn2_to_unicode_8z8z(name, &unicode, 0) != IDN2_OK)
-                unicode = NULL;
-        }
+        has_more = str_cut(rest, '.', &label, &rest);
+        char *unicode = to_u_label(label);
         fits = buf_append(out, unicode ? str_from(unicode) : label) &&
                (!has_more || buf_append_byte(out, '.'));
         idn2_free(unicode);
     }
-    if (!fits)
+    /* Labels that are good alone may not be so together (RFC 5893). */
+    bool is_same = fits && idna_equal(str_skip(buf_str(out), start), domain);
+    if (!is_same)
         out->used = start;
-    return fits;
+    return is_same || (fits && buf_append(out, domain));
 }
 
 bool idna_equal(struct str a, struct str b)

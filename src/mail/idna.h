@@ -31,8 +31,8 @@ bool idna_domain_is_valid(struct str domain, bool allow_utf8);
 struct str idna_to_ascii(struct str domain, char ascii[IDNA_DOMAIN_MAX]);
 
 /*
- * Appends the name with its A-labels turned into U-labels, for people to read. A label that cannot
- * be turned stays as it is. False when out is full.
+ * Appends the name with its A-labels turned into U-labels, for people to read; as it is where those
+ * would not mean the same name. False when out is full.
  */
 bool idna_to_unicode(struct str domain, struct buf *out);
 

@@ -30,9 +30,10 @@ static void skip_comment(struct scanner *s)
     }
 }
 
+/* Line ends belong to the folding, never to an address. */
 static void add(struct scanner *s, struct buf *out, char c)
 {
-    if (!s->has_angle || s->is_angle)
+    if (c != '\r' && c != '\n' && (!s->has_angle || s->is_angle))
         s->is_full = !buf_append_byte(out, c) || s->is_full;
 }
 
@@ -41,8 +42,6 @@ static void take_quoted(struct scanner *s, struct buf *out)
     add(s, out, '"');
     for (s->at++; s->at < s->in.n && s->in.p[s->at] != '"'; s->at++) {
         char c = s->in.p[s->at];
-        if (c == '\r' || c == '\n')
-            continue;
         add(s, out, c);
         if (c == '\\' && s->at + 1 < s->in.n)
             add(s, out, s->in.p[++s->at]);

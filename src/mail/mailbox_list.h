@@ -12,7 +12,8 @@
 
 /*
  * Takes the next address from the front of *rest (a field's value, folded or not) and appends it to
- * out, as written but without blanks and comments. False at the end, and when out is full.
+ * out, as written but without line ends, blanks and comments. False at the end, and when out is
+ * full.
  */
 bool mailbox_list_next(struct str *rest, struct buf *out);
 

@@ -23,6 +23,7 @@
 #include "net/offload.h"
 #include "net/task.h"
 #include "net/tls.h"
+#include "os/thread.h"
 
 enum { BUFFER_SIZE = 64 * 1024, FREE_BUFFERS = 64, PARTS_A_CALL = 64, TLS_CHUNK = 16 * 1024 };
 
@@ -51,6 +52,15 @@ static _Thread_local struct {
     size_t count;
 } free_buffers;
 
+static void free_all_buffers(void)
+{
+    for (struct input_buffer *b; (b = free_buffers.first);) {
+        free_buffers.first = b->next;
+        free(b);
+    }
+    free_buffers.count = 0;
+}
+
 static struct input_buffer *buffer_get(void)
 {
     struct input_buffer *b = free_buffers.first;
@@ -74,6 +84,8 @@ static void buffer_put(struct input_buffer *b)
         free(b);
         return;
     }
+    if (free_buffers.count == 0)
+        thread_at_end(free_all_buffers);
     b->next = free_buffers.first;
     free_buffers.first = b;
     free_buffers.count++;
@@ -301,10 +313,12 @@ static bool tls_has_input(struct conn *c)
 bool conn_has_input(struct conn *c)
 {
     char byte;
-    if (c->in || !c->may_read)
-        return conn_may_have_input(c);
-    if (c->ssl)
-        return tls_has_input(c);
+    if (c->in)
+        return true;
+    if (c->ssl) /* what is pending there may be half a record */
+        return (c->may_read || SSL_has_pending(c->ssl)) && tls_has_input(c);
+    if (!c->may_read)
+        return false;
     ssize_t got = recv(c->descriptor, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     if (got < 0 && errno == EAGAIN)
         c->may_read = false;

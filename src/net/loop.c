@@ -5,11 +5,13 @@
  * A turn: take the inbox, run jobs, expire timers, poll. The inbox is a lock-free stack that is
  * reversed when taken. A sender wakes the loop through its eventfd only when the inbox was empty
  * and the loop had said that it is about to sleep; it says so before it looks at the inbox for the
- * last time, so no message is overlooked.
+ * last time, so no message is overlooked. What is sent may make the loop end before the sender is
+ * through with it; loop_free waits for those who are still at it.
  */
 #include "net/loop.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -31,6 +33,7 @@ struct loop {
     unsigned number;
     atomic_bool is_stopping;
     atomic_bool is_asleep;
+    atomic_uint senders; /* threads in loop_post or loop_stop */
     _Atomic(struct loop_message *) inbox;
 };
 
@@ -68,6 +71,8 @@ struct loop *loop_make(void)
 
 void loop_free(struct loop *l)
 {
+    while (atomic_load(&l->senders) > 0)
+        sched_yield();
     close(l->event);
     close(l->epoll);
     heap_free(&l->timers);
@@ -116,8 +121,10 @@ static void wake(struct loop *l)
 
 void loop_stop(struct loop *l)
 {
+    atomic_fetch_add(&l->senders, 1);
     atomic_store(&l->is_stopping, true);
     wake(l);
+    atomic_fetch_sub(&l->senders, 1);
 }
 
 void loop_post_chain(struct loop *l, struct loop_message *first, struct loop_message *last)
@@ -131,12 +138,14 @@ void loop_post_chain(struct loop *l, struct loop_message *first, struct loop_mes
         if (m == last)
             break;
     }
+    atomic_fetch_add(&l->senders, 1);
     struct loop_message *head = atomic_load_explicit(&l->inbox, memory_order_relaxed);
     do
         first->next = head;
     while (!atomic_compare_exchange_weak(&l->inbox, &head, reversed));
     if (!head && atomic_load(&l->is_asleep))
         wake(l);
+    atomic_fetch_sub(&l->senders, 1);
 }
 
 void loop_post(struct loop *l, struct loop_message *message)

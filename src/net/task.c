@@ -14,6 +14,7 @@
 #include "net/loop.h"
 #include "net/stack.h"
 #include "net/switch.h"
+#include "os/thread.h"
 
 struct task {
     struct switch_context context;
@@ -127,10 +128,18 @@ static void expire(struct loop_timer *timer)
     make_ready(t);
 }
 
+/* The thread's tasks have all ended: its loops are gone. */
+static void free_stacks(void)
+{
+    stack_pool_free(&stacks);
+}
+
 struct task *task_start(struct scope *s, const char *name, void (*run)(void *arg), void *arg)
 {
     if (!scheduler.stack_pointer && !scheduler.fiber)
         switch_init_thread(&scheduler);
+    if (!stacks.slabs)
+        thread_at_end(free_stacks);
     size_t size;
     char *stack = stack_get(&stacks, &size);
     if (!stack)

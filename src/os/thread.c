@@ -6,6 +6,7 @@
  */
 #include "os/thread.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
@@ -26,13 +27,31 @@ static void must(int error)
         abort();
 }
 
+enum { ENDINGS_MOST = 4 };
+
+static _Thread_local struct {
+    void (*run[ENDINGS_MOST])(void);
+    size_t count;
+} endings;
+
 static void *run_start(void *arg)
 {
     struct start start = *(struct start *)arg;
     free(arg);
     pthread_setname_np(pthread_self(), start.name);
     start.run(start.arg);
+    while (endings.count > 0)
+        endings.run[--endings.count]();
     return NULL;
+}
+
+void thread_at_end(void (*run)(void))
+{
+    for (size_t i = 0; i < endings.count; i++)
+        if (endings.run[i] == run)
+            return;
+    assert(endings.count < ENDINGS_MOST);
+    endings.run[endings.count++] = run;
 }
 
 void thread_start(struct thread *t, const char *name, void (*run)(void *arg), void *arg)

@@ -27,6 +27,12 @@ struct cond {
 void thread_start(struct thread *t, const char *name, void (*run)(void *arg), void *arg);
 void thread_join(struct thread *t);
 
+/*
+ * Calls run when the calling thread ends, if thread_start made it: for what is kept for each thread.
+ * To ask again for the same changes nothing; at most four may be asked for.
+ */
+void thread_at_end(void (*run)(void));
+
 void mutex_init(struct mutex *m);
 void mutex_destroy(struct mutex *m);
 void mutex_lock(struct mutex *m);

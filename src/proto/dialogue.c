@@ -16,6 +16,10 @@ void dialogue_note(struct buf *dialogue, const char *who, struct str line)
         buf_consume(dialogue, drop < dialogue->used ? drop : dialogue->used);
     }
     buf_append(dialogue, str_from(who));
+    size_t start = dialogue->used;
     buf_append(dialogue, line);
+    for (size_t i = start; i < dialogue->used; i++)
+        if ((unsigned char)dialogue->data[i] < 0x20 || dialogue->data[i] == 0x7F)
+            dialogue->data[i] = '?';
     buf_append_byte(dialogue, '\n');
 }

@@ -319,7 +319,9 @@ static struct fault reply_fault(const struct smtp_client *c)
         text = rest;
     else
         status = (struct fault_status){0};
-    return fault_make(c->reply_code, status, STR_FMT, STR_ARG(text));
+    struct fault f = fault_make(c->reply_code, status, STR_FMT, STR_ARG(text));
+    f.is_answer = true;
+    return f;
 }
 
 static enum smtp_client_event_kind after_hello(struct smtp_client *c, enum command command,
@@ -434,7 +436,8 @@ static enum smtp_client_event_kind after_final(struct smtp_client *c, struct smt
         return SMTP_CLIENT_RCPT;
     }
     c->mails_under_way--;
-    if (m->is_failed)
+    /* What the server says of a chunk behind a refused MAIL cannot make it good. */
+    if (m->is_failed || m->mail_fault.kind)
         out->fault = m->mail_fault;
     return SMTP_CLIENT_DONE;
 }
@@ -472,11 +475,12 @@ static enum smtp_client_event_kind act(struct smtp_client *c, struct smtp_client
         return broken(c, out, reply_fault(c));
     switch ((enum command)e.command) {
     case COMMAND_GREETING:
+        if (c->reply_code / 100 == 2) {
+            say_hello(c, COMMAND_EHLO);
+            return SMTP_CLIENT_MORE;
+        }
         out->fault = reply_fault(c);
-        if (c->reply_code / 100 != 2)
-            return SMTP_CLIENT_REFUSED;
-        say_hello(c, COMMAND_EHLO);
-        return SMTP_CLIENT_MORE;
+        return SMTP_CLIENT_REFUSED;
     case COMMAND_EHLO:
     case COMMAND_HELO:
         return after_hello(c, (enum command)e.command, out);
@@ -574,9 +578,9 @@ size_t smtp_client_feed(struct smtp_client *c, struct str in, struct smtp_client
 {
     size_t given = in.n;
     *out = (struct smtp_client_event){.kind = SMTP_CLIENT_MORE};
-    if (c->is_broken || take_due(c, out))
+    if (c->is_broken)
         return 0;
-    while (in.n > 0 && out->kind == SMTP_CLIENT_MORE) {
+    while (out->kind == SMTP_CLIENT_MORE && !take_due(c, out) && in.n > 0) {
         struct str line;
         bool is_too_long, is_last = false;
         bool is_whole = gather_line(c, &in, &line, &is_too_long);
@@ -594,11 +598,11 @@ size_t smtp_client_feed(struct smtp_client *c, struct str in, struct smtp_client
         if (!is_last)
             continue;
         out->kind = act(c, out);
+        if (out->kind == SMTP_CLIENT_MORE)
+            *out = (struct smtp_client_event){.kind = SMTP_CLIENT_MORE};
         c->reply.used = 0;
         c->reply_code = 0;
         c->reply_lines = 0;
     }
-    if (out->kind == SMTP_CLIENT_MORE)
-        take_due(c, out);
     return given - in.n;
 }

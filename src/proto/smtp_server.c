@@ -145,10 +145,16 @@ void smtp_engine_end(struct smtp_server *s, struct smtp_event *out, const struct
     s->phase = SMTP_PHASE_ENDED;
 }
 
-void smtp_engine_error(struct smtp_server *s, struct smtp_event *out, const struct fault *f)
+/* Counts an error; true when it is one too many. */
+static bool has_erred_enough(struct smtp_server *s)
 {
     s->error_count++;
-    if (s->options->error_limit == 0 || s->error_count < s->options->error_limit) {
+    return s->options->error_limit > 0 && s->error_count >= s->options->error_limit;
+}
+
+void smtp_engine_error(struct smtp_server *s, struct smtp_event *out, const struct fault *f)
+{
+    if (!has_erred_enough(s)) {
         smtp_engine_reply(s, f);
         return;
     }
@@ -262,6 +268,9 @@ static void reply_verdict(struct smtp_server *s, enum smtp_event_kind question,
         count_success(s, question);
     else if (is_auth && verdict->kind == FAULT_NEVER && smtp_auth_failed(s))
         d = (struct draft){421, {4, 7, 0}, STR("Too many failed authentications, closing")};
+    else if (question == SMTP_EVENT_RCPT && verdict->kind == FAULT_NEVER &&
+             s->options->is_bad_rcpt_error && has_erred_enough(s))
+        d = (struct draft){421, {4, 7, 0}, STR("Too many errors, closing")};
     smtp_engine_say(s, d.code, d.status, d.text);
     if (d.code == 421 || d.code == 521) {
         struct fault f = fault_from(&d);
@@ -399,6 +408,12 @@ static void close_early_talker(struct smtp_server *s, struct smtp_event *out)
     smtp_engine_close(s, out, &f);
 }
 
+static bool is_reply_awaited(const struct smtp_server *s)
+{
+    return s->options->may_talk_early && s->is_waiting && s->phase != SMTP_PHASE_ENDED &&
+           s->phase != SMTP_PHASE_TLS;
+}
+
 static size_t step(struct smtp_server *s, struct str in, struct smtp_event *out)
 {
     if (s->phase != SMTP_PHASE_ENDED && (s->is_waiting || s->phase == SMTP_PHASE_TLS)) {
@@ -442,7 +457,7 @@ size_t smtp_server_feed(struct smtp_server *s, struct str in, struct smtp_event 
     while (out->kind == SMTP_EVENT_NONE) {
         if (s->phase == SMTP_PHASE_BDAT && s->transaction.chunk_left == 0)
             smtp_content_finish_chunk(s, out);
-        else if (used < in.n && s->output.used < OUTPUT_ENOUGH)
+        else if (used < in.n && s->output.used < OUTPUT_ENOUGH && !is_reply_awaited(s))
             used += step(s, str_skip(in, used), out);
         else
             break;

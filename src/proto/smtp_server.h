@@ -37,7 +37,7 @@
  *
  * Group ends (RFC 2920): the client must wait for the reply to the connection itself, EHLO, HELO,
  * LHLO, DATA, AUTH and each of its responses, and STARTTLS. Whoever is fed before smtp_server_sent
- * took that reply away gets 554 5.5.0 in its place and is closed. NOOP, VRFY, EXPN and HELP may be
+ * took that reply away gets 554 5.5.0 in its place and is closed, or waits with may_talk_early. NOOP, VRFY, EXPN and HELP may be
  * followed at once although RFC 2920 ends a group there: nothing depends on it. What follows QUIT
  * is ignored.
  */
@@ -64,6 +64,7 @@ struct smtp_server_options {
     uint32_t line_limit;    /* octets of a text line with CRLF; 0: none */
     uint32_t command_limit; /* octets of a command without extensions; 0: the 512 of RFC 5321 */
     uint32_t error_limit;   /* bad commands, then 421; 0: none */
+    bool is_bad_rcpt_error; /* a recipient refused for good is one (somebody guesses addresses) */
     uint32_t auth_failure_limit; /* failed AUTH, then 421; 0: none */
     struct str auth_mechanisms;  /* "SCRAM-SHA-256 PLAIN LOGIN", upper case; empty: no AUTH */
     bool is_auth_in_clear;       /* AUTH without TLS too (a Unix socket, the loopback) */
@@ -71,6 +72,8 @@ struct smtp_server_options {
     bool has_starttls;           /* offered while the session is in the clear */
     bool is_tls_required;        /* nothing but EHLO, STARTTLS, NOOP, HELP, QUIT before it */
     bool has_smtputf8, has_chunking, has_dsn, has_limits;
+    bool may_talk_early; /* what comes before a reply waits for it: a local program that says all at
+                            once is no attacker */
 };
 
 enum smtp_event_kind {

@@ -16,10 +16,9 @@
 #include "queue/record.h"
 
 enum {
-    ROUND = 500,         /* messages a checkpoint writes in one transaction */
-    LOAD = 500,          /* messages read at a time */
-    LOADED_MOST = 10000, /* cold messages in memory */
-    SWEEP = 1000,        /* orphaned body files of one directory removed at a start */
+    ROUND = 500,  /* messages a checkpoint writes in one transaction */
+    LOAD = 500,   /* messages read at a time */
+    SWEEP = 1000, /* orphaned body files of one directory removed at a start */
     BODY_CHUNK = 1 << 20,
     PATH_MAX_BYTES = 1024,
     ARENA_LIMIT = 256 << 20
@@ -99,7 +98,7 @@ static void add(struct round *r, struct queue_message *m)
             continue;
         c->delivery[c->delivery_count++] =
             (struct cold_delivery){.domain = d->domain,
-                                   .state = d->state == QUEUE_HELD ? QUEUE_HELD : QUEUE_WAITING,
+                                   .state = delivery_rest_state(d),
                                    .next_attempt_ms = d->next_attempt_ms,
                                    .packed = packed_delivery(&r->arena, d)};
     }
@@ -117,7 +116,7 @@ static bool is_journal_long(const struct queue *q)
 static void choose(struct queue *q, struct round *r)
 {
     int64_t young = loop_real_ms(q->owner) - q->options.checkpoint_ms;
-    bool is_tight = q->is_rest_wanted || q->hot_count > q->options.hot_most / 2;
+    bool is_tight = q->is_rest_wanted || queue_hot_waiting(q) > q->options.hot_most / 2;
     bool is_long = is_journal_long(q);
     LIST_EACH(link, &q->dirty)
     {
@@ -131,11 +130,9 @@ static void choose(struct queue *q, struct round *r)
         if (r->count == ROUND)
             break;
         bool is_waiting = m->ready_count == 0;
-        /* One that is being read from the journal must stay there. */
-        bool may_go = is_waiting || m->body_kind != QUEUE_BODY_JOURNAL;
         bool is_old = m->envelope.arrival_ms < young;
         if (!m->is_checkpointed && m->open_count > 0 &&
-            ((is_long && may_go) || (is_waiting && (is_old || is_tight))))
+            (is_long || (is_waiting && (is_old || is_tight))))
             add(r, m);
     }
 }
@@ -150,6 +147,10 @@ static void become_cold(struct queue *q, struct queue_message *m)
         q->cold_messages++;
         if (m->ready_count == 0)
             queue_drop_body(q, m);
+        else
+            q->hot_busy_count--;
+        if (m->body_kind == QUEUE_BODY_JOURNAL)
+            m->body_kind = QUEUE_BODY_FILE; /* before the trim: who reads the journal looks again */
     }
     if (m->is_dirty && !m->is_changed) {
         m->is_dirty = false;
@@ -258,7 +259,7 @@ struct load {
     int64_t now_ms;
     uint64_t ids[LOAD];
     struct queue_message *message[LOAD];
-    size_t count;
+    size_t limit, count;
     int64_t next_due_ms;
     struct fault fault;
 };
@@ -266,8 +267,8 @@ struct load {
 static void find_due(void *arg)
 {
     struct load *l = arg;
-    l->fault = cold_due(l->queue->cold, l->now_ms, &l->queue->cursor, l->ids, LOAD, &l->count);
-    if (!l->fault.kind && l->count < LOAD)
+    l->fault = cold_due(l->queue->cold, l->now_ms, &l->queue->cursor, l->ids, l->limit, &l->count);
+    if (!l->fault.kind && l->count < l->limit)
         l->fault = cold_next_due(l->queue->cold, &l->queue->cursor, &l->next_due_ms);
 }
 
@@ -287,6 +288,9 @@ static void load_due(struct queue *q)
         abort();
     l->queue = q;
     l->now_ms = loop_real_ms(q->owner);
+    l->limit = q->options.loaded_most - q->cold_count;
+    if (l->limit > LOAD)
+        l->limit = LOAD;
     offload(find_due, l);
     for (size_t i = 0; i < l->count; i++)
         if (queue_find(q, l->ids[i]) || (i > 0 && l->ids[i] == l->ids[i - 1]))
@@ -302,11 +306,12 @@ static void load_due(struct queue *q)
             queue_settle(q, m);
         }
     }
+    queue_watch_memory(q);
     /* After a fault look again soon, not at once. */
     if (l->fault.kind)
         q->cold_next_due_ms = l->now_ms + 1000;
     else
-        q->cold_next_due_ms = l->count < LOAD ? l->next_due_ms : 0;
+        q->cold_next_due_ms = l->count < l->limit ? l->next_due_ms : 0;
     free(l);
 }
 
@@ -366,7 +371,9 @@ static void start_hot(struct queue *q)
 
 static int64_t next_look(const struct queue *q, int64_t next_checkpoint_ms)
 {
-    if (q->cold_count >= LOADED_MOST || q->cold_next_due_ms == INT64_MAX)
+    if (queue_is_tight(q) && q->next_relief_ms < next_checkpoint_ms)
+        next_checkpoint_ms = q->next_relief_ms;
+    if (q->cold_count >= q->options.loaded_most || q->cold_next_due_ms == INT64_MAX)
         return next_checkpoint_ms;
     int64_t in_ms = q->cold_next_due_ms - loop_real_ms(q->owner);
     int64_t at = loop_now_ms(q->owner) + (in_ms > 0 ? in_ms : 0);
@@ -380,8 +387,17 @@ void queue_keep(void *arg)
     sweep(q);
     int64_t next_checkpoint_ms = loop_now_ms(q->owner) + q->options.checkpoint_ms;
     while (!task_is_cancelled()) {
-        if (q->cold_count < LOADED_MOST && q->cold_next_due_ms <= loop_real_ms(q->owner)) {
+        queue_watch_memory(q);
+        if (q->cold_count < q->options.loaded_most &&
+            q->cold_next_due_ms <= loop_real_ms(q->owner)) {
             load_due(q);
+            continue;
+        }
+        if (q->is_trim_wanted) {
+            q->is_trim_wanted = false;
+            /* Checkpoints do what is left when the oldest messages keep the journal long. */
+            trim(q);
+            q->is_checkpoint_wanted |= is_journal_long(q);
             continue;
         }
         if (!q->is_checkpoint_wanted && loop_now_ms(q->owner) < next_checkpoint_ms) {
@@ -389,9 +405,10 @@ void queue_keep(void *arg)
             continue;
         }
         q->is_checkpoint_wanted = false;
+        q->checkpoints_begun++;
         q->checkpoint_fault = checkpoint(q);
-        q->is_rest_wanted = false;
-        q->checkpoints++;
+        q->is_rest_wanted = q->checkpoints_wanted > q->checkpoints_begun;
+        q->checkpoints_ended++;
         /* After a fault the disk gets a pause, however much it is wanted. */
         if (q->checkpoint_fault.kind)
             task_sleep(1000);
@@ -405,11 +422,13 @@ void queue_keep(void *arg)
 
 struct fault queue_checkpoint(struct queue *q)
 {
-    uint64_t before = q->checkpoints;
+    /* One that has begun may have passed by what is to be put to rest. */
+    uint64_t wanted = q->checkpoints_begun + 1;
+    q->checkpoints_wanted = wanted;
     q->is_checkpoint_wanted = true;
     q->is_rest_wanted = true;
     task_wake(q->keeper);
-    while (q->checkpoints == before && q->keeper)
+    while (q->checkpoints_ended < wanted && q->keeper)
         if (task_sleep(5).kind)
             return fault_make(421, FAULT_STATUS(4, 3, 2), "shutting down");
     return q->checkpoint_fault;

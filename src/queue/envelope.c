@@ -40,7 +40,7 @@ bool envelope_unpack(struct arena *arena, struct str bytes, struct queue_envelop
 {
     struct unpack u = {bytes, false};
     *out = (struct queue_envelope){0};
-    if (unpack_u8(&u) != ENVELOPE_VERSION)
+    if (bytes.n > ENVELOPE_PACKED_MAX || unpack_u8(&u) != ENVELOPE_VERSION)
         return false;
     uint8_t flags = unpack_u8(&u);
     out->is_8bit = flags & FLAG_8BIT;
@@ -52,7 +52,7 @@ bool envelope_unpack(struct arena *arena, struct str bytes, struct queue_envelop
     out->session = arena_copy(arena, unpack_str(&u));
     out->account = arena_copy(arena, unpack_str(&u));
     uint32_t count = unpack_u32(&u);
-    if (u.is_bad || count > u.rest.n / RCPT_LEAST)
+    if (u.is_bad || count > ENVELOPE_RCPT_MAX || count > u.rest.n / RCPT_LEAST)
         return false;
     out->rcpt = arena_alloc(arena, count * sizeof *out->rcpt);
     out->rcpt_count = count;
@@ -62,6 +62,16 @@ bool envelope_unpack(struct arena *arena, struct str bytes, struct queue_envelop
         out->rcpt[i].notify = unpack_u8(&u);
     }
     return !u.is_bad && u.rest.n == 0;
+}
+
+size_t envelope_room(const struct queue_envelope *e)
+{
+    size_t size = arena_room(e->sender.n + 1) + arena_room(e->envid.n + 1) +
+                  arena_room(e->session.n + 1) + arena_room(e->account.n + 1) +
+                  arena_room(e->rcpt_count * sizeof *e->rcpt);
+    for (size_t i = 0; i < e->rcpt_count; i++)
+        size += arena_room(e->rcpt[i].address.n + 1) + arena_room(e->rcpt[i].orcpt.n + 1);
+    return size;
 }
 
 struct queue_envelope envelope_copy(struct arena *arena, const struct queue_envelope *e)

@@ -10,7 +10,11 @@
 
 #include <stdint.h>
 
-enum { QUEUE_ID_TEXT_MAX = 14 };
+enum {
+    QUEUE_ID_TEXT_MAX = 14,
+    ENVELOPE_RCPT_MAX = 10000,    /* of one message, aliases expanded */
+    ENVELOPE_PACKED_MAX = 8 << 20 /* so many with the longest addresses and ORCPT */
+};
 
 struct queue_rcpt {
     struct str address; /* "local@domain", canonical */
@@ -35,8 +39,12 @@ struct queue_envelope {
 size_t envelope_packed_max(const struct queue_envelope *e);
 void envelope_pack(struct buf *out, const struct queue_envelope *e);
 
-/* The inverse; everything is copied to the arena. False when the bytes are no envelope. */
+/* The inverse; everything is copied to the arena, for which 16 MiB suffice. False when the bytes
+ * are no envelope, or larger than one can be. */
 bool envelope_unpack(struct arena *arena, struct str bytes, struct queue_envelope *out);
+
+/* Bytes of arena that envelope_copy takes. */
+size_t envelope_room(const struct queue_envelope *e);
 
 /* A copy of which every part lives in the arena. */
 struct queue_envelope envelope_copy(struct arena *arena, const struct queue_envelope *e);

@@ -19,6 +19,7 @@ struct queue {
     struct list hot;   /* messages by position, the oldest first */
     struct list dirty; /* cold messages whose change queue.db does not have yet */
     size_t hot_count, dirty_count, cold_count; /* cold: in memory */
+    size_t hot_busy_count;                     /* hot messages of which the sender has a delivery */
     size_t ready_count;
     int64_t accepted, finished;
     uint64_t trimmed_position;
@@ -31,7 +32,8 @@ struct queue {
     struct task *keeper;       /* the task of checkpoint.c */
     bool is_checkpoint_wanted; /* now, not at the interval */
     bool is_rest_wanted;       /* young messages are moved out too */
-    uint64_t checkpoints;      /* finished */
+    bool is_trim_wanted;
+    uint64_t checkpoints_begun, checkpoints_ended, checkpoints_wanted;
     struct fault checkpoint_fault;
     bool is_started, is_closing;
     uint64_t *discard; /* body files of ended messages, removed by the keeper */
@@ -42,7 +44,9 @@ struct queue {
     uint64_t first_id;          /* ids of this start are above it */
     atomic_uint_least64_t last_id;
     atomic_bool is_crowded;
-    atomic_int_least64_t body_bytes;
+    atomic_bool is_full;                           /* memory holds far more than it should */
+    int64_t next_relief_ms;                        /* of loop_now_ms */
+    atomic_int_least64_t body_bytes, memory_bytes; /* of bodies in memory; their bound */
     /* Accepts that have begun and not arrived at the owner, by the epoch they began in: a trim
      * waits for those of the epoch before. */
     atomic_uint epoch;
@@ -58,6 +62,24 @@ void queue_insert(struct queue *q, struct queue_message *m);
 /* Takes a message out of memory and frees it. */
 void queue_forget(struct queue *q, struct queue_message *m);
 
+/* Hot messages that wait and could be put to rest. */
+static inline size_t queue_hot_waiting(const struct queue *q)
+{
+    return q->hot_count - q->hot_busy_count;
+}
+
+/* The sender has more than it should, or so much that nothing can be loaded. */
+static inline bool queue_is_tight(const struct queue *q)
+{
+    return q->ready_count > q->options.ready_most || q->cold_count >= q->options.loaded_most;
+}
+
+/* Looks at what memory holds: asks the sender for relief, now and then, and sessions to wait. */
+void queue_watch_memory(struct queue *q);
+
+/* Makes a delivery READY, without telling the sender. */
+void queue_hand_out(struct queue *q, struct queue_delivery *d);
+
 /* Gives every WAITING delivery that is due to the sender, and sets the clock for the others. */
 void queue_schedule(struct queue *q, struct queue_message *m);
 
@@ -72,6 +94,13 @@ void queue_drop_body(struct queue *q, struct queue_message *m);
 
 /* Writes the delivery's present state to the journal, without waiting. */
 void queue_record(struct queue *q, struct queue_delivery *d);
+
+/* Notes a change of a message at rest, for the next checkpoint; position: of a record not after the
+ * one with the change. */
+void queue_mark_dirty(struct queue *q, struct queue_message *m, uint64_t position);
+
+/* Takes a record of the journal, in order and before the loop runs; arg is the queue. */
+void queue_replay(void *arg, const struct journal_record *record);
 
 /* The body of checkpoint.c's task. */
 void queue_keep(void *arg);

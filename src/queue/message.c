@@ -19,17 +19,36 @@ static int by_domain(const void *a, const void *b)
     return order ? order : (x->index > y->index) - (x->index < y->index);
 }
 
+/* All recipients by domain, for free(); how many domains there are. */
+static struct sorted_rcpt *sort_rcpts(const struct queue_envelope *e, size_t *domain_count)
+{
+    struct sorted_rcpt *sorted = calloc(e->rcpt_count + 1, sizeof *sorted);
+    if (!sorted)
+        abort();
+    for (size_t i = 0; i < e->rcpt_count; i++)
+        sorted[i] = (struct sorted_rcpt){envelope_domain(e->rcpt[i].address), (uint32_t)i};
+    qsort(sorted, e->rcpt_count, sizeof *sorted, by_domain);
+    *domain_count = 0;
+    for (size_t i = 0; i < e->rcpt_count; i++)
+        *domain_count += i == 0 || !str_equal(sorted[i].domain, sorted[i - 1].domain);
+    return sorted;
+}
+
+size_t message_room(const struct queue_envelope *e)
+{
+    size_t domains = e->rcpt_count;
+    if (domains > 1)
+        free(sort_rcpts(e, &domains));
+    return arena_room(sizeof(struct queue_message)) +
+           arena_room(domains * sizeof(struct queue_delivery)) +
+           arena_room(e->rcpt_count * sizeof(uint32_t)) + envelope_room(e);
+}
+
 static void make_deliveries(struct queue_message *m)
 {
-    size_t n = m->envelope.rcpt_count;
-    struct sorted_rcpt *sorted = arena_alloc(&m->arena, n * sizeof *sorted);
+    size_t n = m->envelope.rcpt_count, domains;
+    struct sorted_rcpt *sorted = sort_rcpts(&m->envelope, &domains);
     uint32_t *index = arena_alloc(&m->arena, n * sizeof *index);
-    for (size_t i = 0; i < n; i++)
-        sorted[i] = (struct sorted_rcpt){envelope_domain(m->envelope.rcpt[i].address), (uint32_t)i};
-    qsort(sorted, n, sizeof *sorted, by_domain);
-    size_t domains = 0;
-    for (size_t i = 0; i < n; i++)
-        domains += i == 0 || !str_equal(sorted[i].domain, sorted[i - 1].domain);
     m->delivery = arena_alloc(&m->arena, domains * sizeof *m->delivery);
     for (size_t i = 0; i < n; i++) {
         index[i] = sorted[i].index;
@@ -42,6 +61,7 @@ static void make_deliveries(struct queue_message *m)
         m->delivery[m->delivery_count - 1].rcpt_count++;
     }
     m->open_count = m->delivery_count;
+    free(sorted);
 }
 
 struct queue_message *message_make(uint64_t id, struct arena *arena,
@@ -89,6 +109,19 @@ void delivery_set_trouble(struct queue_delivery *d, const struct fault *fault, i
     t->dialogue = str_make(t->memory + remote.n, dialogue.n);
     free(d->trouble);
     d->trouble = t;
+}
+
+enum queue_state delivery_rest_state(const struct queue_delivery *d)
+{
+    switch (d->state) {
+    case QUEUE_READY:
+        return d->is_hold_wanted ? QUEUE_HELD : QUEUE_WAITING;
+    case QUEUE_WAITING:
+    case QUEUE_HELD:
+    case QUEUE_ENDED:
+        break;
+    }
+    return d->state;
 }
 
 struct queue_delivery *message_delivery(struct queue_message *m, struct str domain)

@@ -53,7 +53,7 @@ struct queue_delivery {
     struct queue_trouble *trouble; /* NULL before the first */
     struct heap_node due;          /* while WAITING */
     struct list link;              /* the sender's, while READY */
-    bool is_hold_wanted;           /* an operator's word that waits for the attempt to end */
+    bool is_hold_wanted;           /* an operator's word about one that is READY */
 };
 
 struct queue_message {
@@ -64,22 +64,27 @@ struct queue_message {
     unsigned arrival_epoch;
     struct arena arena;
     struct queue_envelope envelope;
-    enum queue_body body_kind;
+    /* A checkpoint turns JOURNAL into FILE while others may be reading the body. */
+    _Atomic(enum queue_body) body_kind;
     char *body; /* QUEUE_BODY_MEMORY */
     size_t body_size;
-    uint64_t position;    /* of its journal record, unless cold */
-    size_t body_offset;   /* in the record's payload */
-    struct list in_order; /* hot: by position; cold and dirty: by position of the first change */
-    bool is_cold;         /* queue.db has it */
-    bool is_dirty;        /* cold, and queue.db does not have the latest */
-    bool is_checkpointed; /* a checkpoint is writing it now */
-    bool is_changed;      /* has changed while a checkpoint wrote it */
+    uint64_t position;      /* hot: of its journal record; dirty: of the first change */
+    uint64_t body_position; /* of the journal record with the body */
+    size_t body_offset;     /* in the record's payload */
+    struct list in_order;   /* hot or dirty: by position */
+    bool is_cold;           /* queue.db has it */
+    bool is_dirty;          /* cold, and queue.db does not have the latest */
+    bool is_checkpointed;   /* a checkpoint is writing it now */
+    bool is_changed;        /* has changed while a checkpoint wrote it */
     struct queue_delivery *delivery;
     size_t delivery_count;
     size_t open_count;  /* deliveries not ENDED */
     size_t ready_count; /* deliveries with the sender */
     size_t pin_count;   /* holders that need it in memory */
 };
+
+/* Bytes of arena that a copy of the envelope and message_make take. */
+size_t message_room(const struct queue_envelope *envelope);
 
 /* A message from its id and envelope (in arena, which it takes); deliveries by domain, all WAITING
  * and due at once. */
@@ -93,6 +98,10 @@ void message_drop_body(struct queue_message *m);
 /* Replaces the delivery's trouble by a copy. */
 void delivery_set_trouble(struct queue_delivery *d, const struct fault *fault, int64_t time_ms,
                           struct str remote, struct str dialogue);
+
+/* The state that is remembered: what is with the sender waits after a restart, or is held when an
+ * operator has said so meanwhile. */
+enum queue_state delivery_rest_state(const struct queue_delivery *d);
 
 /* The delivery for a domain, or NULL. */
 struct queue_delivery *message_delivery(struct queue_message *m, struct str domain);

@@ -103,6 +103,7 @@ bool queue_hold(struct queue *q, struct queue_delivery *d)
 {
     if (d->state == QUEUE_READY) {
         d->is_hold_wanted = true;
+        queue_record(q, d);
         return true;
     }
     if (d->state != QUEUE_WAITING)
@@ -115,7 +116,11 @@ bool queue_hold(struct queue *q, struct queue_delivery *d)
 
 bool queue_release(struct queue *q, struct queue_delivery *d)
 {
-    d->is_hold_wanted = false;
+    if (d->state == QUEUE_READY && d->is_hold_wanted) {
+        d->is_hold_wanted = false;
+        queue_record(q, d);
+        return true;
+    }
     if (d->state != QUEUE_HELD)
         return false;
     d->state = QUEUE_WAITING;
@@ -139,9 +144,7 @@ bool queue_take(struct queue *q, struct queue_delivery *d)
     if (d->state != QUEUE_WAITING && d->state != QUEUE_HELD)
         return false;
     heap_remove(&q->due, &d->due);
-    d->state = QUEUE_READY;
-    d->message->ready_count++;
-    q->ready_count++;
+    queue_hand_out(q, d);
     return true;
 }
 

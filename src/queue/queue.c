@@ -21,6 +21,8 @@
 enum {
     PACE_STEP_MS = 5,
     PACE_STEPS = 100,
+    FULL_STEPS = 2000,
+    RELIEF_PAUSE_MS = 1000, /* between two requests for relief */
     PATH_MAX_BYTES = 1024,
     ID_COUNTER_BITS = 20,
     RESULTS_MOST = 1 << 20
@@ -72,20 +74,7 @@ void queue_forget(struct queue *q, struct queue_message *m)
     message_free(m);
 }
 
-/* Replay: the journal's records in order, before the loop runs. */
-static struct queue_message *replay_find(struct queue *q, uint64_t id)
-{
-    struct queue_message *m = queue_find(q, id);
-    if (m)
-        return m;
-    struct fault f = cold_load(q->cold, id, &m);
-    if (f.kind || !m)
-        return NULL;
-    queue_insert(q, m);
-    return m;
-}
-
-static void mark_dirty(struct queue *q, struct queue_message *m, uint64_t position)
+void queue_mark_dirty(struct queue *q, struct queue_message *m, uint64_t position)
 {
     if (m->is_checkpointed)
         m->is_changed = true;
@@ -95,42 +84,6 @@ static void mark_dirty(struct queue *q, struct queue_message *m, uint64_t positi
     m->position = position;
     q->dirty_count++;
     insert_in_order(&q->dirty, m);
-}
-
-static void replay_accept(struct queue *q, const struct journal_record *record)
-{
-    struct queue_message *m = record_unpack_accept(record->payload, record->position);
-    if (!m)
-        return;
-    bool is_cold = false;
-    struct fault f = cold_has(q->cold, m->id, &is_cold);
-    if (m->id > atomic_load(&q->last_id))
-        atomic_store(&q->last_id, m->id);
-    if (queue_find(q, m->id) || (!f.kind && is_cold))
-        message_free(m);
-    else
-        queue_insert(q, m);
-}
-
-static void replay_delivery(struct queue *q, const struct journal_record *record)
-{
-    struct queue_message *m = replay_find(q, record_delivery_id(record->payload));
-    if (!m || !record_apply_delivery(m, record->payload))
-        return;
-    mark_dirty(q, m, record->position);
-    if (m->open_count == 0 && !m->is_cold)
-        queue_forget(q, m);
-}
-
-static void replay(void *arg, const struct journal_record *record)
-{
-    struct queue *q = arg;
-    if (record->position > q->seen_position)
-        q->seen_position = record->position;
-    if (record->type == QUEUE_RECORD_ACCEPT)
-        replay_accept(q, record);
-    else if (record->type == QUEUE_RECORD_DELIVERY)
-        replay_delivery(q, record);
 }
 
 static struct fault open_storage(struct queue *q)
@@ -146,7 +99,7 @@ static struct fault open_storage(struct queue *q)
     snprintf(path, sizeof path, "%s/journal", q->options.directory);
     struct journal_options o = q->options.journal;
     o.directory = path;
-    struct journal_replay r = {.record = replay, .arg = q};
+    struct journal_replay r = {.record = queue_replay, .arg = q};
     return journal_open(&o, &r, &q->journal);
 }
 
@@ -159,6 +112,7 @@ struct fault queue_open(const struct queue_options *options, struct queue **out)
     if (!q)
         abort();
     q->options = *options;
+    atomic_init(&q->memory_bytes, options->memory_bytes);
     q->owner = loop_current();
     q->by_id = map_make(random_u64(), random_u64());
     list_init(&q->hot);
@@ -197,10 +151,12 @@ void queue_set_options(struct queue *q, const struct queue_options *options)
 {
     q->options.retry_first_ms = options->retry_first_ms;
     q->options.retry_most_ms = options->retry_most_ms;
-    q->options.memory_bytes = options->memory_bytes;
+    atomic_store(&q->memory_bytes, options->memory_bytes);
     q->options.journal_bytes = options->journal_bytes;
     q->options.checkpoint_ms = options->checkpoint_ms;
     q->options.hot_most = options->hot_most;
+    q->options.ready_most = options->ready_most;
+    q->options.loaded_most = options->loaded_most;
 }
 
 uint64_t queue_new_id(struct queue *q)
@@ -211,32 +167,6 @@ uint64_t queue_new_id(struct queue *q)
         next = last >= now ? last + 1 : now;
     while (!atomic_compare_exchange_weak(&q->last_id, &last, next));
     return next;
-}
-
-struct fault queue_body_file(struct queue *q, uint64_t id, struct file **out)
-{
-    char path[PATH_MAX_BYTES];
-    if (!cold_body_path(q->cold, id, path, sizeof path))
-        return fault_make(451, FAULT_STATUS(4, 3, 0), "the spool's path is too long");
-    return file_open(path, FILE_CREATE, out);
-}
-
-struct fault queue_body_sync(struct queue *q, uint64_t id, struct file *file)
-{
-    char path[PATH_MAX_BYTES];
-    struct fault f = file_sync(file);
-    if (f.kind)
-        return f;
-    snprintf(path, sizeof path, "%s/bodies/%02x", q->options.directory, (unsigned)(id & 255));
-    return file_sync_directory(path);
-}
-
-struct fault queue_body_discard(struct queue *q, uint64_t id)
-{
-    char path[PATH_MAX_BYTES];
-    if (!cold_body_path(q->cold, id, path, sizeof path))
-        return FINE;
-    return file_remove(path);
 }
 
 /* Scheduling: the owner's clock. */
@@ -254,12 +184,19 @@ static void set_clock(struct queue *q)
         loop_timer_clear(q->owner, &q->due_timer);
 }
 
+void queue_hand_out(struct queue *q, struct queue_delivery *d)
+{
+    struct queue_message *m = d->message;
+    d->state = QUEUE_READY;
+    q->ready_count++;
+    if (m->ready_count++ == 0 && !m->is_cold)
+        q->hot_busy_count++;
+}
+
 static void make_ready(struct queue *q, struct queue_delivery *d)
 {
-    d->state = QUEUE_READY;
-    d->message->ready_count++;
-    q->ready_count++;
-    q->options.ready(q->options.ready_arg, d);
+    queue_hand_out(q, d);
+    q->options.ready(q->options.sender, d);
 }
 
 static void expire_due(struct loop_timer *timer)
@@ -292,15 +229,50 @@ void queue_schedule(struct queue *q, struct queue_message *m)
     m->pin_count--;
 }
 
-/* Accepting: on the session's loop, then on the owner's. */
+static void wake_keeper(struct queue *q, bool *what)
+{
+    if (*what || !q->keeper)
+        return;
+    *what = true;
+    task_wake(q->keeper);
+}
+
+void queue_watch_memory(struct queue *q)
+{
+    size_t most = 2 * q->options.ready_most + q->options.hot_most;
+    bool is_full = q->hot_count + q->cold_count > most;
+    if (atomic_load_explicit(&q->is_full, memory_order_relaxed) != is_full)
+        atomic_store(&q->is_full, is_full);
+    if (!queue_is_tight(q) || loop_now_ms(q->owner) < q->next_relief_ms)
+        return;
+    q->next_relief_ms = loop_now_ms(q->owner) + RELIEF_PAUSE_MS;
+    q->options.relieve(q->options.sender);
+    /* What has been put off leaves memory when it is at rest. */
+    if (queue_hot_waiting(q) > q->options.hot_most || q->dirty_count > 0)
+        wake_keeper(q, &q->is_checkpoint_wanted);
+}
+
 /* The journal is trimmed often enough that it stays a small part of what it may grow to. */
 static void want_trim(struct queue *q)
 {
-    if (q->seen_position - q->trimmed_position < (uint64_t)q->options.journal_bytes / 16 ||
-        q->is_checkpoint_wanted || !q->keeper)
-        return;
-    q->is_checkpoint_wanted = true;
-    task_wake(q->keeper);
+    uint64_t grown = q->seen_position - q->trimmed_position;
+    if (grown >= (uint64_t)q->options.journal_bytes / 16)
+        wake_keeper(q, &q->is_trim_wanted);
+}
+
+/* Accepting: on the session's loop, then on the owner's. */
+
+/* Counts an accept in. When the epoch has gone on meanwhile, the trim that made it do so may have
+ * looked at the count too early, and this accept belongs to the next one. */
+static unsigned join_epoch(struct queue *q)
+{
+    for (;;) {
+        unsigned epoch = atomic_load(&q->epoch);
+        atomic_fetch_add(&q->accepting[epoch & 1], 1);
+        if (atomic_load(&q->epoch) == epoch)
+            return epoch;
+        atomic_fetch_sub(&q->accepting[epoch & 1], 1);
+    }
 }
 
 static void arrive(struct loop_message *message)
@@ -314,6 +286,7 @@ static void arrive(struct loop_message *message)
     atomic_fetch_sub(&q->accepting[m->arrival_epoch & 1], 1);
     queue_schedule(q, m);
     queue_settle(q, m);
+    queue_watch_memory(q);
 }
 
 static struct fault write_accept(struct queue *q, struct queue_message *m, struct str head,
@@ -326,6 +299,7 @@ static struct fault write_accept(struct queue *q, struct queue_message *m, struc
         atomic_fetch_sub(&q->accepting[epoch & 1], 1);
         return f;
     }
+    m->body_position = m->position;
     m->arrival.run = arrive;
     m->queue = q;
     m->arrival_epoch = epoch;
@@ -338,6 +312,7 @@ struct fault queue_accept(struct queue *q, uint64_t id, const struct queue_envel
     struct buf head = buf_make(record_accept_max(envelope));
     record_pack_accept(&head, id, envelope, !body, body ? body->used : body_size);
     struct arena arena = arena_make(16 << 20);
+    arena_reserve(&arena, message_room(envelope));
     struct queue_envelope copy = envelope_copy(&arena, envelope);
     struct queue_message *m = message_make(id, &arena, &copy);
     m->body_kind = body ? QUEUE_BODY_MEMORY : QUEUE_BODY_FILE;
@@ -346,15 +321,15 @@ struct fault queue_accept(struct queue *q, uint64_t id, const struct queue_envel
     m->body_offset = head.used;
     if (body)
         *body = buf_make(body->limit);
-    unsigned epoch = atomic_load(&q->epoch);
-    atomic_fetch_add(&q->accepting[epoch & 1], 1);
+    unsigned epoch = join_epoch(q);
     struct fault f = write_accept(q, m, buf_str(&head), epoch);
     buf_free(&head);
     if (f.kind) {
         message_free(m);
         return f;
     }
-    if (m->body && atomic_load(&q->body_bytes) + (int64_t)m->body_size > q->options.memory_bytes)
+    if (m->body &&
+        atomic_load(&q->body_bytes) + (int64_t)m->body_size > atomic_load(&q->memory_bytes))
         message_drop_body(m);
     else if (m->body)
         atomic_fetch_add(&q->body_bytes, (int_least64_t)m->body_size);
@@ -370,9 +345,13 @@ void queue_set_crowded(struct queue *q, bool is_crowded)
 
 void queue_pace(struct queue *q)
 {
-    for (int i = 0; i < PACE_STEPS && atomic_load(&q->is_crowded); i++)
+    for (int i = 0; i < FULL_STEPS; i++) {
+        bool is_crowded = i < PACE_STEPS && atomic_load(&q->is_crowded);
+        if (!is_crowded && !atomic_load(&q->is_full))
+            return;
         if (task_sleep(PACE_STEP_MS).kind)
             return;
+    }
 }
 
 /* Outcomes. */
@@ -441,7 +420,7 @@ void queue_record(struct queue *q, struct queue_delivery *d)
                                         .part_count = 1,
                                         .type = QUEUE_RECORD_DELIVERY};
     q->results_in_flight++;
-    mark_dirty(q, d->message, q->seen_position);
+    queue_mark_dirty(q, d->message, q->seen_position);
     journal_submit(q->journal, &r->append);
 }
 
@@ -459,9 +438,18 @@ static int64_t back_off(const struct queue *q, uint32_t attempts)
 
 static void take_back(struct queue *q, struct queue_delivery *d)
 {
+    struct queue_message *m = d->message;
     assert(d->state == QUEUE_READY);
-    d->message->ready_count--;
     q->ready_count--;
+    if (--m->ready_count == 0 && !m->is_cold)
+        q->hot_busy_count--;
+}
+
+static void put_to_rest(struct queue_delivery *d, int64_t next_attempt_ms)
+{
+    d->next_attempt_ms = next_attempt_ms;
+    d->state = delivery_rest_state(d);
+    d->is_hold_wanted = false;
 }
 
 static void end_delivery(struct queue_delivery *d)
@@ -479,26 +467,26 @@ void queue_finish(struct queue *q, struct queue_delivery *d, const struct queue_
     d->attempts += outcome->is_attempt;
     if (outcome->trouble)
         delivery_set_trouble(d, outcome->trouble, now, outcome->remote, outcome->dialogue);
-    if (d->rcpt_count == 0) {
+    if (d->rcpt_count == 0)
         end_delivery(d);
-    } else {
-        int64_t pause = outcome->pause_ms ? outcome->pause_ms : back_off(q, d->attempts);
-        d->next_attempt_ms = now + pause;
-        d->state = d->is_hold_wanted ? QUEUE_HELD : QUEUE_WAITING;
-        d->is_hold_wanted = false;
-    }
+    else
+        put_to_rest(d, now + (outcome->pause_ms ? outcome->pause_ms : back_off(q, d->attempts)));
     queue_record(q, d);
     queue_schedule(q, d->message);
     queue_settle(q, d->message);
+    queue_watch_memory(q);
 }
 
-void queue_drop_body(struct queue *q, struct queue_message *m)
+void queue_put_off(struct queue *q, struct queue_delivery *d, int64_t pause_ms)
 {
-    if (m->body)
-        atomic_fetch_sub(&q->body_bytes, (int_least64_t)m->body_size);
-    message_drop_body(m);
-    if (m->is_cold)
-        m->body_kind = QUEUE_BODY_FILE;
+    take_back(q, d);
+    put_to_rest(d, loop_real_ms(q->owner) + pause_ms);
+    /* A row at rest says when it is due, and what is due is loaded; for a hot message a replay that
+     * finds it due at once does no harm. */
+    if (d->message->is_cold || d->state == QUEUE_HELD)
+        queue_record(q, d);
+    queue_schedule(q, d->message);
+    queue_settle(q, d->message);
 }
 
 void queue_discard_later(struct queue *q, uint64_t id)
@@ -526,38 +514,8 @@ void queue_settle(struct queue *q, struct queue_message *m)
     queue_drop_body(q, m);
     if (m->is_cold && !m->is_dirty)
         queue_forget(q, m);
-    else if (q->hot_count + q->dirty_count > q->options.hot_most && q->keeper) {
-        q->is_checkpoint_wanted = true;
-        task_wake(q->keeper);
-    }
-}
-
-struct fault queue_read_body(struct queue *q, const struct queue_message *m, size_t offset,
-                             size_t size, struct buf *out)
-{
-    if (offset >= m->body_size)
-        return FINE;
-    if (size > m->body_size - offset)
-        size = m->body_size - offset;
-    if (m->body_kind == QUEUE_BODY_MEMORY)
-        return buf_append(out, str_make(m->body + offset, size))
-                   ? FINE
-                   : fault_make(451, FAULT_STATUS(4, 3, 0), "the buffer is too small");
-    if (m->body_kind == QUEUE_BODY_JOURNAL)
-        return journal_read(q->journal, m->position, m->body_offset + offset, size, out);
-    char path[PATH_MAX_BYTES];
-    struct file *file = NULL;
-    if (!cold_body_path(q->cold, m->id, path, sizeof path) || !buf_reserve(out, size))
-        return fault_make(451, FAULT_STATUS(4, 3, 0), "the buffer is too small");
-    struct fault f = file_open(path, FILE_READ, &file);
-    size_t got = 0;
-    if (!f.kind)
-        f = file_read_at(file, out->data + out->used, size, (int64_t)offset, &got);
-    file_close(file);
-    if (!f.kind && got != size)
-        f = fault_make(451, FAULT_STATUS(4, 3, 0), "%s is too short", path);
-    out->used += got;
-    return f;
+    else if (queue_hot_waiting(q) + q->dirty_count > q->options.hot_most)
+        wake_keeper(q, &q->is_checkpoint_wanted);
 }
 
 void queue_start(struct queue *q, struct scope *scope)

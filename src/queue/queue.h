@@ -27,9 +27,14 @@ struct queue_options {
     int64_t journal_bytes;          /* beyond this the oldest messages are moved out */
     int64_t checkpoint_ms;          /* between checkpoints */
     size_t hot_most;                /* waiting messages kept in memory before a checkpoint */
-    /* Gives a delivery to the sender, on the owner's loop; ended by queue_finish. */
+    size_t ready_most;              /* deliveries with the sender before it is asked for relief */
+    size_t loaded_most;             /* messages at rest that are in memory at a time */
+    /* Gives a delivery to the sender, on the owner's loop; ended by queue_finish
+     * or queue_put_off. */
     void (*ready)(void *arg, struct queue_delivery *d);
-    void *ready_arg;
+    /* Asks the sender to put off what it cannot deliver soon; on the owner's loop. */
+    void (*relieve)(void *arg);
+    void *sender; /* arg of both */
 };
 
 /* Opens the spool and replays the journal; the calling thread's loop becomes the owner. */
@@ -64,7 +69,9 @@ struct fault queue_accept(struct queue *q, uint64_t id, const struct queue_envel
 /*
  * Holds a session back for a moment (half a second at most) while mail comes in faster than it
  * goes out: otherwise the many who bring it take the processor from the few connections that carry
- * it away, and the backlog leaves memory. The sender says when that is so.
+ * it away, and the backlog leaves memory. The sender says when that is so. A session waits longer
+ * (ten seconds at most) while memory holds twice what it should: then mail comes in faster than
+ * the disk can put it to rest.
  */
 void queue_pace(struct queue *q);
 void queue_set_crowded(struct queue *q, bool is_crowded); /* any thread */
@@ -83,6 +90,12 @@ struct queue_outcome {
 /* Takes a READY delivery back and remembers what came of it. Owner. */
 void queue_finish(struct queue *q, struct queue_delivery *d, const struct queue_outcome *outcome);
 
+/*
+ * Takes a READY delivery back untried: it waits for pause_ms, or is held when an operator has said
+ * so. Owner.
+ */
+void queue_put_off(struct queue *q, struct queue_delivery *d, int64_t pause_ms);
+
 /* Reads up to size bytes of a message's body at the offset. Blocks on the disk unless the body is
  * in memory; any thread while a delivery of it is READY or the message is pinned. */
 struct fault queue_read_body(struct queue *q, const struct queue_message *m, size_t offset,
@@ -98,8 +111,8 @@ void queue_unpin(struct queue *q, struct queue_message *m);
 /* At most limit ids above the given one, ascending. Owner task. */
 struct fault queue_ids(struct queue *q, uint64_t above, uint64_t *ids, size_t limit, size_t *count);
 
-/* Operator's words about a delivery of a pinned message. False when its state does not allow it
- * (READY: it is being delivered). Owner. */
+/* Operator's words about a delivery of a pinned message. False when its state does not allow it.
+ * One that is READY can be held: before it goes out, else when its attempt has ended. Owner. */
 bool queue_hold(struct queue *q, struct queue_delivery *d);
 bool queue_release(struct queue *q, struct queue_delivery *d);
 bool queue_retry(struct queue *q, struct queue_delivery *d);

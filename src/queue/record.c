@@ -6,7 +6,13 @@
 
 #include "base/pack.h"
 
-enum { RECORD_VERSION = 1, ARENA_LIMIT = 16 << 20, FLAG_DELAY_NOTICED = 1, FLAG_TROUBLE = 2 };
+enum {
+    RECORD_VERSION = 1,
+    ARENA_LIMIT = 16 << 20,
+    FLAG_DELAY_NOTICED = 1,
+    FLAG_TROUBLE = 2,
+    FLAG_ANSWER = 4
+};
 
 size_t record_accept_max(const struct queue_envelope *e)
 {
@@ -46,7 +52,7 @@ struct queue_message *record_unpack_accept(struct str payload, uint64_t position
     m->body_kind = is_body_in_file ? QUEUE_BODY_FILE : QUEUE_BODY_JOURNAL;
     m->body_size = (size_t)body_size;
     m->body_offset = payload.n - u.rest.n;
-    m->position = position;
+    m->position = m->body_position = position;
     return m;
 }
 
@@ -72,14 +78,13 @@ static void pack_trouble(struct buf *out, const struct queue_trouble *t)
 
 void record_pack_delivery(struct buf *out, const struct queue_delivery *d)
 {
-    /* A delivery that is with the sender or waits is the same thing after a restart. */
-    bool is_waiting = d->state == QUEUE_WAITING || d->state == QUEUE_READY;
     pack_u8(out, RECORD_VERSION);
     pack_u64(out, d->message->id);
     pack_str(out, d->domain);
-    pack_u8(out, (uint8_t)(is_waiting ? QUEUE_WAITING : d->state));
+    pack_u8(out, (uint8_t)delivery_rest_state(d));
+    bool is_answer = d->trouble && d->trouble->fault.is_answer;
     pack_u8(out, (uint8_t)((d->is_delay_noticed ? FLAG_DELAY_NOTICED : 0) |
-                           (d->trouble ? FLAG_TROUBLE : 0)));
+                           (d->trouble ? FLAG_TROUBLE : 0) | (is_answer ? FLAG_ANSWER : 0)));
     pack_u32(out, d->attempts);
     pack_u64(out, (uint64_t)d->next_attempt_ms);
     pack_u32(out, (uint32_t)d->rcpt_count);
@@ -97,7 +102,7 @@ uint64_t record_delivery_id(struct str payload)
     return is_known && !u.is_bad ? id : 0;
 }
 
-static void apply_trouble(struct queue_delivery *d, struct unpack *u)
+static void apply_trouble(struct queue_delivery *d, struct unpack *u, bool is_answer)
 {
     unsigned reply = unpack_u32(u);
     struct fault_status status = {(uint16_t)unpack_u32(u), 0, 0};
@@ -107,6 +112,8 @@ static void apply_trouble(struct queue_delivery *d, struct unpack *u)
     int64_t time_ms = (int64_t)unpack_u64(u);
     struct str remote = unpack_str(u), dialogue = unpack_str(u);
     struct fault f = fault_make(reply, status, STR_FMT, STR_ARG(text));
+    f.kind = FAULT_LATER; /* whatever was said, the delivery is still here */
+    f.is_answer = is_answer;
     if (!u->is_bad)
         delivery_set_trouble(d, &f, time_ms, remote, dialogue);
 }
@@ -123,20 +130,22 @@ bool record_apply_delivery(struct queue_message *m, struct str payload)
     uint32_t count = unpack_u32(&u);
     if (u.is_bad || !d || state > QUEUE_ENDED || count > d->rcpt_count || count > u.rest.n / 4)
         return false;
-    uint32_t *rcpt = arena_alloc(&m->arena, count * sizeof *rcpt);
+    struct unpack rcpts = u;
     for (size_t i = 0; i < count; i++)
-        rcpt[i] = unpack_u32(&u);
+        if (unpack_u32(&u) >= m->envelope.rcpt_count)
+            return false;
     if (flags & FLAG_TROUBLE)
-        apply_trouble(d, &u);
+        apply_trouble(d, &u, flags & FLAG_ANSWER);
     if (u.is_bad)
         return false;
-    delivery_set_rcpts(d, rcpt, count);
-    bool was_open = d->state != QUEUE_ENDED;
+    for (size_t i = 0; i < count; i++)
+        d->rcpt[i] = unpack_u32(&rcpts);
+    d->rcpt_count = count;
+    m->open_count -= d->state != QUEUE_ENDED;
+    m->open_count += state != QUEUE_ENDED;
     d->state = (enum queue_state)state;
     d->attempts = attempts;
     d->next_attempt_ms = next_attempt_ms;
     d->is_delay_noticed = flags & FLAG_DELAY_NOTICED;
-    if (was_open && d->state == QUEUE_ENDED)
-        m->open_count--;
     return true;
 }

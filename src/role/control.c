@@ -52,6 +52,51 @@ struct fault control_say(struct control *c, json_t *line)
     return f;
 }
 
+/* How deep objects and arrays are nested in a JSON text. */
+static size_t depth_of(struct str text)
+{
+    size_t depth = 0, most = 0;
+    bool is_quoted = false;
+    for (size_t i = 0; i < text.n; i++) {
+        char c = text.p[i];
+        if (c == '\\' && is_quoted)
+            i++;
+        else if (c == '"')
+            is_quoted = !is_quoted;
+        else if (!is_quoted && (c == '{' || c == '['))
+            depth++;
+        else if (!is_quoted && (c == '}' || c == ']') && depth > 0)
+            depth--;
+        most = depth > most ? depth : most;
+    }
+    return most;
+}
+
+struct fault control_parse(struct str line, json_t **out)
+{
+    json_error_t error;
+    line = str_head(line, str_index(line, '\n'));
+    *out = depth_of(line) > CONTROL_DEPTH_MAX ? NULL : json_loadb(line.p, line.n, 0, &error);
+    if (json_is_object(*out))
+        return FINE;
+    json_decref(*out);
+    *out = NULL;
+    return fault_make(500, FAULT_STATUS(5, 5, 2), "the request is no JSON object");
+}
+
+json_t *control_text(struct str s)
+{
+    json_t *text = json_stringn(s.n ? s.p : "", s.n);
+    if (text)
+        return text;
+    struct buf b = buf_make(s.n + 1);
+    for (size_t i = 0; i < s.n; i++)
+        buf_append_byte(&b, (unsigned char)s.p[i] < 0x80 ? s.p[i] : '?');
+    text = json_stringn(b.data, b.used);
+    buf_free(&b);
+    return text;
+}
+
 /* Reads one line. */
 static struct fault read_request(struct control *c, struct buf *line)
 {
@@ -81,15 +126,14 @@ static void talk(struct control *c, const struct control_server *s)
 {
     struct buf line = buf_make(CONTROL_LINE_MAX);
     struct fault f = read_request(c, &line);
-    json_error_t error;
-    json_t *request =
-        f.kind ? NULL : json_loadb(line.data, line.used, JSON_DISABLE_EOF_CHECK, &error);
-    if (!f.kind && !json_is_object(request))
-        f = fault_make(500, FAULT_STATUS(5, 5, 2), "the request is no JSON object");
+    json_t *request = NULL;
+    if (!f.kind)
+        f = control_parse(buf_str(&line), &request);
     if (!f.kind)
         f = answer(c, s, request);
     if (f.kind)
-        control_say(c, json_pack("{s:s, s:i}", "error", f.text, "reply", (int)f.reply));
+        control_say(c, json_pack("{s:o, s:i}", "error", control_text(fault_text(&f)), "reply",
+                                 (int)f.reply));
     else
         control_say(c, json_pack("{s:b}", "done", 1));
     json_decref(request);

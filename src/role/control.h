@@ -15,7 +15,7 @@
 
 #include <jansson.h>
 
-enum { CONTROL_LINE_MAX = 1 << 20 };
+enum { CONTROL_LINE_MAX = 1 << 20, CONTROL_DEPTH_MAX = 8 };
 
 struct control; /* one request being answered */
 
@@ -34,6 +34,15 @@ enum { CONTROL_TABLES_MOST = 4 };
  */
 struct fault control_start(struct scope *scope, const char *path,
                            const struct control_verb *const *tables, void *role);
+
+/*
+ * Reads a request: *out is an object, for json_decref. 500 5.5.2 when the line is none, or is nested
+ * deeper than CONTROL_DEPTH_MAX (the parser calls itself, and a task's stack is small).
+ */
+struct fault control_parse(struct str line, json_t **out);
+
+/* A JSON string of any bytes: where they are no UTF-8, those beyond ASCII become '?'. */
+json_t *control_text(struct str s);
 
 /* Sends a line (taken). The fault ends the answer: nobody listens any more. */
 struct fault control_say(struct control *c, json_t *line);

@@ -18,7 +18,8 @@ enum {
     JOURNAL_BYTES = 1 << 30,
     SPARES = 2,
     SPARES_MAX = 8,
-    HOT_MOST = 20000,
+    HOT_SHARE = 5, /* of the deliveries in memory: what waits before a checkpoint */
+    LOADED_SHARE = 10,
     QUIET_MS = 3000
 };
 
@@ -57,9 +58,12 @@ static void queue_options_from(struct mta *m, const struct conf *conf, struct qu
         .memory_bytes = conf->queue.memory_bytes,
         .journal_bytes = JOURNAL_BYTES,
         .checkpoint_ms = conf->queue.checkpoint_ms,
-        .hot_most = HOT_MOST,
+        .hot_most = (size_t)conf->queue.delivery_max / HOT_SHARE,
+        .ready_most = (size_t)conf->queue.delivery_max,
+        .loaded_most = (size_t)conf->queue.delivery_max / LOADED_SHARE,
         .ready = sender_ready,
-        .ready_arg = m->sender,
+        .relieve = sender_relieve,
+        .sender = m->sender,
     };
 #ifdef BENCH_HOOKS
     take_bench_hooks(&o->journal);
@@ -80,6 +84,7 @@ static struct fault start_resolver(struct mta *m, const struct conf *conf)
     if (r->is_validating && r->trust_anchor_file.n > 0)
         o.trust_anchor = arena_c_string(&a, r->trust_anchor_file);
     struct fault f = resolver_start(&o, &m->resolver);
+    m->steward.server.resolver = m->resolver;
     arena_free(&a);
     return f;
 }

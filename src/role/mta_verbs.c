@@ -3,157 +3,70 @@
  * mta_verbs.c - what an operator may ask the mta: the queue, its sites, the state of things
  *
  * Messages are walked by id in pages, each pinned in memory while it is looked at, so that a queue
- * of any length is listed in constant memory. A filter is an object of conditions that all must
- * hold; an empty one holds for every message.
+ * of any length is listed in constant memory.
  */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "net/loop.h"
 #include "role/mta_internal.h"
+#include "role/queue_filter.h"
 
 enum { PAGE = 500 };
-
-/* Filters. */
-struct filter {
-    struct str sender, recipient, domain, state;
-    int64_t older_ms, younger_ms; /* 0: any */
-    const json_t *ids;
-};
-
-static struct str text_of(const json_t *request, const char *name)
-{
-    return str_from(json_string_value(json_object_get(request, name)));
-}
-
-static struct filter read_filter(const json_t *request)
-{
-    const json_t *f = json_object_get(request, "filter");
-    return (struct filter){
-        .sender = text_of(f, "sender"),
-        .recipient = text_of(f, "recipient"),
-        .domain = text_of(f, "domain"),
-        .state = text_of(f, "state"),
-        .older_ms = json_integer_value(json_object_get(f, "older_ms")),
-        .younger_ms = json_integer_value(json_object_get(f, "younger_ms")),
-        .ids = json_object_get(f, "ids"),
-    };
-}
-
-/* "a@b", or "@b" for everybody there; <> is the null sender. */
-static bool is_address_like(struct str address, struct str wanted)
-{
-    if (str_equal(wanted, STR("<>")))
-        return address.n == 0;
-    if (wanted.n > 0 && wanted.p[0] == '@')
-        return str_ends_nocase(address, wanted);
-    return str_equal_nocase(address, wanted);
-}
-
-static bool has_recipient(const struct queue_delivery *d, struct str wanted)
-{
-    for (size_t i = 0; i < d->rcpt_count; i++)
-        if (is_address_like(d->message->envelope.rcpt[d->rcpt[i]].address, wanted))
-            return true;
-    return false;
-}
-
-static const char *state_name(enum queue_state s)
-{
-    switch (s) {
-    case QUEUE_WAITING:
-        return "waiting";
-    case QUEUE_READY:
-        return "delivering";
-    case QUEUE_HELD:
-        return "held";
-    case QUEUE_ENDED:
-        return "ended";
-    }
-    return "?";
-}
-
-static bool fits(const struct filter *f, const struct queue_delivery *d, int64_t now_ms)
-{
-    const struct queue_message *m = d->message;
-    int64_t age = now_ms - m->envelope.arrival_ms;
-    if (d->state == QUEUE_ENDED)
-        return false;
-    if (f->sender.n > 0 && !is_address_like(m->envelope.sender, f->sender))
-        return false;
-    if (f->recipient.n > 0 && !has_recipient(d, f->recipient))
-        return false;
-    if (f->domain.n > 0 && !str_equal_nocase(f->domain, d->domain))
-        return false;
-    if (f->state.n > 0 && !str_equal(f->state, str_from(state_name(d->state))))
-        return false;
-    return (f->older_ms == 0 || age > f->older_ms) && (f->younger_ms == 0 || age < f->younger_ms);
-}
-
-/* JSON that survives any bytes. */
-static json_t *json_of(struct str s)
-{
-    json_t *text = json_stringn(s.n ? s.p : "", s.n);
-    if (text)
-        return text;
-    struct buf b = buf_make(s.n + 1);
-    for (size_t i = 0; i < s.n; i++)
-        buf_append_byte(&b, (unsigned char)s.p[i] < 0x80 ? s.p[i] : '?');
-    text = json_stringn(b.data, b.used);
-    buf_free(&b);
-    return text;
-}
 
 static json_t *json_trouble(const struct queue_trouble *t)
 {
     char status[32];
     snprintf(status, sizeof status, "%u.%u.%u", t->fault.status.class, t->fault.status.subject,
              t->fault.status.detail);
-    return json_pack("{s:i, s:s, s:o, s:I, s:o, s:o}", "reply", (int)t->fault.reply, "status",
-                     status, "text", json_of(fault_text(&t->fault)), "time_ms",
-                     (json_int_t)t->time_ms, "remote", json_of(t->remote), "dialogue",
-                     json_of(t->dialogue));
+    return json_pack("{s:i, s:b, s:s, s:o, s:I, s:o, s:o}", "reply", (int)t->fault.reply, "answer",
+                     t->fault.is_answer, "status", status, "text",
+                     control_text(fault_text(&t->fault)), "time_ms", (json_int_t)t->time_ms,
+                     "remote", control_text(t->remote), "dialogue", control_text(t->dialogue));
 }
 
 static json_t *json_delivery(const struct queue_delivery *d)
 {
     json_t *recipients = json_array();
     for (size_t i = 0; i < d->rcpt_count; i++)
-        json_array_append_new(recipients, json_of(d->message->envelope.rcpt[d->rcpt[i]].address));
-    json_t *o = json_pack("{s:o, s:s, s:i, s:I, s:o}", "domain", json_of(d->domain), "state",
-                          state_name(d->state), "attempts", (int)d->attempts, "next_attempt_ms",
+        json_array_append_new(recipients,
+                              control_text(d->message->envelope.rcpt[d->rcpt[i]].address));
+    json_t *o = json_pack("{s:o, s:s, s:b, s:i, s:I, s:o}", "domain", control_text(d->domain),
+                          "state", queue_filter_state_name(d), "with_sender",
+                          d->state == QUEUE_READY, "attempts", (int)d->attempts, "next_attempt_ms",
                           (json_int_t)d->next_attempt_ms, "recipients", recipients);
     if (d->trouble)
         json_object_set_new(o, "trouble", json_trouble(d->trouble));
     return o;
 }
 
-static json_t *json_message(const struct queue_message *m, const struct filter *f, int64_t now_ms)
+static json_t *json_message(const struct queue_message *m, const struct queue_filter *f,
+                            int64_t now_ms)
 {
     char id[QUEUE_ID_TEXT_MAX];
     json_t *deliveries = json_array();
     for (size_t i = 0; i < m->delivery_count; i++)
-        if (fits(f, &m->delivery[i], now_ms))
+        if (queue_filter_fits(f, &m->delivery[i], now_ms))
             json_array_append_new(deliveries, json_delivery(&m->delivery[i]));
     if (json_array_size(deliveries) == 0) {
         json_decref(deliveries);
         return NULL;
     }
     return json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:s, s:o}", "id",
-                     json_of(queue_id_text(m->id, id)), "sender", json_of(m->envelope.sender),
-                     "session", json_of(m->envelope.session), "account",
-                     json_of(m->envelope.account), "size", (json_int_t)m->body_size, "arrival_ms",
-                     (json_int_t)m->envelope.arrival_ms, "rests",
+                     control_text(queue_id_text(m->id, id)), "sender",
+                     control_text(m->envelope.sender), "session", control_text(m->envelope.session),
+                     "account", control_text(m->envelope.account), "size", (json_int_t)m->body_size,
+                     "arrival_ms", (json_int_t)m->envelope.arrival_ms, "rests",
                      m->is_cold ? "queue.db" : "journal", "deliveries", deliveries);
 }
 
 /* Walking. */
 typedef struct fault (*visit_message)(struct control *c, struct mta *m,
-                                      struct queue_message *message, const struct filter *f,
+                                      struct queue_message *message, const struct queue_filter *f,
                                       void *arg);
 
-static struct fault visit_one(struct control *c, struct mta *m, uint64_t id, const struct filter *f,
-                              visit_message visit, void *arg)
+static struct fault visit_one(struct control *c, struct mta *m, uint64_t id,
+                              const struct queue_filter *f, visit_message visit, void *arg)
 {
     struct queue_message *message;
     struct fault fault = queue_pin(m->steward.server.queue, id, &message);
@@ -164,7 +77,7 @@ static struct fault visit_one(struct control *c, struct mta *m, uint64_t id, con
     return fault;
 }
 
-static struct fault walk_ids(struct control *c, struct mta *m, const struct filter *f,
+static struct fault walk_ids(struct control *c, struct mta *m, const struct queue_filter *f,
                              visit_message visit, void *arg)
 {
     for (size_t i = 0; i < json_array_size(f->ids); i++) {
@@ -180,7 +93,7 @@ static struct fault walk_ids(struct control *c, struct mta *m, const struct filt
     return FINE;
 }
 
-static struct fault walk(struct control *c, struct mta *m, const struct filter *f,
+static struct fault walk(struct control *c, struct mta *m, const struct queue_filter *f,
                          visit_message visit, void *arg)
 {
     if (json_array_size(f->ids) > 0)
@@ -207,7 +120,7 @@ static int64_t now_ms(const struct mta *m)
 
 /* Looking. */
 static struct fault say_message(struct control *c, struct mta *m, struct queue_message *message,
-                                const struct filter *f, void *arg)
+                                const struct queue_filter *f, void *arg)
 {
     (void)arg;
     json_t *o = json_message(message, f, now_ms(m));
@@ -216,24 +129,25 @@ static struct fault say_message(struct control *c, struct mta *m, struct queue_m
 
 static struct fault verb_list(struct control *c, void *role, const json_t *request)
 {
-    struct filter f = read_filter(request);
-    return walk(c, role, &f, say_message, NULL);
+    struct queue_filter f;
+    struct fault fault = queue_filter_read(request, &f);
+    return fault.kind ? fault : walk(c, role, &f, say_message, NULL);
 }
 
 static json_t *json_site(const struct sender_site_report *r)
 {
-    json_t *o = json_pack("{s:o, s:I, s:I, s:I, s:b, s:I}", "site", json_of(r->site), "connections",
-                          (json_int_t)r->connections, "connections_most",
+    json_t *o = json_pack("{s:o, s:I, s:I, s:I, s:b, s:I}", "site", control_text(r->site),
+                          "connections", (json_int_t)r->connections, "connections_most",
                           (json_int_t)r->connections_most, "waiting", (json_int_t)r->waiting,
                           "down", (int)r->is_down, "down_for_ms", (json_int_t)r->down_for_ms);
     if (r->fault.kind)
-        json_object_set_new(o, "fault", json_of(fault_text(&r->fault)));
+        json_object_set_new(o, "fault", control_text(fault_text(&r->fault)));
     return o;
 }
 
 /* Everything that `queue why` needs for its sentences. */
 static struct fault say_why(struct control *c, struct mta *m, struct queue_message *message,
-                            const struct filter *f, void *arg)
+                            const struct queue_filter *f, void *arg)
 {
     (void)arg;
     json_t *o = json_message(message, f, now_ms(m));
@@ -260,13 +174,14 @@ static struct fault say_why(struct control *c, struct mta *m, struct queue_messa
 
 static struct fault verb_why(struct control *c, void *role, const json_t *request)
 {
-    struct filter f = read_filter(request);
-    return walk(c, role, &f, say_why, NULL);
+    struct queue_filter f;
+    struct fault fault = queue_filter_read(request, &f);
+    return fault.kind ? fault : walk(c, role, &f, say_why, NULL);
 }
 
 /* The first bytes of a message, for `queue show`. */
 static struct fault say_content(struct control *c, struct mta *m, struct queue_message *message,
-                                const struct filter *f, void *arg)
+                                const struct queue_filter *f, void *arg)
 {
     enum { SHOWN_MOST = 64 << 10 };
     (void)arg;
@@ -276,7 +191,7 @@ static struct fault say_content(struct control *c, struct mta *m, struct queue_m
     struct buf body = buf_make(SHOWN_MOST + 1);
     struct fault fault = queue_read_body(m->steward.server.queue, message, 0, SHOWN_MOST, &body);
     if (!fault.kind)
-        json_object_set_new(o, "content", json_of(buf_str(&body)));
+        json_object_set_new(o, "content", control_text(buf_str(&body)));
     buf_free(&body);
     if (fault.kind) {
         json_decref(o);
@@ -287,8 +202,9 @@ static struct fault say_content(struct control *c, struct mta *m, struct queue_m
 
 static struct fault verb_show(struct control *c, void *role, const json_t *request)
 {
-    struct filter f = read_filter(request);
-    return walk(c, role, &f, say_content, NULL);
+    struct queue_filter f;
+    struct fault fault = queue_filter_read(request, &f);
+    return fault.kind ? fault : walk(c, role, &f, say_content, NULL);
 }
 
 /* Doing. */
@@ -298,12 +214,12 @@ struct deed {
 };
 
 static struct fault act_on(struct control *c, struct mta *m, struct queue_message *message,
-                           const struct filter *f, void *arg)
+                           const struct queue_filter *f, void *arg)
 {
     (void)c;
     struct deed *deed = arg;
     for (size_t i = 0; i < message->delivery_count; i++) {
-        if (!fits(f, &message->delivery[i], now_ms(m)))
+        if (!queue_filter_fits(f, &message->delivery[i], now_ms(m)))
             continue;
         if (deed->act(m, &message->delivery[i]))
             deed->changed++;
@@ -316,9 +232,11 @@ static struct fault act_on(struct control *c, struct mta *m, struct queue_messag
 static struct fault do_deed(struct control *c, struct mta *m, const json_t *request,
                             bool (*act)(struct mta *m, struct queue_delivery *d))
 {
-    struct filter f = read_filter(request);
+    struct queue_filter f;
     struct deed deed = {.act = act};
-    struct fault fault = walk(c, m, &f, act_on, &deed);
+    struct fault fault = queue_filter_read(request, &f);
+    if (!fault.kind)
+        fault = walk(c, m, &f, act_on, &deed);
     /* What the operator is told has happened must not come back after a crash. */
     queue_sync(m->steward.server.queue);
     if (fault.kind)

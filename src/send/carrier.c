@@ -214,6 +214,7 @@ static struct fault try_address(struct transfer *t, const struct route *r,
     struct route plain = {0};
     for (int attempt = 0;; attempt++) {
         bool is_tls_broken;
+        transfer_begin_host(t);
         struct fault f = dial(to, source_for(r, to, &source),
                               deadline_after(t->limits->connect_timeout_ms), &t->conn);
         if (f.kind)
@@ -234,6 +235,17 @@ static struct fault try_address(struct transfer *t, const struct route *r,
     }
 }
 
+/* The host says that it takes no mail at all (RFC 7504 section 3). */
+static bool is_mailless(const struct fault *f)
+{
+    return f->is_answer && f->reply == 521;
+}
+
+/*
+ * Tries the addresses in order. A host that refuses to talk speaks for itself alone, so the next is
+ * tried (RFC 5321 section 5.1), and when all refuse that may pass. Only when every host of a domain
+ * takes no mail at all is it final; a next hop that an operator has named only delays.
+ */
 static struct fault connect_route(struct carrier *c, struct transfer *t)
 {
     struct sender *s = c->sender;
@@ -241,15 +253,21 @@ static struct fault connect_route(struct carrier *c, struct transfer *t)
     struct route_addresses *a = calloc(1, sizeof *a);
     if (!a)
         abort();
-    struct fault f = route_addresses(&x, c->route, a), last = f;
-    for (size_t i = 0; i < a->count && !f.kind; i++) {
-        last = try_address(t, c->route, &a->address[i], a->name[i]);
-        if (!last.kind || task_is_cancelled())
+    struct fault f = route_addresses(&x, c->route, a);
+    size_t count = f.kind ? 0 : a->count;
+    bool may_pass = c->route->hop;
+    for (size_t i = 0; i < count; i++) {
+        f = try_address(t, c->route, &a->address[i], a->name[i]);
+        if (!f.kind || task_is_cancelled())
             break;
-        /* A greeting of 5yz speaks for that host alone; the next may be better (5321 5.1). */
+        may_pass = may_pass || !is_mailless(&f);
     }
     free(a);
-    return last;
+    if (count > 0 && f.kind == FAULT_NEVER && may_pass)
+        f.kind = FAULT_LATER;
+    if (f.kind == FAULT_NEVER && f.status.class == 0)
+        f.status = FAULT_STATUS(5, 3, 2);
+    return f;
 }
 
 /* Asks the dispatcher to go. */

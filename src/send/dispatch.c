@@ -103,6 +103,7 @@ static struct site *site_of(struct sender *s, struct str name)
     site->flows = map_make(random_u64(), random_u64());
     list_init(&site->turn);
     list_init(&site->carriers);
+    site->done_since_ms = loop_now_ms(s->owner);
     map_insert(&s->sites, &site->node, str_from(site->name));
     return site;
 }
@@ -147,7 +148,7 @@ static struct flow *flow_of(struct site *site, struct str key)
 
 /* Tells the queue whether more waits than is good while things are moving. A destination that does
  * not answer is no reason to hold anybody back. */
-static void look_at_crowd(struct sender *s)
+void dispatch_look_at_crowd(struct sender *s)
 {
     bool is_moving = loop_now_ms(s->owner) - s->last_done_ms < MOVING_MS;
     queue_set_crowded(s->queue, is_moving && s->waiting > CROWD);
@@ -157,11 +158,12 @@ static void enqueue(struct site *site, struct queue_delivery *d)
 {
     struct flow *f = flow_of(site, flow_key(d->message));
     list_push_back(&f->deliveries, &d->link);
+    f->count++;
     if (list_is_empty(&f->link))
         list_push_back(&site->turn, &f->link);
     site->waiting++;
     site->sender->waiting++;
-    look_at_crowd(site->sender);
+    dispatch_look_at_crowd(site->sender);
 }
 
 /* The delivery whose sender's turn it is; a flow that has run dry is forgotten. */
@@ -170,6 +172,7 @@ static struct queue_delivery *take_turn(struct site *site)
     struct flow *f = LIST_ENTRY(list_pop_front(&site->turn), struct flow, link);
     struct queue_delivery *d =
         LIST_ENTRY(list_pop_front(&f->deliveries), struct queue_delivery, link);
+    f->count--;
     site->waiting--;
     site->sender->waiting--;
     if (!list_is_empty(&f->deliveries)) {
@@ -352,6 +355,7 @@ static void fail_waiting(struct site *site)
     while (site->waiting > 0) {
         struct job *j = job_make(site->sender, take_turn(site));
         job_fail(j, &site->down_fault);
+        memcpy(j->remote, site->down_remote, sizeof j->remote);
         settle_job(j);
     }
     site->references--;
@@ -370,7 +374,11 @@ static void pump(struct site *site)
         }
         if (!c)
             break;
-        assign(c, take_turn(site));
+        struct queue_delivery *d = take_turn(site);
+        if (d->is_hold_wanted)
+            queue_put_off(site->sender->queue, d, 0);
+        else
+            assign(c, d);
     }
     free_site_if_unused(site);
 }
@@ -399,6 +407,7 @@ static void mark_down(struct site *site, const struct job *j)
         site->down_pause_ms = pause;
     site->down_until_ms = loop_now_ms(site->sender->owner) + site->down_pause_ms;
     site->down_fault = j->result[0];
+    memcpy(site->down_remote, j->remote, sizeof site->down_remote);
 }
 
 void dispatch_job_back(struct job *j)
@@ -416,9 +425,10 @@ void dispatch_job_back(struct job *j)
         else
             mark_up(site, c);
         site->sender->last_done_ms = loop_now_ms(site->sender->owner);
+        site->done_count += !j->is_site_down;
         settle_job(j);
     }
-    look_at_crowd(site->sender);
+    dispatch_look_at_crowd(site->sender);
     pump(site);
 }
 

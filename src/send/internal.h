@@ -45,6 +45,7 @@ struct flow {
     struct map_node node;
     struct list link; /* in site->turn, while it has deliveries */
     struct list deliveries;
+    size_t count;
     char key[];
 };
 
@@ -63,7 +64,10 @@ struct site {
     int64_t down_until_ms; /* of loop_now_ms; 0: not known to be down */
     int64_t down_pause_ms;
     struct fault down_fault;
-    size_t references; /* destinations that lead here */
+    int64_t done_count;    /* jobs that came back with an answer */
+    int64_t done_since_ms; /* since then */
+    char down_remote[300]; /* who said so; empty when it is our own finding about nobody */
+    size_t references;     /* destinations that lead here */
 };
 
 /* One attempt at a delivery. */
@@ -75,6 +79,7 @@ struct job {
     struct queue_delivery *delivery;
     struct fault *result; /* of each recipient of the delivery; FINE with reply 0: not known */
     bool *is_settled;     /* has a result */
+    size_t begun;         /* recipients whose transaction has begun */
     bool has_dsn;         /* the next hop takes over the notices (RFC 3461 section 5.2) */
     bool is_local;        /* delivered to a mailbox of ours */
     bool is_untried;      /* the carrier went away before it came to this job */
@@ -114,6 +119,9 @@ void dispatch_carrier_gone(struct carrier *c);
 struct job *job_make(struct sender *s, struct queue_delivery *d);
 void job_fail(struct job *j, const struct fault *f); /* every recipient without a result */
 void job_free(struct job *j);
+
+/* Tells the queue whether more waits than is good while things are moving. */
+void dispatch_look_at_crowd(struct sender *s);
 
 /* settle.c: tells the queue, the event log and the message's sender what came of a job; frees it.
  */

@@ -43,6 +43,12 @@ void sender_set_queue(struct sender *s, struct queue *q);
 /* The queue's ready callback; arg is the sender. */
 void sender_ready(void *arg, struct queue_delivery *d);
 
+/*
+ * The queue's relief callback; arg is the sender. Of what waits for connections or routes, each site
+ * and domain keeps what it can deliver soon; the rest is put off, so that memory holds what moves.
+ */
+void sender_relieve(void *arg);
+
 /* Takes no further delivery and ends idle connections; those that are sending finish. Owner. */
 void sender_stop(struct sender *s);
 

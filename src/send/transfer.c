@@ -14,21 +14,19 @@
 
 #include "mail/dotline.h"
 #include "mail/dsn.h"
-#include "mail/header.h"
 #include "net/loop.h"
-#include "net/offload.h"
+#include "send/outgoing.h"
 
 enum {
     RCPTS_A_TRANSACTION = 100, /* every server takes that many (RFC 5321 section 4.5.3.1.8) */
-    BODY_CHUNK = 256 << 10,
-    PARTS = 48,
-    HEADER_LOOK = 64 << 10
+    PARTS = 48
 };
 
 struct transaction {
     struct job *job;
     size_t first; /* of the job's recipients */
     struct smtp_client_mail mail;
+    struct outgoing content;
     struct smtp_client_rcpt rcpt[]; /* then a byte for each, is_accepted */
 };
 
@@ -43,11 +41,18 @@ struct transfer *transfer_make(struct carrier *c)
     if (!t)
         abort();
     t->carrier = c;
+    t->dialogue = buf_make(SMTP_CLIENT_DIALOGUE_MAX);
     t->limits = &c->route->live->conf->delivery;
     t->options = (struct smtp_client_options){.is_lmtp = c->route->is_lmtp,
                                               .may_chunk = c->route->is_lmtp,
                                               .hello_name = c->route->live->conf->hostname};
     return t;
+}
+
+void transfer_begin_host(struct transfer *t)
+{
+    t->remote[0] = '\0';
+    t->dialogue.used = 0;
 }
 
 void transfer_connected(struct transfer *t, struct str host, const struct endpoint *to)
@@ -73,6 +78,8 @@ void transfer_disconnect(struct transfer *t)
         struct str output = smtp_client_output(&t->client);
         conn_write(t->conn, &output, 1, deadline_after(0));
     }
+    t->dialogue.used = 0;
+    buf_append(&t->dialogue, buf_str(&t->client.dialogue));
     smtp_client_free(&t->client);
     conn_close(t->conn);
     t->conn = NULL;
@@ -82,16 +89,15 @@ void transfer_free(struct transfer *t)
 {
     assert(!t->first && !t->second);
     transfer_disconnect(t);
+    buf_free(&t->dialogue);
     free(t);
 }
 
 void transfer_describe(struct transfer *t, struct job *j)
 {
     memcpy(j->remote, t->remote, sizeof j->remote);
-    if (t->conn) {
-        j->dialogue.used = 0;
-        buf_append(&j->dialogue, buf_str(&t->client.dialogue));
-    }
+    j->dialogue.used = 0;
+    buf_append(&j->dialogue, buf_str(t->conn ? &t->client.dialogue : &t->dialogue));
 }
 
 static int64_t patience_ms(const struct transfer *t)
@@ -169,33 +175,6 @@ struct fault transfer_await(struct transfer *t, struct smtp_client_event *e)
     return e->kind == SMTP_CLIENT_BROKEN ? e->fault : FINE;
 }
 
-/* What the next hop must be able to do for this message; the reason when it is not. */
-struct body_look {
-    struct queue *queue;
-    const struct queue_message *message;
-    bool has_8bit_header, has_8bit_body;
-    struct fault fault;
-};
-
-static void look_for_8bit(void *arg)
-{
-    struct body_look *l = arg;
-    struct buf chunk = buf_make(BODY_CHUNK + 1);
-    size_t header = 0;
-    for (size_t at = 0; at < l->message->body_size && !l->fault.kind; at += BODY_CHUNK) {
-        chunk.used = 0;
-        l->fault = queue_read_body(l->queue, l->message, at, BODY_CHUNK, &chunk);
-        struct str body = buf_str(&chunk);
-        if (at == 0) {
-            header = header_size(body);
-            l->has_8bit_header = str_has_8bit(str_head(body, header));
-            body = str_skip(body, header);
-        }
-        l->has_8bit_body = l->has_8bit_body || str_has_8bit(body);
-    }
-    buf_free(&chunk);
-}
-
 static bool needs_utf8_address(const struct transaction *x)
 {
     bool needs = str_has_8bit(x->mail.sender);
@@ -204,39 +183,44 @@ static bool needs_utf8_address(const struct transaction *x)
     return needs;
 }
 
+static struct fault fit_size(const struct transfer *t, uint64_t size_bytes)
+{
+    uint64_t limit = t->client.size_limit;
+    if (!(t->client.capabilities & SMTP_HAS_SIZE) || limit == 0 || size_bytes <= limit)
+        return FINE;
+    return fault_make(552, FAULT_STATUS(5, 3, 4),
+                      "the message has %llu bytes, the server takes %llu",
+                      (unsigned long long)size_bytes, (unsigned long long)limit);
+}
+
 /*
  * Mail that needs what the next hop lacks is never sent as is: 5.6.7 for addresses, 5.6.9 for
- * header fields (RFC 6531 section 3.5), 5.6.3 for 8-bit bodies (RFC 6152). A message that does not
- * need what its sender announced goes without.
+ * header fields (RFC 6531 section 3.5); 8-bit bodies are converted, or else 5.6.3 (RFC 6152). A
+ * message that does not need what its sender announced goes without.
  */
 static struct fault fit_to_server(struct transfer *t, struct transaction *x)
 {
     unsigned has = t->client.capabilities;
     bool can_utf8 = has & SMTP_HAS_SMTPUTF8, can_8bit = has & SMTP_HAS_8BITMIME;
-    uint64_t limit = t->client.size_limit;
-    if ((has & SMTP_HAS_SIZE) && limit > 0 && x->mail.size_bytes > limit)
-        return fault_make(552, FAULT_STATUS(5, 3, 4),
-                          "the message has %llu bytes, the server takes %llu",
-                          (unsigned long long)x->mail.size_bytes, (unsigned long long)limit);
-    if (can_8bit && (can_utf8 || !x->mail.is_utf8))
-        return FINE;
+    struct fault f = fit_size(t, x->mail.size_bytes);
+    if (f.kind || (can_8bit && (can_utf8 || !x->mail.is_utf8)))
+        return f;
     if (!can_utf8 && needs_utf8_address(x))
         return fault_make(550, FAULT_STATUS(5, 6, 7),
                           "an address needs SMTPUTF8, which the server does not have");
-    struct body_look look = {.queue = t->carrier->sender->queue,
-                             .message = x->job->delivery->message};
-    offload(look_for_8bit, &look);
-    if (look.fault.kind)
-        return look.fault;
-    if (!can_utf8 && x->mail.is_utf8 && look.has_8bit_header)
+    f = outgoing_look(&x->content);
+    if (f.kind)
+        return f;
+    if (!can_utf8 && x->mail.is_utf8 && x->content.has_8bit_header)
         return fault_make(550, FAULT_STATUS(5, 6, 9),
                           "a header field needs SMTPUTF8, which the server does not have");
-    if (!can_8bit && (look.has_8bit_header || look.has_8bit_body))
-        return fault_make(554, FAULT_STATUS(5, 6, 3),
-                          "the message needs 8BITMIME, which the server does not have");
     if (!can_utf8)
         x->mail.is_utf8 = false;
-    return FINE;
+    if (can_8bit || !(x->content.has_8bit_header || x->content.has_8bit_body))
+        return FINE;
+    f = outgoing_convert(&x->content);
+    x->mail.size_bytes = x->content.size_bytes;
+    return f.kind ? f : fit_size(t, x->mail.size_bytes);
 }
 
 static const char *ret_name(uint8_t ret)
@@ -253,19 +237,46 @@ static struct str notify_name(uint8_t notify)
     return str_from(names[notify & 15]);
 }
 
-static struct transaction *make_transaction(struct transfer *t, struct job *j, size_t first)
+static const struct queue_rcpt *rcpt_of(const struct job *j, size_t i)
+{
+    return &j->delivery->message->envelope.rcpt[j->delivery->rcpt[i]];
+}
+
+/* How many recipients go together. One with an address that the server cannot take fails without
+ * the others. */
+static size_t count_part(const struct transfer *t, const struct job *j)
+{
+    size_t most = RCPTS_A_TRANSACTION, left = j->delivery->rcpt_count - j->begun, count = 1;
+    if (t->client.rcpt_max > 0 && t->client.rcpt_max < most)
+        most = t->client.rcpt_max;
+    if (left < most)
+        most = left;
+    if (t->client.capabilities & SMTP_HAS_SMTPUTF8)
+        return most;
+    bool is_8bit = str_has_8bit(rcpt_of(j, j->begun)->address);
+    while (count < most && str_has_8bit(rcpt_of(j, j->begun + count)->address) == is_8bit)
+        count++;
+    return count;
+}
+
+static void free_transaction(struct transaction *x)
+{
+    outgoing_free(&x->content);
+    free(x);
+}
+
+static struct transaction *make_transaction(struct transfer *t, struct job *j)
 {
     const struct queue_delivery *d = j->delivery;
     const struct queue_envelope *e = &d->message->envelope;
-    size_t most = RCPTS_A_TRANSACTION;
-    if (t->client.rcpt_max > 0 && t->client.rcpt_max < most)
-        most = t->client.rcpt_max;
-    size_t count = d->rcpt_count - first < most ? d->rcpt_count - first : most;
+    size_t first = j->begun, count = count_part(t, j);
     struct transaction *x = calloc(1, sizeof *x + count * (sizeof *x->rcpt + 1));
     if (!x)
         abort();
     x->job = j;
     x->first = first;
+    j->begun += count;
+    x->content = outgoing_make(t->carrier->sender->queue, d->message);
     x->mail = (struct smtp_client_mail){.sender = e->sender,
                                         .ret = str_from(ret_name(e->ret)),
                                         .envid = e->envid,
@@ -275,27 +286,11 @@ static struct transaction *make_transaction(struct transfer *t, struct job *j, s
                                         .is_utf8 = e->is_utf8,
                                         .is_accepted = (uint8_t *)(x->rcpt + count)};
     while (x->mail.rcpt_count < count) {
-        const struct queue_rcpt *r = &e->rcpt[d->rcpt[first + x->mail.rcpt_count]];
+        const struct queue_rcpt *r = rcpt_of(j, first + x->mail.rcpt_count);
         x->rcpt[x->mail.rcpt_count++] =
             (struct smtp_client_rcpt){r->address, notify_name(r->notify), r->orcpt};
     }
     return x;
-}
-
-/* Body: written from memory, or read in pieces. */
-struct piece {
-    struct queue *queue;
-    const struct queue_message *message;
-    size_t at;
-    struct buf data;
-    struct fault fault;
-};
-
-static void read_piece(void *arg)
-{
-    struct piece *p = arg;
-    p->data.used = 0;
-    p->fault = queue_read_body(p->queue, p->message, p->at, BODY_CHUNK, &p->data);
 }
 
 /* Collects parts and writes them when there are many. */
@@ -336,22 +331,17 @@ static struct fault add_content(struct gather *g, struct dotline_stuffer *s, str
     return FINE;
 }
 
-static struct fault add_body(struct gather *g, struct dotline_stuffer *s,
-                             const struct queue_message *m, bool is_chunked)
+static struct fault add_body(struct gather *g, struct dotline_stuffer *s, struct outgoing *c,
+                             bool is_chunked)
 {
-    if (m->body_kind == QUEUE_BODY_MEMORY)
-        return add_content(g, s, str_make(m->body, m->body_size), is_chunked);
-    struct piece p = {
-        .queue = g->t->carrier->sender->queue, .message = m, .data = buf_make(BODY_CHUNK + 1)};
-    for (; p.at < m->body_size && !p.fault.kind; p.at += BODY_CHUNK) {
-        offload(read_piece, &p);
-        if (!p.fault.kind)
-            p.fault = add_content(g, s, buf_str(&p.data), is_chunked);
-        if (!p.fault.kind)
-            p.fault = write_parts(g);
+    struct outgoing_reader r = outgoing_read(c);
+    while (outgoing_next(&r)) {
+        r.fault = add_content(g, s, r.piece, is_chunked);
+        if (!r.fault.kind && !r.is_lasting)
+            r.fault = write_parts(g);
     }
-    buf_free(&p.data);
-    return p.fault;
+    outgoing_read_end(&r);
+    return r.fault;
 }
 
 static bool begin_next(struct transfer *t);
@@ -365,7 +355,7 @@ static struct fault send_body(struct transfer *t, struct transaction *x)
     struct gather g = {.t = t};
     struct dotline_stuffer stuffer = {0};
     bool is_chunked = smtp_client_is_chunked(&t->client);
-    f = add_body(&g, &stuffer, x->job->delivery->message, is_chunked);
+    f = add_body(&g, &stuffer, &x->content, is_chunked);
     if (f.kind)
         return f;
     if (!is_chunked)
@@ -410,30 +400,45 @@ static void return_job(struct transfer *t, struct job *j)
     carrier_return(j);
 }
 
-/* Takes a transaction that has ended out; its job goes back when it was the last part. */
+/* A transaction of the job is over. The job goes back after its last one, or waits for the next. */
+static void end_part(struct transfer *t, struct job *j)
+{
+    if ((t->first && t->first->job == j) || (t->second && t->second->job == j))
+        return;
+    if (j->begun == j->delivery->rcpt_count)
+        return_job(t, j);
+    else
+        list_push_front(&t->carrier->jobs, &j->link);
+}
+
+/* Takes a transaction that has ended out. */
 static void end_transaction(struct transfer *t, struct transaction *x)
 {
     struct job *j = x->job;
     assert(x == t->first);
     t->first = t->second;
     t->second = NULL;
-    bool is_last = x->first + x->mail.rcpt_count == j->delivery->rcpt_count;
-    free(x);
-    if (is_last)
-        return_job(t, j);
+    free_transaction(x);
+    end_part(t, j);
+}
+
+/* The job whose next part is to be begun before anything else, or NULL. */
+static struct job *job_in_parts(const struct transfer *t)
+{
+    struct transaction *last = t->second ? t->second : t->first;
+    struct job *j = last ? last->job : NULL;
+    if (!last && !list_is_empty(&t->carrier->jobs))
+        j = LIST_ENTRY(t->carrier->jobs.next, struct job, link);
+    return j && j->begun > 0 && j->begun < j->delivery->rcpt_count ? j : NULL;
 }
 
 /* The next part of the job that was begun last, or the next job. */
 static struct transaction *next_transaction(struct transfer *t)
 {
-    struct transaction *last = t->second ? t->second : t->first;
-    if (last) {
-        size_t next = last->first + last->mail.rcpt_count;
-        if (next < last->job->delivery->rcpt_count)
-            return make_transaction(t, last->job, next);
-    }
+    if (t->first && job_in_parts(t))
+        return make_transaction(t, job_in_parts(t));
     struct list *link = list_pop_front(&t->carrier->jobs);
-    return link ? make_transaction(t, LIST_ENTRY(link, struct job, link), 0) : NULL;
+    return link ? make_transaction(t, LIST_ENTRY(link, struct job, link)) : NULL;
 }
 
 static bool is_connection_spent(const struct transfer *t)
@@ -449,9 +454,7 @@ static bool begin_next(struct transfer *t)
 {
     if (t->second || !smtp_client_may_begin(&t->client))
         return false;
-    bool is_in_job = t->first && t->first->first + t->first->mail.rcpt_count <
-                                     t->first->job->delivery->rcpt_count;
-    if (is_connection_spent(t) && !is_in_job)
+    if (is_connection_spent(t) && !job_in_parts(t))
         return false;
     struct transaction *x = next_transaction(t);
     if (!x)
@@ -463,15 +466,13 @@ static bool begin_next(struct transfer *t)
     struct fault f = fit_to_server(t, x);
     if (f.kind) {
         settle_rest(x, &f);
-        x->mail.rcpt_count = x->job->delivery->rcpt_count - x->first;
-        job_fail(x->job, &f);
         struct job *j = x->job;
         if (t->second == x)
             t->second = NULL;
         else
             t->first = NULL;
-        free(x);
-        return_job(t, j);
+        free_transaction(x);
+        end_part(t, j);
         return begin_next(t);
     }
     t->message_count++;
@@ -518,12 +519,18 @@ static void abandon(struct transfer *t, const struct fault *f)
     while (t->first) {
         struct transaction *x = t->first;
         job_fail(x->job, f);
-        x->mail.rcpt_count = x->job->delivery->rcpt_count - x->first;
+        x->job->begun = x->job->delivery->rcpt_count;
         if (t->second && t->second->job == x->job) {
-            free(t->second);
+            free_transaction(t->second);
             t->second = NULL;
         }
         end_transaction(t, x);
+    }
+    struct job *j = job_in_parts(t);
+    if (j) {
+        list_remove(&j->link);
+        job_fail(j, f);
+        return_job(t, j);
     }
     t->client.is_broken = true;
     transfer_disconnect(t);

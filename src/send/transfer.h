@@ -20,7 +20,8 @@ struct transfer {
     struct smtp_client client;
     struct smtp_client_options options;
     char host[256];                     /* by name, for TLS */
-    char remote[300];                   /* for people */
+    char remote[300];                   /* the host talked to, for people; empty when none was */
+    struct buf dialogue;                /* with it, after the connection's end */
     struct transaction *first, *second; /* under way, in order */
     uint64_t message_count;             /* on this connection */
 };
@@ -30,6 +31,9 @@ void transfer_free(struct transfer *t);
 
 /* The connection stands: starts the engine. host is empty for a Unix socket. */
 void transfer_connected(struct transfer *t, struct str host, const struct endpoint *to);
+
+/* What was known of the host before is forgotten: another one is tried. */
+void transfer_begin_host(struct transfer *t);
 
 /* Ends the connection; says QUIT when nothing is under way. */
 void transfer_disconnect(struct transfer *t);

@@ -52,18 +52,19 @@ static void write_out(void *arg)
         s->fault = i->place->sync(i->owner, i->id, i->file);
 }
 
-static void prepare(struct intake *i)
+static struct fault prepare(struct intake *i)
 {
-    if (i->prepare)
-        i->prepare(i->prepare_arg, &i->content);
+    struct fault f = i->prepare ? i->prepare(i->prepare_arg, &i->content) : FINE;
     i->prepare = NULL;
+    return f;
 }
 
 /* Moves what is in memory to the file. */
 static struct fault spill(struct intake *i, bool is_last)
 {
-    prepare(i);
-    struct spill s = {.intake = i, .is_last = is_last};
+    struct spill s = {.intake = i, .is_last = is_last, .fault = prepare(i)};
+    if (s.fault.kind)
+        return s.fault;
     offload(write_out, &s);
     if (i->file_size == 0)
         buf_append(&i->header, str_head(buf_str(&i->content), INTAKE_HEADER_MAX));
@@ -125,7 +126,8 @@ void intake_drop(struct intake *i)
 struct fault intake_finish(struct intake *i, intake_accept *accept, void *arg)
 {
     struct fault f = i->fault;
-    prepare(i);
+    if (!f.kind)
+        f = prepare(i);
     if (!f.kind && i->file)
         f = spill(i, true);
     if (!f.kind)

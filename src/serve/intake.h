@@ -36,8 +36,8 @@ struct intake {
     struct file *file;
     uint64_t file_size;
     int64_t counted; /* our part of *in_flight */
-    /* Called once, while the header section is in memory; may rewrite the content. */
-    void (*prepare)(void *arg, struct buf *content);
+    /* Called once, with the first INTAKE_MEMORY_MAX bytes or all there is; may rewrite them. */
+    struct fault (*prepare)(void *arg, struct buf *content);
     void *prepare_arg;
     struct fault fault; /* the first one; content is dropped from then on */
 };

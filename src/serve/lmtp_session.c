@@ -140,13 +140,13 @@ static const struct intake_place spool_place = {make_spool_file, sync_spool_file
                                                 discard_spool_file};
 
 /* Return-Path is the last server's to set, that is ours (RFC 5321 section 4.4). */
-static void remove_return_path(void *arg, struct buf *content)
+static struct fault remove_return_path(void *arg, struct buf *content)
 {
     (void)arg;
     struct header_field field;
     struct header_iterator i = header_iterate(buf_str(content));
     if (!header_find(buf_str(content), STR("Return-Path"), &field))
-        return;
+        return FINE;
     struct buf kept = buf_make(content->limit);
     while (header_next(&i, &field))
         if (!str_equal_nocase(field.name, STR("Return-Path")))
@@ -156,6 +156,7 @@ static void remove_return_path(void *arg, struct buf *content)
     buf_append(&kept, i.rest);
     buf_free(content);
     *content = kept;
+    return FINE;
 }
 
 static struct fault on_data(struct session *s)
@@ -266,11 +267,7 @@ static bool on_message(struct session *s)
     if (!result)
         abort();
     uint64_t size = intake_size(&t->intake);
-    struct fault f = FINE;
-    if (header_count(intake_header(&t->intake), STR("Received"), RECEIVED_LOOP_LIMIT + 1) >
-        RECEIVED_LOOP_LIMIT)
-        f = fault_make(554, FAULT_STATUS(5, 4, 6), "mail loop: more than %d Received fields",
-                       RECEIVED_LOOP_LIMIT);
+    struct fault f = session_check_loop(t);
     if (!f.kind)
         f = deliver(s, result);
     bool is_any_good = false;

@@ -49,6 +49,8 @@ struct session {
     struct smtp_server_options options;
     struct transaction transaction;
     struct auth *auth;
+    char *client_name;  /* confirmed by the DNS, or NULL */
+    bool is_name_asked; /* the client's name has been looked up */
     bool is_auth_done;  /* the last server message is out; its answer ends the login */
     struct str account; /* logged in; in account_text */
     char account_text[320];
@@ -65,6 +67,9 @@ void session_serve(struct service *service, struct conn *c,
  * NULL. */
 void session_append_received(const struct session *s, const struct address *recipient,
                              struct buf *out);
+
+/* 554 5.4.6 when the message at hand has been round too often (RFC 5321 section 6.3). */
+struct fault session_check_loop(const struct transaction *t);
 
 /* Drops the transaction with everything it holds. */
 void session_forget(struct session *s);

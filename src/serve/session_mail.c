@@ -13,14 +13,16 @@
 #include "mail/received.h"
 #include "net/offload.h"
 #include "os/clock.h"
+#include "serve/client_name.h"
 #include "serve/session.h"
 #include "serve/submit.h"
 
 enum {
-    ARENA_LIMIT = 16 << 20,     /* of a transaction: EXPANDED_MOST addresses with their ORCPT */
+    ARENA_LIMIT = 16 << 20,     /* of a transaction: ENVELOPE_RCPT_MAX addresses with their ORCPT */
     EXPANSION_LIMIT = 32 << 20, /* of one RCPT: all that one alias may stand for */
-    EXPANDED_MOST = 10000,
     ORIGINAL_MAX = 1024,
+    NAME_LIMIT = 1 << 20,
+    NAME_MS = 3000,
 };
 
 void session_forget(struct session *s)
@@ -138,7 +140,7 @@ static struct fault take_expanded(struct session *s, const struct smtp_rcpt *rcp
                                   struct arena *scratch)
 {
     struct transaction *t = &s->transaction;
-    if (t->envelope.rcpt_count + r->count > EXPANDED_MOST)
+    if (t->envelope.rcpt_count + r->count > ENVELOPE_RCPT_MAX)
         return fault_make(452, FAULT_STATUS(4, 5, 3), "too many recipients behind aliases");
     struct str own = address_text(scratch, &rcpt->address);
     for (size_t i = 0; i < r->count; i++) {
@@ -273,6 +275,7 @@ void session_append_received(const struct session *s, const struct address *reci
     struct conn *c = s->visitor.conn;
     struct received r = {
         .helo = smtp_server_helo(&s->engine),
+        .client_name = str_from(s->client_name),
         .client_ip = s->visitor.is_ip ? ip_format(&s->visitor.ip, ip) : STR_NONE,
         .hostname = s->visitor.live->conf->hostname,
         .is_lmtp = s->options.kind == SMTP_LMTP,
@@ -290,6 +293,25 @@ void session_append_received(const struct session *s, const struct address *reci
     received_append(out, &r);
 }
 
+/* Looks the client's name up, once in a session. */
+static void ask_client_name(struct session *s)
+{
+    const struct visitor *v = &s->visitor;
+    if (s->is_name_asked || v->listener->role != CONF_ROLE_MX || !v->listener->is_client_named ||
+        !v->is_ip || v->is_local)
+        return;
+    s->is_name_asked = true;
+    struct arena arena = arena_make(NAME_LIMIT);
+    struct str name;
+    struct fault f =
+        client_name_find(v->server->resolver, &v->ip, visitor_deadline(NAME_MS), &arena, &name);
+    if (f.kind)
+        visitor_tell(v, "smtp.name.failed", &f);
+    if (name.n > 0)
+        s->client_name = strndup(name.p, name.n);
+    arena_free(&arena);
+}
+
 static void add_trace(struct session *s)
 {
     struct transaction *t = &s->transaction;
@@ -299,13 +321,26 @@ static void add_trace(struct session *s)
     buf_free(&field);
 }
 
+/* The header section may go on behind what is here, with a Bcc field perhaps. */
+static bool is_header_open(struct str content)
+{
+    struct header_field field;
+    struct header_iterator i = header_iterate(content);
+    while (header_next(&i, &field))
+        ;
+    return !i.has_separator && !str_has(i.rest, '\n');
+}
+
 /* Adds what RFC 6409 lets a submission server add; the trace field stays in front. */
-static void repair(void *arg, struct buf *content)
+static struct fault repair(void *arg, struct buf *content)
 {
     struct session *s = arg;
     char id[QUEUE_ID_TEXT_MAX];
     int64_t now = clock_real_ms() / 1000;
     size_t header = header_size(buf_str(content));
+    if (content->used >= INTAKE_MEMORY_MAX && is_header_open(buf_str(content)))
+        return fault_make(552, FAULT_STATUS(5, 3, 4), "the header section is larger than %d bytes",
+                          INTAKE_MEMORY_MAX);
     struct str rest = str_skip(buf_str(content), header);
     struct buf repaired = buf_make(content->limit);
     bool is_changed = submit_repair(
@@ -317,6 +352,7 @@ static void repair(void *arg, struct buf *content)
     } else {
         buf_free(&repaired);
     }
+    return FINE;
 }
 
 static struct fault make_body_file(void *owner, uint64_t id, struct file **out)
@@ -347,6 +383,7 @@ static struct fault on_data(struct session *s)
                           "too much mail is being received, try again later");
     intake_start(&t->intake, &queue_place, s->visitor.server->queue, t->id,
                  &s->visitor.server->in_flight_bytes, limit, t->announced_size);
+    ask_client_name(s);
     add_trace(s);
     if (is_submission(s)) {
         t->intake.prepare = repair;
@@ -379,16 +416,21 @@ static struct fault accept_message(void *arg, struct buf *content, uint64_t file
     return queue_accept(s->visitor.server->queue, t->id, &t->envelope, content, file_size);
 }
 
+struct fault session_check_loop(const struct transaction *t)
+{
+    if (header_count(intake_header(&t->intake), STR("Received"), RECEIVED_LOOP_LIMIT + 1) <=
+        RECEIVED_LOOP_LIMIT)
+        return FINE;
+    return fault_make(554, FAULT_STATUS(5, 4, 6), "mail loop: more than %d Received fields",
+                      RECEIVED_LOOP_LIMIT);
+}
+
 static struct fault take_message(struct session *s)
 {
     struct transaction *t = &s->transaction;
     char id[QUEUE_ID_TEXT_MAX];
     uint64_t size = intake_size(&t->intake);
-    struct fault f = FINE;
-    if (header_count(intake_header(&t->intake), STR("Received"), RECEIVED_LOOP_LIMIT + 1) >
-        RECEIVED_LOOP_LIMIT)
-        f = fault_make(554, FAULT_STATUS(5, 4, 6), "mail loop: more than %d Received fields",
-                       RECEIVED_LOOP_LIMIT);
+    struct fault f = session_check_loop(t);
     if (!f.kind)
         f = intake_finish(&t->intake, accept_message, s);
     tell_message(s, t, size, &f);

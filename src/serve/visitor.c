@@ -109,11 +109,19 @@ __attribute__((noinline)) struct fault visitor_start_tls(struct visitor *v,
 
 struct fault visitor_wait_input(struct visitor *v, int64_t deadline_ms)
 {
-    struct fault f = conn_wait_input(v->conn, visitor_deadline(QUIET_MS));
-    if (!f.kind || task_is_cancelled() || conn_has_input(v->conn))
-        return f.kind && task_is_cancelled() ? f : FINE;
-    task_trim_stack();
-    return conn_wait_input(v->conn, deadline_ms);
+    bool is_quiet = false;
+    while (!conn_has_input(v->conn) && !atomic_load(&v->server->is_draining)) {
+        int64_t quiet_ms = visitor_deadline(QUIET_MS);
+        bool is_last = is_quiet || quiet_ms >= deadline_ms;
+        struct fault f = conn_wait_input(v->conn, is_last ? deadline_ms : quiet_ms);
+        if (f.kind && (is_last || task_is_cancelled()))
+            return f;
+        /* Woken for nothing, as by a part of a TLS record, the stack may have been used again. */
+        is_quiet = f.kind;
+        if (is_quiet)
+            task_trim_stack();
+    }
+    return FINE;
 }
 
 struct fault visitor_count_command(const struct visitor *v)

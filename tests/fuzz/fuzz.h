@@ -8,15 +8,19 @@
 #include "base/str.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* An oracle's claim. */
-static inline void must(bool is_true)
+#define must(claim) must_be(claim, #claim, __FILE__, __LINE__)
+static inline void must_be(bool is_true, const char *claim, const char *file, int line)
 {
-    if (!is_true)
-        abort();
+    if (is_true)
+        return;
+    fprintf(stderr, "%s:%d: it must be that %s\n", file, line, claim);
+    abort();
 }
 
 /* The first octets of the input steer the target. */

@@ -237,8 +237,16 @@ class Server:
                 return pid
         return None
 
-    def kill_role(self, name):
-        os.kill(until(lambda: self.role(name)), signal.SIGKILL)
+    def crash_role(self, name):
+        """Kills a role (the server, where all is in one process) and waits until it is back."""
+        until(lambda: len(self.events("role.ready")) >= 2)
+        before = len(self.events("role.ready"))
+        if IS_SANITIZED:
+            self.end_all()
+            self.start()
+        else:
+            os.kill(until(lambda: self.role(name)), signal.SIGKILL)
+        until(lambda: len(self.events("role.ready")) > before)
 
     def reload(self):
         """Asks for a reload, which both roles then have done."""

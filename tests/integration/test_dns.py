@@ -1,11 +1,7 @@
 # SPDX-License-Identifier: ISC
 """Where mail goes by the DNS (RFC 5321 section 5.1, RFC 7505), asked of a real authoritative server."""
-import shutil
-import socket
-import subprocess
-import tempfile
-
 import pytest
+from nsd import Nsd, stub_zones
 from peers import SmtpStub
 from server import free_port, until
 
@@ -35,57 +31,9 @@ back MX 10 mx3
 """
 
 
-class Nsd:
-    def __init__(self):
-        self.base = tempfile.mkdtemp(prefix="eb-nsd-")
-        self.port = free_port()
-        with open(f"{self.base}/test.zone", "w", encoding="utf-8") as zone:
-            zone.write(ZONE)
-        with open(f"{self.base}/nsd.conf", "w", encoding="utf-8") as conf:
-            conf.write(f"""server:
-    ip-address: 127.0.0.1@{self.port}
-    username: ""
-    zonesdir: "{self.base}"
-    database: ""
-    pidfile: ""
-    xfrdfile: "{self.base}/xfrd.state"
-    zonelistfile: "{self.base}/zone.list"
-    xfrdir: "{self.base}"
-    server-count: 1
-remote-control:
-    control-enable: no
-zone:
-    name: "test"
-    zonefile: "test.zone"
-""")
-        with open(f"{self.base}/out", "wb") as out:
-            self.process = subprocess.Popen(["/usr/sbin/nsd", "-d", "-c", f"{self.base}/nsd.conf"], stdout=out, stderr=out)
-        until(self.is_answering, why=self.why)
-
-    def why(self):
-        with open(f"{self.base}/out", encoding="utf-8") as out:
-            return out.read()
-
-    def is_answering(self):
-        """Asks for the SOA of the zone over TCP."""
-        query = b"\0\x1e\x12\x34\0\0\0\1\0\0\0\0\0\0\4test\0\0\6\0\1"
-        query = (len(query) - 2).to_bytes(2, "big") + query[2:]
-        try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as s:
-                s.sendall(query)
-                return s.recv(2) != b""
-        except OSError:
-            return False
-
-    def close(self):
-        self.process.terminate()
-        self.process.wait()
-        shutil.rmtree(self.base, ignore_errors=True)
-
-
 @pytest.fixture(scope="module")
 def nsd():
-    server = Nsd()
+    server = Nsd({"test": ZONE})
     yield server
     server.close()
 
@@ -98,9 +46,7 @@ def net(make_server, nsd):
     server = make_server("--trust", "127.0.0.1/32", conf=f"""
 delivery {{\n port = {port}\n}}
 queue {{\n retry-first = 200ms\n retry-max = 400ms\n}}
-stub-zone "test" {{\n server = {{"127.0.0.1@{nsd.port}"}}\n}}
-stub-zone "refused" {{\n server = {{"127.0.0.1@{nsd.port}"}}\n}}
-""")
+{stub_zones(nsd.port, "test", "refused")}""")
     yield server, hosts
     for host in hosts.values():
         host.close()
@@ -128,6 +74,51 @@ def test_next_preference_when_the_best_is_down(net):
     hosts["mx1"].close()
     send(server, "you@two.test")
     hosts["mx2"].wait(1)
+
+
+REFUSALS = [("GREETING", "554 5.7.1 not you"), ("GREETING", "521 5.3.2 no mail here"), ("GREETING", "550 no"), ("EHLO", "550 5.7.1 not you"),
+            ("EHLO", "554 no"), ("GREETING", "421 4.3.2 busy")]
+
+
+@pytest.mark.parametrize("verb, reply", REFUSALS)
+def test_next_host_when_the_best_refuses_to_talk(net, verb, reply):
+    server, hosts = net
+    hosts["mx1"].replies = {verb: [reply, ...]}
+    ident = send(server, "you@two.test")
+    hosts["mx2"].wait(1)
+    assert server.wait_event("delivery.done", message=ident)["attempt"] == 1
+    assert hosts["mx1"].connections == 1
+
+
+@pytest.mark.parametrize("first, second", [(REFUSALS[0], REFUSALS[0]), (REFUSALS[3], REFUSALS[0]), (REFUSALS[0], REFUSALS[1]),
+                                           (REFUSALS[1], REFUSALS[0])])
+def test_all_hosts_refuse_to_talk_only_delays(net, first, second):
+    server, hosts = net
+    for host, (verb, reply) in zip(("mx1", "mx2"), (first, second)):
+        hosts[host].replies = {verb: [reply, ...]}
+    ident = send(server, "you@two.test")
+    deferred = server.wait_event("delivery.deferred", message=ident)
+    assert (deferred["outcome"], deferred["reply"]) == ("later", int(second[1][:3]))
+    assert deferred["remote"].startswith("mx2.test ")
+    server.wait_event("delivery.deferred", message=ident, attempt=2)
+    for host in ("mx1", "mx2"):
+        hosts[host].replies = {}
+    server.cli("queue", "retry", "--all")
+    hosts["mx1"].wait(1)
+    assert server.events("delivery.failed") == []
+
+
+@pytest.mark.parametrize("reply", ["521 5.3.2 no mail here", "521 no mail here"])
+def test_all_hosts_take_no_mail_at_all(net, reply):
+    server, hosts = net
+    for host in ("mx1", "mx2"):
+        hosts[host].replies = {"GREETING": [reply, ...]}
+    send(server, "you@two.test")
+    notice = hosts["mx3"].wait(1)[0]
+    assert status_of(notice) == "Status: 5.3.2"
+    assert "Diagnostic-Code: smtp; 521 5.3.2 no mail here\r\n" in notice.text
+    assert hosts["mx1"].connections == hosts["mx2"].connections == 1
+    server.wait_empty()
 
 
 def test_equal_preferences_share(net):

@@ -160,6 +160,28 @@ def test_messages_and_errors_of_a_connection_are_limited(make_server):
         assert c.is_closed()
 
 
+def test_guessing_addresses_ends_the_connection(make_server):
+    server = make_server("--trust", "127.0.0.2/32", conf="limits {\n errors-per-connection = 3\n}\n")
+    with server.smtp() as c:
+        c.expect("MAIL FROM:<a@far.test>", "250 ")
+        c.expect("RCPT TO:<bob@example.test>", "250 ")
+        c.expect("RCPT TO:<u1@example.test>", "550 5.1.1")
+        c.expect("RCPT TO:<u2@example.test>", "550 5.1.1")
+        c.expect("RCPT TO:<u3@example.test>", "421 4.7.0")
+        assert c.is_closed()
+    assert server.wait_event("smtp.session.dropped")["reply"] == 421
+    assert len(server.events("smtp.rcpt.refused")) == 3
+
+
+def test_trusted_clients_may_err_about_recipients(make_server):
+    server = make_server("--trust", "127.0.0.1/32", conf="limits {\n errors-per-connection = 3\n}\n")
+    with server.smtp() as c:
+        c.expect("MAIL FROM:<a@far.test>", "250 ")
+        for k in range(5):
+            c.expect(f"RCPT TO:<u{k}@example.test>", "550 5.1.1")
+        c.expect("RCPT TO:<bob@example.test>", "250 ")
+
+
 def test_sessions_of_the_listener_are_limited(make_server):
     server = make_server(conf="limits {\n sessions = 2\n}\n")
     with server.smtp(), server.smtp():
@@ -249,3 +271,15 @@ def test_connection_reset_leaves_no_trace(server):
     c.close()
     server.wait_event("smtp.session.ended")
     assert server.queue() == []
+
+
+@pytest.mark.parametrize("last", ["X-Last: x\r\nBcc: hidden@far.test\r\n\r\nbody\r\n", "\r\nbody\r\n"])
+def test_a_header_section_too_large_to_be_repaired_is_refused(server, last):
+    """Bcc behind the part that is looked at would be sent to everybody; one that fits is taken, however long the body is."""
+    fill = "X-Fill: " + "x" * 900 + "\r\n"
+    with server.submission() as c:
+        c.expect("MAIL FROM:<alice@example.test>", "250 ")
+        c.expect("RCPT TO:<bob@example.test>", "250 ")
+        c.expect("DATA", "354 ")
+        c.expect(fill * 1200 + last + ".", "552 5.3.4 the header section is larger than 1048576 bytes")
+        c.message("alice@example.test", ["bob@example.test"], fill * 1000 + "\r\n" + fill * 1000)

@@ -83,7 +83,9 @@ static void set_option(struct play *t, struct str word)
                  {"tls-required", &o->is_tls_required},
                  {"auth-required", &o->is_auth_required},
                  {"auth-in-clear", &o->is_auth_in_clear},
-                 {"limits", &o->has_limits}};
+                 {"bad-rcpt", &o->is_bad_rcpt_error},
+                 {"limits", &o->has_limits},
+                 {"early", &o->may_talk_early}};
     const struct {
         const char *name;
         uint32_t *number;

@@ -177,6 +177,8 @@ static void test_fault_from_reply(void **state)
     struct fault f = fault_make(451, FAULT_STATUS(4, 3, 0), "try %s\r\n250 later", "again");
     assert_int_equal(f.kind, FAULT_LATER);
     assert_string_equal(f.text, "try again??250 later");
+    f = fault_make(550, FAULT_STATUS(5, 1, 1), "%s", "caf\xE9 \xC3\xA9 \xC3");
+    assert_string_equal(f.text, "caf? \xC3\xA9 ?");
     struct fault_status status;
     struct str rest;
     assert_true(fault_status_parse(STR("5.1.10 no mail"), &status, &rest));

@@ -226,6 +226,13 @@ static void test_domains(void **state)
     assert_true(idna_to_unicode(STR("mx.xn--bcher-kva.example"), &out));
     assert_str(buf_str(&out), "mx.b\xC3\xBC"
                               "cher.example");
+    /* U-labels that nobody may look up, alone or beside each other, are not shown. */
+    static const char *const kept[] = {"xn--mnchenjj.example", "xn--j.xn--38o", "xn--", ""};
+    for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++) {
+        out.used = 0;
+        assert_true(idna_to_unicode(str_from(kept[i]), &out));
+        assert_str(buf_str(&out), kept[i]);
+    }
     buf_free(&out);
     assert_true(idna_equal(STR("A.b"), STR("a.B")));
     assert_false(idna_equal(STR("a.b"), STR("a.c")));

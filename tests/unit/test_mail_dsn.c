@@ -130,6 +130,20 @@ static void test_headers_only_when_asked_too_large_or_not_failed(void **state)
     }
 }
 
+static void test_without_the_original_there_is_no_third_part(void **state)
+{
+    (void)state;
+    struct fixture f;
+    start(&f, "alice@example.org", "bob@example.net");
+    f.dsn.message = STR("");
+    f.dsn.is_message_whole = false;
+    assert_true(dsn_append(&f.out, &f.dsn));
+    assert_has(&f.out, "Your message itself cannot be read any more.\r\n");
+    assert_has(&f.out, "Last-Attempt-Date: Sat, 21 Nov 2026 19:41:37 +0000\r\n\r\n--=_b1--\r\n");
+    assert_lacks(&f.out, "rfc822-headers");
+    stop(&f);
+}
+
 static void test_delayed_notice_says_until_when(void **state)
 {
     (void)state;
@@ -177,6 +191,10 @@ static void test_global_notice(void **state)
     f.dsn.ret = DSN_RETURN_HEADERS;
     assert_true(dsn_append(&f.out, &f.dsn));
     assert_has(&f.out, "Content-Type: message/global-headers\r\n");
+    f.out.used = 0;
+    f.recipient.diagnostic = STR("550 caf\xE9 \xC3\xA9");
+    assert_true(dsn_append(&f.out, &f.dsn));
+    assert_has(&f.out, "Diagnostic-Code: smtp; 550 caf? \xC3\xA9\r\n");
     stop(&f);
 }
 
@@ -213,6 +231,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_failed_notice_whole),
         cmocka_unit_test(test_headers_only_when_asked_too_large_or_not_failed),
+        cmocka_unit_test(test_without_the_original_there_is_no_third_part),
         cmocka_unit_test(test_delayed_notice_says_until_when),
         cmocka_unit_test(test_utf8_address_in_an_ascii_notice),
         cmocka_unit_test(test_global_notice),

@@ -47,6 +47,8 @@ static void test_broken_input_ends(void **state)
     assert_list("<a@b.test", "a@b.test|");
     assert_list("a@[1.2", "a@[1.2]|");
     assert_list("\\", "\\|");
+    assert_list("<\"a\\\r\nb\"@c.test>", "\"a\\b\"@c.test|");
+    assert_list("x@[1.2\r\n .3]", "x@[1.2 .3]|");
 }
 
 static void test_a_full_buffer_stops(void **state)

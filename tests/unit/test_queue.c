@@ -5,119 +5,10 @@
  * Each test opens a spool in a directory of its own and plays the sender: ready deliveries are put
  * on a list, from which the test finishes them.
  */
-#include "net/loop.h"
-#include "net/offload.h"
-#include "os/clock.h"
-#include "os/file.h"
+#include "queue_room.h"
+
 #include "queue/cold.h"
-#include "queue/queue.h"
 #include "queue/record.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-enum { READY_MOST = 4096 };
-
-struct world {
-    char directory[64];
-    struct queue *queue;
-    struct queue_options options;
-    struct scope keeping;
-    struct queue_delivery *ready[READY_MOST];
-    size_t ready_count;
-    void (*act)(struct world *w);
-};
-
-static void take(void *arg, struct queue_delivery *d)
-{
-    struct world *w = arg;
-    assert_in_range(w->ready_count, 0, READY_MOST - 1);
-    w->ready[w->ready_count++] = d;
-}
-
-static void make_world(struct world *w)
-{
-    *w = (struct world){0};
-    snprintf(w->directory, sizeof w->directory, "/tmp/test_queue.XXXXXX");
-    assert_non_null(mkdtemp(w->directory));
-    w->options = (struct queue_options){
-        .directory = w->directory,
-        .journal = {.segment_bytes = 1 << 20, .spare_segments = 1, .spare_segments_max = 2},
-        .retry_first_ms = 60000,
-        .retry_most_ms = 4 * 3600 * 1000,
-        .memory_bytes = 1 << 20,
-        .journal_bytes = 64 << 20,
-        .checkpoint_ms = 3600 * 1000,
-        .hot_most = 10000,
-        .ready = take,
-        .ready_arg = w,
-    };
-}
-
-static void remove_world(struct world *w)
-{
-    assert_int_equal(file_remove_tree(w->directory).kind, FAULT_FINE);
-}
-
-static void lead(void *arg)
-{
-    struct world *w = arg;
-    assert_int_equal(queue_open(&w->options, &w->queue).kind, FAULT_FINE);
-    queue_start(w->queue, &w->keeping);
-    w->act(w);
-    scope_cancel(&w->keeping);
-    scope_join(&w->keeping);
-    queue_close(w->queue);
-    loop_stop(loop_current());
-}
-
-/* One run of the server: opens the spool, acts, closes it. */
-static void run(struct world *w, void (*act)(struct world *w))
-{
-    struct loop *l = loop_make();
-    struct scope scope;
-    scope_init(&scope);
-    scope_init(&w->keeping);
-    w->act = act;
-    w->ready_count = 0;
-    task_start(&scope, "test", lead, w);
-    loop_run(l);
-    loop_free(l);
-}
-
-static void accept_for(struct world *w, const char *const *rcpts, size_t count, size_t body_size)
-{
-    struct queue_rcpt rcpt[8] = {{{0}}};
-    for (size_t i = 0; i < count; i++)
-        rcpt[i] = (struct queue_rcpt){.address = str_from(rcpts[i]), .notify = 4};
-    struct queue_envelope e = {.sender = STR("alice@example.test"),
-                               .envid = STR("id+2B"),
-                               .arrival_ms = clock_real_ms(),
-                               .rcpt = rcpt,
-                               .rcpt_count = count};
-    struct buf body = buf_make(body_size);
-    assert_true(buf_reserve(&body, body_size));
-    memset(body.data, 'x', body_size);
-    body.used = body_size;
-    assert_int_equal(queue_accept(w->queue, queue_new_id(w->queue), &e, &body, 0).kind, FAULT_FINE);
-}
-
-static const char *const two_domains[] = {"bob@one.test", "carol@two.test", "dave@one.test"};
-
-static void wait_for_ready(struct world *w, size_t count)
-{
-    int64_t end = clock_now_ms() + 10000;
-    while (w->ready_count < count && clock_now_ms() < end)
-        task_sleep(2);
-    assert_int_equal(w->ready_count, count);
-}
 
 static void accept_one(struct world *w)
 {
@@ -144,7 +35,9 @@ static void find_it_again(struct world *w)
 static void finish_one_defer_other(struct world *w)
 {
     wait_for_ready(w, 2);
-    struct fault f = fault_make(450, FAULT_STATUS(4, 7, 1), "come back");
+    struct fault f = fault_make(554, FAULT_STATUS(5, 7, 1), "come back");
+    f.kind = FAULT_LATER; /* of one host among several */
+    f.is_answer = true;
     struct queue_delivery *one = w->ready[0], *two = w->ready[1];
     if (!str_equal(one->domain, STR("one.test"))) {
         one = w->ready[1];
@@ -163,19 +56,17 @@ static void finish_one_defer_other(struct world *w)
 
 static void only_the_deferred_is_left(struct world *w)
 {
-    uint64_t ids[10];
-    size_t count;
     task_sleep(20);
     assert_int_equal(w->ready_count, 0);
-    assert_int_equal(queue_ids(w->queue, 0, ids, 10, &count).kind, FAULT_FINE);
-    assert_int_equal(count, 1);
-    struct queue_message *m;
-    assert_int_equal(queue_pin(w->queue, ids[0], &m).kind, FAULT_FINE);
+    struct queue_message *m = pin_only(w);
     assert_int_equal(m->open_count, 1);
     struct queue_delivery *d = message_delivery(m, STR("two.test"));
     assert_int_equal(d->state, QUEUE_WAITING);
     assert_int_equal(d->attempts, 1);
     assert_string_equal(d->trouble->fault.text, "come back");
+    assert_int_equal(d->trouble->fault.kind, FAULT_LATER);
+    assert_int_equal(d->trouble->fault.reply, 554);
+    assert_true(d->trouble->fault.is_answer);
     assert_true(str_equal(d->trouble->remote, STR("mx.two.test")));
     int64_t pause = d->next_attempt_ms - d->trouble->time_ms;
     assert_in_range(pause, 48000, 72000);
@@ -195,11 +86,7 @@ static void checkpoint_then_the_same(struct world *w)
 
 static void retry_and_finish(struct world *w)
 {
-    uint64_t ids[10];
-    size_t count;
-    struct queue_message *m;
-    assert_int_equal(queue_ids(w->queue, 0, ids, 10, &count).kind, FAULT_FINE);
-    assert_int_equal(queue_pin(w->queue, ids[0], &m).kind, FAULT_FINE);
+    struct queue_message *m = pin_only(w);
     assert_true(queue_retry(w->queue, message_delivery(m, STR("two.test"))));
     queue_unpin(w->queue, m);
     wait_for_ready(w, 1);
@@ -293,10 +180,7 @@ static void hold_release_drop(struct world *w)
 static void test_hold_release_retry_drop(void **state)
 {
     (void)state;
-    static struct world w;
-    make_world(&w);
-    run(&w, hold_release_drop);
-    remove_world(&w);
+    run_alone(hold_release_drop, NULL);
 }
 
 static void bodies_beyond_the_budget(struct world *w)
@@ -325,10 +209,7 @@ static void bodies_beyond_the_budget(struct world *w)
 static void test_bodies_beyond_the_memory_budget_are_read_from_the_journal(void **state)
 {
     (void)state;
-    static struct world w;
-    make_world(&w);
-    run(&w, bodies_beyond_the_budget);
-    remove_world(&w);
+    run_alone(bodies_beyond_the_budget, NULL);
 }
 
 static void fill_segments(struct world *w)
@@ -397,18 +278,48 @@ static void test_ids_and_damaged_records(void **state)
     buf_free(&b);
 }
 
-static int start_offload(void **state)
+static void test_a_message_is_read_with_any_number_of_changes(void **state)
 {
     (void)state;
-    offload_start(2);
-    return 0;
+    enum { RCPTS = 1000, CHANGES = 10000 };
+    static struct queue_rcpt rcpt[RCPTS];
+    struct queue_envelope e = {.sender = STR("a@b"), .rcpt = rcpt, .rcpt_count = RCPTS};
+    for (size_t i = 0; i < RCPTS; i++)
+        rcpt[i].address = STR("x@y.test");
+    struct buf b = buf_make(1 << 20), change = buf_make(1 << 20);
+    record_pack_accept(&b, 77, &e, false, 0);
+    struct queue_message *m = record_unpack_accept(buf_str(&b), 9);
+    assert_non_null(m);
+    record_pack_delivery(&change, &m->delivery[0]);
+    for (size_t i = 0; i < CHANGES; i++)
+        assert_true(record_apply_delivery(m, buf_str(&change)));
+    assert_int_equal(m->delivery[0].rcpt_count, RCPTS);
+    /* One that has ended and waits again is open again. */
+    m->delivery[0].state = QUEUE_ENDED;
+    m->open_count = 0;
+    assert_true(record_apply_delivery(m, buf_str(&change)));
+    assert_int_equal(m->open_count, 1);
+    message_free(m);
+    buf_free(&change);
+    buf_free(&b);
 }
 
-static int stop_offload(void **state)
+static void test_an_envelope_has_a_largest_size(void **state)
 {
     (void)state;
-    offload_stop();
-    return 0;
+    static struct queue_rcpt rcpt[ENVELOPE_RCPT_MAX + 1];
+    struct queue_envelope e = {.rcpt = rcpt}, again;
+    for (size_t i = 0; i <= ENVELOPE_RCPT_MAX; i++)
+        rcpt[i].address = STR("x@y.test");
+    for (size_t more = 0; more < 2; more++) {
+        struct arena arena = arena_make(16 << 20);
+        e.rcpt_count = ENVELOPE_RCPT_MAX + more;
+        struct buf b = buf_make(envelope_packed_max(&e));
+        envelope_pack(&b, &e);
+        assert_int_equal(envelope_unpack(&arena, buf_str(&b), &again), more == 0);
+        arena_free(&arena);
+        buf_free(&b);
+    }
 }
 
 int main(void)
@@ -419,6 +330,8 @@ int main(void)
         cmocka_unit_test(test_bodies_beyond_the_memory_budget_are_read_from_the_journal),
         cmocka_unit_test(test_a_checkpoint_lets_the_journal_go),
         cmocka_unit_test(test_ids_and_damaged_records),
+        cmocka_unit_test(test_a_message_is_read_with_any_number_of_changes),
+        cmocka_unit_test(test_an_envelope_has_a_largest_size),
     };
-    return cmocka_run_group_tests(tests, start_offload, stop_offload);
+    return cmocka_run_group_tests(tests, start_queue_room, stop_queue_room);
 }

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * fuzz_directory.c - a text is refused and changes nothing, or exported it is a text that means the
+ * same
+ */
+#include "directory/text.h"
+
+#include "base/utf8.h"
+#include "fuzz_room.h"
+
+#define KEYS                                                                                       \
+    "4096:AAAAAAAAAAAAAAAAAAAAAA==:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:"                  \
+    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+
+static const char first[] = "domain a.test\naccount u@a.test scram-sha-256=" KEYS "\n"
+                            "alias i@a.test u@a.test\n";
+
+static struct buf export(struct directory *d)
+{
+    struct buf out = buf_make((size_t)1 << 24);
+    must(!directory_export(d, &out).kind);
+    return out;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct directory *d;
+    struct str in = str_make((const char *)data, size);
+    char path[128];
+    if (!d) {
+        snprintf(path, sizeof path, "%s/directory.db", enter_room());
+        must(!directory_open(path, DIRECTORY_CREATE, &d).kind);
+    }
+    must(!directory_apply(d, str_from(first), "first").kind);
+    struct buf before = export(d);
+    struct fault f = directory_apply(d, in, "in");
+    struct buf after = export(d);
+    if (f.kind) {
+        must(f.kind == FAULT_NEVER && str_starts(fault_text(&f), STR("in:")));
+        must(utf8_is_valid(fault_text(&f)));
+        must(str_equal(buf_str(&before), buf_str(&after)));
+    } else {
+        must(!directory_apply(d, STR(""), "nothing").kind);
+        f = directory_apply(d, buf_str(&after), "after");
+        if (f.kind)
+            fprintf(stderr, "%s\n" STR_FMT, f.text, STR_ARG(buf_str(&after)));
+        must(!f.kind);
+        struct buf again = export(d);
+        must(str_equal(buf_str(&after), buf_str(&again)));
+        buf_free(&again);
+    }
+    buf_free(&before);
+    buf_free(&after);
+    return 0;
+}

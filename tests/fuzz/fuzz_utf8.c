@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * fuzz_utf8.c - characters are taken as iconv takes them, and never too many bytes
+ */
+#include "base/utf8.h"
+
+#include <iconv.h>
+
+#include "fuzz.h"
+
+/* The C library's opinion. */
+static bool is_valid(struct str s)
+{
+    uint32_t wide[256];
+    char *from = (char *)(uintptr_t)s.p, *to = (char *)wide;
+    size_t from_left = s.n, to_left = sizeof wide;
+    iconv_t converter = iconv_open("UTF-32LE", "UTF-8");
+    must(converter != (iconv_t)-1);
+    bool is_good = s.n == 0 || iconv(converter, &from, &from_left, &to, &to_left) != (size_t)-1;
+    iconv_close(converter);
+    return is_good;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct str in = str_head(str_make((const char *)data, size), 255), rest = in;
+    uint32_t character;
+    while (utf8_take(&rest, &character)) {
+        size_t taken = in.n - rest.n;
+        must(character <= 0x10FFFF && (character < 0xD800 || character > 0xDFFF));
+        must(utf8_is_valid(str_head(in, taken)));
+    }
+    must(utf8_is_valid(in) == (rest.n == 0));
+    must(utf8_is_valid(in) == is_valid(in));
+    return 0;
+}
