@@ -34,6 +34,17 @@ struct plan {
     struct str mta_name, mda_name;
 };
 
+static bool is_name(struct str s)
+{
+    return hostname_is_valid(s) && !hostname_ends_in_number(s);
+}
+
+static bool is_host(struct str s)
+{
+    struct ip_address ip;
+    return ip_parse(s, &ip) || is_name(s);
+}
+
 static int check_words(struct plan *p)
 {
     struct str local, domain, host, port;
@@ -41,19 +52,19 @@ static int check_words(struct plan *p)
     struct ip_network network;
     if (!p->dir || !p->domain || !p->user)
         return cli_usage(p->i, "--dir, --domain and --user are needed");
-    if (!hostname_is_valid(str_from(p->domain)))
+    if (!is_name(str_from(p->domain)))
         return cli_usage(p->i, "--domain is \"%s\"; allowed: a domain name in ASCII", p->domain);
     if (!directory_split(str_from(p->user), &local, &domain) ||
         !str_equal_nocase(domain, str_from(p->domain)))
         return cli_usage(p->i, "--user is \"%s\"; allowed: an address like alice@%s", p->user,
                          p->domain);
-    if (p->hostname && !hostname_is_valid(str_from(p->hostname)))
+    if (p->hostname && !is_name(str_from(p->hostname)))
         return cli_usage(p->i, "--hostname is \"%s\"; allowed: a domain name in ASCII",
                          p->hostname);
     if (p->port_offset && !num_parse(str_from(p->port_offset), 60000, &number))
         return cli_usage(p->i, "--port-offset is \"%s\"; allowed: 0 to 60000", p->port_offset);
     if (p->relay && (!str_cut(str_from(p->relay), ':', &host, &port) || host.n == 0 ||
-                     !hostname_is_valid(host) || !num_parse(port, 65535, &number) || number == 0))
+                     !is_host(host) || !num_parse(port, 65535, &number) || number == 0))
         return cli_usage(p->i, "--relay is \"%s\"; allowed: HOST:PORT", p->relay);
     for (size_t k = 0; k < CLI_WORDS_MAX && p->trust[k]; k++)
         if (!ip_network_parse(str_from(p->trust[k]), &network))

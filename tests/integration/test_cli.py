@@ -106,6 +106,11 @@ def test_init_refuses_to_overwrite(server):
 @pytest.mark.parametrize("words, message", [
     (["--domain", "a.test", "--user", "x@a.test"], "--dir, --domain and --user are needed"),
     (["--dir", "D", "--domain", "a b", "--user", "x@a.test"], '--domain is "a b"; allowed: a domain name in ASCII'),
+    (["--dir", "D", "--domain", "10.1", "--user", "x@10.1"], '--domain is "10.1"; allowed: a domain name in ASCII'),
+    (["--dir", "D", "--domain", "a.test", "--user", "x@a.test", "--hostname", "192.0.2.1"],
+     '--hostname is "192.0.2.1"; allowed: a domain name in ASCII'),
+    (["--dir", "D", "--domain", "a.test", "--user", "x@a.test", "--relay", "192.0.2.256:25"],
+     '--relay is "192.0.2.256:25"; allowed: HOST:PORT'),
     (["--dir", "D", "--domain", "a.test", "--user", "x@b.test"], '--user is "x@b.test"; allowed: an address like alice@a.test'),
     (["--dir", "D", "--domain", "a.test", "--user", "x@a.test", "--port-offset", "x"], '--port-offset is "x"; allowed: 0 to 60000'),
     (["--dir", "D", "--domain", "a.test", "--user", "x@a.test", "--relay", "h"], '--relay is "h"; allowed: HOST:PORT'),
