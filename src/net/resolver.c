@@ -214,7 +214,7 @@ static struct fault read_result(const struct ub_result *u, struct arena *arena, 
         return FINE;
     }
     out->status = RESOLVER_FOUND;
-    while (u->data[out->count])
+    while (u->data[out->count] && out->count < RESOLVER_RECORDS_MAX)
         out->count++;
     out->data = arena_alloc(arena, out->count * sizeof *out->data);
     for (size_t i = 0; i < out->count; i++)
