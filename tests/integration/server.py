@@ -312,9 +312,9 @@ class Server:
             folder = self.directory / "log" / role
             files = sorted(folder.glob("events.jsonl*"), key=lambda p: -int(p.suffix[1:]) if p.suffix[1:].isdigit() else 0)
             for file in files:
-                for line in file.read_text().split("\n"):
-                    event = json.loads(line) if line else {}
-                    if event and name in (None, event["event"]) and all(event.get(k) == v for k, v in fields.items()):
+                for line in file.read_text().split("\n")[:-1]:  # behind the last line feed, one may just be written
+                    event = json.loads(line)
+                    if name in (None, event["event"]) and all(event.get(k) == v for k, v in fields.items()):
                         found.append(event)
         return found
 
