@@ -28,3 +28,13 @@ bool hostname_is_valid(struct str s)
     }
     return true;
 }
+
+bool hostname_ends_in_number(struct str s)
+{
+    size_t dot = str_last_index(s, '.');
+    struct str last = dot < s.n ? str_skip(s, dot + 1) : s;
+    for (size_t i = 0; i < last.n; i++)
+        if (last.p[i] < '0' || last.p[i] > '9')
+            return false;
+    return last.n > 0;
+}

@@ -14,4 +14,8 @@
  */
 bool hostname_is_valid(struct str s);
 
+/* True when the last label is a number: such a text is (or was meant as) an IPv4 address, no name
+ * can look so (RFC 1123 section 2.1, RFC 3696 section 2). */
+bool hostname_ends_in_number(struct str s);
+
 #endif

@@ -91,6 +91,20 @@ static void check_database(struct check *k)
     directory_close(d);
 }
 
+/* Where a Unix socket is to be there is nothing else. */
+static void check_sockets(struct check *k)
+{
+    for (size_t n = 0; n < k->conf->listener_count; n++) {
+        const struct conf_listener *l = &k->conf->listener[n];
+        if (l->path.n == 0)
+            continue;
+        struct fault f = listen_may_replace(arena_c_string(&k->arena, l->path));
+        if (f.kind)
+            add_error(k, "%s:%d: listener \"" STR_FMT "\": %s", k->conf->path.p, l->line,
+                      STR_ARG(l->name), f.text);
+    }
+}
+
 /* Tries every address and port; what another process holds is an error. */
 static void check_ports(struct check *k)
 {
@@ -153,6 +167,7 @@ int cli_check(struct invocation *i)
         check_directories(&k);
         check_database(&k);
         check_certificates(&k);
+        check_sockets(&k);
         check_user(&k, "mta-user", c->mta_user);
         check_user(&k, "mda-user", c->mda_user);
         check_password_file(&k, &c->smarthost);

@@ -107,9 +107,9 @@ bool story_has(const struct story *s, struct str line)
         return true;
     json_t *o = parse(line);
     const char *message = say_text(o, "message");
-    bool is_ours = message[0]
-                       ? is_in(s->messages, message) || is_in(s->messages, say_text(o, "about"))
-                       : is_in(s->sessions, say_text(o, "session"));
+    const char *about = say_text(o, "about");
+    bool is_ours = message[0] || about[0] ? is_in(s->messages, message) || is_in(s->messages, about)
+                                          : is_in(s->sessions, say_text(o, "session"));
     json_decref(o);
     return is_ours;
 }
@@ -124,6 +124,7 @@ static const struct {
     {"smtp.rcpt.refused", "session {session}: recipient <{to}> refused: {reply} [{status} ]{text}"},
     {"smtp.login", "session {session}: {account} has logged in"},
     {"smtp.login.failed", "session {session}: login of {client} failed: {reply} [{status} ]{text}"},
+    {"smtp.name.failed", "session {session}: the name of {client} is unknown: {text}"},
     {"smtp.session.ended", "session {session} on {listener} from {client}[ ({helo})] has ended after {ms} ms with {messages} message(s)"},
     {"smtp.session.dropped", "session {session} on {listener} from {client} dropped: {reply} [{status} ]{text}"},
     {"smtp.session.refused", "session {session} on {listener} from {client} refused: {reply} [{status} ]{text}"},
@@ -132,6 +133,9 @@ static const struct {
     {"delivery.failed", "{message} cannot be delivered to <{to}>[, {remote}]: {reply} [{status} ]{text}"},
     {"delivery.expired", "{message} given up for <{to}> after attempt {attempt}[, {remote}]: {reply} [{status} ]{text}"},
     {"notice.accepted", "{message} is a notice to <{to}> that {about} is {action}"},
+    {"notice.incomplete", "{about} cannot be read, the notice to <{to}> goes without it: {text}"},
+    {"notice.deferred", "<{to}> cannot be told yet that {about} is {action}: {reply} [{status} ]{text}"},
+    {"notice.failed", "<{to}> cannot be told that {about} is {action}: {reply} [{status} ]{text}"},
 };
 /* clang-format on */
 

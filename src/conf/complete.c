@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/hostname.h"
 #include "conf/field.h"
 #include "conf/value.h"
 
@@ -111,6 +112,68 @@ static bool complete_listener(struct conf *c, struct conf_listener *l, struct co
     return complete_place(c, l, error);
 }
 
+static bool is_any(const struct ip_address *ip)
+{
+    for (size_t i = 0; i < 2; i++)
+        if (ip_equal(ip, &any_address[i]))
+            return true;
+    return false;
+}
+
+/* One address, or one of them takes in the other: then only one can be bound. */
+static bool overlap(const struct ip_address *a, const struct ip_address *b)
+{
+    if (ip_equal(a, b))
+        return true;
+    return ip_is_v4(a) == ip_is_v4(b) && (is_any(a) || is_any(b));
+}
+
+static bool fail_place(const struct conf_listener *l, const struct conf_listener *other,
+                       struct str place, struct complete_error *error)
+{
+    return fail(error, "listener", l->name,
+                "listener \"" STR_FMT "\" has " STR_FMT ", which listener \"" STR_FMT
+                "\" of line %d has or takes in",
+                STR_ARG(l->name), STR_ARG(place), STR_ARG(other->name), other->line);
+}
+
+static bool check_addresses(const struct conf_listener *l, const struct conf_listener *other,
+                            struct complete_error *error)
+{
+    char text[IP_TEXT_MAX], place[IP_TEXT_MAX + 16];
+    for (size_t i = 0; i < l->address.count; i++)
+        for (size_t k = 0; k < other->address.count && (l != other || k < i); k++) {
+            if (!overlap(&l->address.item[i], &other->address.item[k]))
+                continue;
+            int n = snprintf(place, sizeof place, STR_FMT " port %u",
+                             STR_ARG(ip_format(&l->address.item[i], text)), (unsigned)l->port);
+            return fail_place(l, other, str_make(place, (size_t)n), error);
+        }
+    return true;
+}
+
+/* Every listener has a place of its own. */
+static bool check_places(const struct conf *c, struct complete_error *error)
+{
+    for (size_t i = 0; i < c->listener_count; i++)
+        for (size_t k = 0; k <= i; k++) {
+            const struct conf_listener *l = &c->listener[i], *other = &c->listener[k];
+            if (i != k && l->path.n > 0 && str_equal(l->path, other->path))
+                return fail_place(l, other, l->path, error);
+            if (l->path.n == 0 && other->path.n == 0 && l->port == other->port &&
+                !check_addresses(l, other, error))
+                return false;
+        }
+    return true;
+}
+
+/* An address or a name; something like 192.0.2.256 is neither. */
+static bool is_host(struct str host)
+{
+    struct ip_address ip;
+    return ip_parse(host, &ip) || (hostname_is_valid(host) && !hostname_ends_in_number(host));
+}
+
 static bool complete_hop(struct conf *c, struct conf_next_hop *h, const char *section,
                          struct complete_error *error)
 {
@@ -118,6 +181,10 @@ static bool complete_hop(struct conf *c, struct conf_next_hop *h, const char *se
     resolve(&c->arena, c->state_directory, &h->password_file);
     if (h->path.n > 0 && h->host.n > 0)
         return fail(error, section, h->domain, "%s has a host and a path; one of them", section);
+    if (h->host.n > 0 && !is_host(h->host))
+        return fail(error, section, h->domain,
+                    "host is \"" STR_FMT "\"; allowed: an IPv4 or IPv6 address, or a domain name",
+                    STR_ARG(str_head(h->host, 60)));
     if (h->path.n > 0 && h->protocol != CONF_PROTOCOL_LMTP)
         return fail(error, section, h->domain, "a path needs protocol = lmtp");
     if ((h->username.n > 0) != (h->password_file.n > 0))
@@ -206,5 +273,5 @@ bool complete_conf(struct conf *c, struct complete_error *error)
     for (size_t i = 0; i < c->listener_count; i++)
         if (!complete_listener(c, &c->listener[i], error))
             return false;
-    return true;
+    return check_places(c, error);
 }

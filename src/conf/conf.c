@@ -16,6 +16,7 @@
 
 #include "conf/complete.h"
 #include "conf/field.h"
+#include "conf/scan.h"
 #include "conf/value.h"
 #include "os/file.h"
 #include "os/thread.h"
@@ -216,26 +217,24 @@ static void fill_all(struct conf *c, cfg_t *cfg)
     }
 }
 
-/* The line where the section with that title ended. */
-static int line_of(cfg_t *cfg, const char *section, struct str title)
+static void note_lines(struct conf *c, const char *source)
 {
-    for (unsigned i = 0; i < cfg_size(cfg, section); i++) {
-        cfg_t *sec = cfg_getnsec(cfg, section, i);
-        if (!cfg_title(sec) || str_equal_nocase(str_from(cfg_title(sec)), title))
-            return sec->line;
-    }
-    return cfg->line;
+    for (size_t i = 0; i < c->listener_count; i++)
+        c->listener[i].line =
+            scan_for_section(str_from(source), STR("listener"), c->listener[i].name);
 }
 
-static struct fault complete(struct conf *c, cfg_t *cfg)
+static struct fault complete(struct conf *c, const char *source)
 {
     struct complete_error error = {0};
     if (complete_conf(c, &error))
         return FINE;
-    if (!error.section)
+    int line = error.section
+                   ? scan_for_section(str_from(source), str_from(error.section), error.title)
+                   : 0;
+    if (line == 0)
         return fault_make(500, (struct fault_status){0}, "%s: %s", c->path.p, error.text);
-    return fault_make(500, (struct fault_status){0}, "%s:%d: %s", c->path.p,
-                      line_of(cfg, error.section, error.title), error.text);
+    return fault_make(500, (struct fault_status){0}, "%s:%d: %s", c->path.p, line, error.text);
 }
 
 /* The file as a C string that ends with a line end. */
@@ -253,6 +252,12 @@ struct fault conf_read(const char *path, struct buf *content)
 
 static struct fault parse(struct conf *c, const char *source)
 {
+    const char *what;
+    int line = scan_for_open(str_from(source), &what);
+    if (line > 0)
+        return fault_make(500, (struct fault_status){0},
+                          "%s:%d: the %s that begins here is not closed%s", c->path.p, line, what,
+                          what[0] == 'q' ? " in its line" : "");
     struct fault f = FINE;
     struct arena grammar = arena_make(ARENA_LIMIT);
     cfg_t *cfg = cfg_init(make_grammar(&grammar), CFGF_NONE);
@@ -265,7 +270,8 @@ static struct fault parse(struct conf *c, const char *source)
     parsing.fault = NULL;
     if (result == CFG_SUCCESS) {
         fill_all(c, cfg);
-        f = complete(c, cfg);
+        note_lines(c, source);
+        f = complete(c, source);
     } else if (!f.kind) {
         f = fault_make(500, (struct fault_status){0}, "%s: cannot be parsed", c->path.p);
     }

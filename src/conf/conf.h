@@ -82,6 +82,7 @@ struct conf_limits {
 
 struct conf_listener {
     struct str name;
+    int line; /* where its section begins */
     int role; /* enum conf_role */
     int tls;  /* enum conf_tls, never the default */
     struct conf_addresses address;
@@ -90,7 +91,8 @@ struct conf_listener {
     uint16_t port;     /* to bind: port_base + port_offset */
     struct conf_networks trust;
     struct conf_networks proxy_from;
-    bool clear_auth; /* POP3 only: passwords without TLS */
+    bool clear_auth;      /* POP3 only: passwords without TLS */
+    bool is_client_named; /* MX only: trace fields have the client's name by the DNS */
     struct conf_limits limits;
 };
 

@@ -81,6 +81,7 @@ static const struct field listener_fields[] = {
     LIST("trust",         FIELD_NETWORK, AT(trust)),
     LIST("proxy-from",    FIELD_NETWORK, AT(proxy_from)),
     TEXT("clear-auth",    FIELD_SWITCH,  AT(clear_auth), NULL),
+    TEXT("client-name",   FIELD_SWITCH,  AT(is_client_named), "on"),
     LIMIT_FIELDS(AT(limits)),
 };
 #undef AT

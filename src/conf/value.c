@@ -11,7 +11,8 @@
 /* A domain in ASCII, perhaps with a dot before it for what is below. */
 static bool parse_name(struct str text, struct arena *a, struct str *out)
 {
-    if (!hostname_is_valid(text.n > 0 && text.p[0] == '.' ? str_skip(text, 1) : text))
+    struct str name = text.n > 0 && text.p[0] == '.' ? str_skip(text, 1) : text;
+    if (!hostname_is_valid(name) || hostname_ends_in_number(name))
         return false;
     char *copy = arena_c_string(a, text);
     for (size_t i = 0; i < text.n; i++)

@@ -159,6 +159,8 @@ static struct str header_part(const struct dsn *d)
 
 static bool append_original(struct buf *out, const struct dsn *d)
 {
+    if (d->message.n == 0)
+        return true;
     bool is_whole = d->is_message_whole && d->message.n <= d->message_limit &&
                     (d->ret == DSN_RETURN_FULL || d->ret == DSN_RETURN_DEFAULT) &&
                     dsn_text_action(d) == DSN_FAILED;
@@ -171,8 +173,7 @@ static bool append_original(struct buf *out, const struct dsn *d)
                       type) &&
            buf_append(out,
                       has_8bit ? STR("Content-Transfer-Encoding: 8bit\r\n\r\n") : STR("\r\n")) &&
-           buf_append(out, original) &&
-           buf_printf(out, "\r\n--%.*s--\r\n", (int)d->boundary.n, d->boundary.p);
+           buf_append(out, original);
 }
 
 static bool append_headers(struct buf *out, const struct dsn *d)
@@ -210,7 +211,8 @@ bool dsn_append(struct buf *out, const struct dsn *d)
     bool has_8bit = dsn_is_utf8(d) || str_has_8bit(d->message);
     if (append_headers(out, d) &&
         buf_append(out, has_8bit ? STR("Content-Transfer-Encoding: 8bit\r\n") : STR("")) &&
-        append_text_part(out, d) && append_status_part(out, d) && append_original(out, d))
+        append_text_part(out, d) && append_status_part(out, d) && append_original(out, d) &&
+        buf_printf(out, "\r\n--%.*s--\r\n", (int)d->boundary.n, d->boundary.p))
         return true;
     out->used = start;
     return false;

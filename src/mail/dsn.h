@@ -45,7 +45,7 @@ struct dsn {
     int64_t arrival;              /* Unix seconds; 0: unknown */
     enum dsn_return ret;
     bool is_smtputf8;   /* the original message needed SMTPUTF8, so the notice may */
-    struct str message; /* the original: all of it, or at least its header section */
+    struct str message; /* the original: all of it, or at least its header section; or nothing */
     bool is_message_whole;
     size_t message_limit; /* larger originals are returned as headers only */
     const struct dsn_recipient *recipient;
@@ -60,7 +60,8 @@ bool dsn_is_utf8(const struct dsn *d);
 
 /*
  * Appends the whole notice, header and body with CRLF line ends. The original is returned whole for
- * failures unless RET=HDRS was given or it is larger than the limit; otherwise its headers are.
+ * failures unless RET=HDRS was given or it is larger than the limit; otherwise its headers are; without an
+ * original there is no such part.
  * False, out unchanged, when out is full.
  */
 bool dsn_append(struct buf *out, const struct dsn *d);

@@ -205,6 +205,10 @@ bool dsn_text_append(struct buf *out, const struct dsn *d)
     fits = fits && buf_append(out, summary);
     for (size_t i = 0; i < d->recipient_count && fits; i++)
         fits = append_recipient(out, d, &d->recipient[i]);
-    return fits && buf_append(out, STR("The technical details and your message, or its header, "
-                                       "follow below.\r\n"));
+    return fits &&
+           buf_append(out, d->message.n > 0
+                               ? STR("The technical details and your message, or its header, "
+                                     "follow below.\r\n")
+                               : STR("The technical details follow below. Your message itself "
+                                     "cannot be read any more.\r\n"));
 }

@@ -53,4 +53,10 @@ void resolver_stop(struct resolver *r);
 struct fault resolver_lookup(struct resolver *r, struct arena *arena, const char *name,
                              uint16_t type, int64_t deadline_ms, struct resolver_answer *out);
 
+/*
+ * Turns a domain name of a record from wire form into text in lower case without the last dot; the
+ * root is empty. It lives in the arena. False when it is malformed.
+ */
+bool resolver_name(struct str wire, struct arena *arena, struct str *out);
+
 #endif

@@ -145,10 +145,16 @@ void smtp_engine_end(struct smtp_server *s, struct smtp_event *out, const struct
     s->phase = SMTP_PHASE_ENDED;
 }
 
-void smtp_engine_error(struct smtp_server *s, struct smtp_event *out, const struct fault *f)
+/* Counts an error; true when it is one too many. */
+static bool has_erred_enough(struct smtp_server *s)
 {
     s->error_count++;
-    if (s->options->error_limit == 0 || s->error_count < s->options->error_limit) {
+    return s->options->error_limit > 0 && s->error_count >= s->options->error_limit;
+}
+
+void smtp_engine_error(struct smtp_server *s, struct smtp_event *out, const struct fault *f)
+{
+    if (!has_erred_enough(s)) {
         smtp_engine_reply(s, f);
         return;
     }
@@ -262,6 +268,9 @@ static void reply_verdict(struct smtp_server *s, enum smtp_event_kind question,
         count_success(s, question);
     else if (is_auth && verdict->kind == FAULT_NEVER && smtp_auth_failed(s))
         d = (struct draft){421, {4, 7, 0}, STR("Too many failed authentications, closing")};
+    else if (question == SMTP_EVENT_RCPT && verdict->kind == FAULT_NEVER &&
+             s->options->is_bad_rcpt_error && has_erred_enough(s))
+        d = (struct draft){421, {4, 7, 0}, STR("Too many errors, closing")};
     smtp_engine_say(s, d.code, d.status, d.text);
     if (d.code == 421 || d.code == 521) {
         struct fault f = fault_from(&d);

@@ -64,6 +64,7 @@ struct smtp_server_options {
     uint32_t line_limit;    /* octets of a text line with CRLF; 0: none */
     uint32_t command_limit; /* octets of a command without extensions; 0: the 512 of RFC 5321 */
     uint32_t error_limit;   /* bad commands, then 421; 0: none */
+    bool is_bad_rcpt_error; /* a recipient refused for good is one (somebody guesses addresses) */
     uint32_t auth_failure_limit; /* failed AUTH, then 421; 0: none */
     struct str auth_mechanisms;  /* "SCRAM-SHA-256 PLAIN LOGIN", upper case; empty: no AUTH */
     bool is_auth_in_clear;       /* AUTH without TLS too (a Unix socket, the loopback) */

@@ -84,6 +84,7 @@ static struct fault start_resolver(struct mta *m, const struct conf *conf)
     if (r->is_validating && r->trust_anchor_file.n > 0)
         o.trust_anchor = arena_c_string(&a, r->trust_anchor_file);
     struct fault f = resolver_start(&o, &m->resolver);
+    m->steward.server.resolver = m->resolver;
     arena_free(&a);
     return f;
 }

@@ -81,6 +81,7 @@ struct fault reload_start(struct reload *r, const char *conf_path, struct conf *
 
 void reload_close_ports(struct reload *r)
 {
+    r->is_over = true;
     sockets_close(r->current, false);
     sockets_close(r->retired, false);
 }
@@ -142,7 +143,7 @@ static void finish_when_all_have_reported(struct reload *r)
     for (size_t i = 0; i < ROLES; i++)
         if (r->role[i].owes_report)
             return;
-    if (!r->is_going_on || (r->is_refused && undo(r)))
+    if (!r->is_going_on || r->is_over || (r->is_refused && undo(r)))
         return;
     r->is_going_on = false;
     close_retired(r);
@@ -268,7 +269,7 @@ void reload_want(struct reload *r)
 {
     if (r->is_going_on)
         r->is_wanted = true;
-    else
+    else if (!r->is_over)
         begin(r);
 }
 

@@ -39,7 +39,7 @@ struct reload {
     uint64_t number_before;
     struct order *order; /* to fill and send */
     uint64_t last_number, last_id;
-    bool is_going_on, is_wanted, is_refused, is_undone;
+    bool is_going_on, is_wanted, is_refused, is_undone, is_over;
     struct fault fault; /* the first of the reload that goes on */
 };
 
@@ -48,7 +48,7 @@ struct reload {
 struct fault reload_start(struct reload *r, const char *conf_path, struct conf **conf);
 void reload_stop(struct reload *r);
 
-/* Closes the ports; the roles close theirs. */
+/* Closes the ports, and no reload opens them again; the roles close theirs. */
 void reload_close_ports(struct reload *r);
 
 /* A role starts: it finds the set in force in the channel. A role has ended. */

@@ -73,7 +73,6 @@ static struct fault enter_sandbox(const struct role_kind *kind, const struct con
         {conf_state_path(conf, &a, kind->is_mta ? "ctl/mta" : "ctl/mda"), true},
         {conf_state_path(conf, &a, "directory.db"), false},
         {conf_state_path(conf, &a, "tls"), false},
-        {arena_c_string(&a, conf->path), false},
         {"/etc", false},
         {"/usr", false},
         {"/lib", false},

@@ -39,6 +39,7 @@ static int take_systemd_socket(const struct endpoint *at, int first, int count)
 
 struct opening {
     struct sockets *out;
+    const struct conf *conf;
     const struct sockets *old, *spare;
     uint64_t *last_id;
     int systemd_first, systemd_count;
@@ -92,16 +93,15 @@ static struct fault add(struct opening *o, const struct conf_listener *l, const 
     snprintf(s->socket.name, sizeof s->socket.name, STR_FMT, STR_ARG(l->name));
     struct fault f = take(o, at, s);
     if (f.kind)
-        return fault_make(551, FAULT_STATUS(5, 3, 5), "listener \"%s\": %.180s", s->socket.name,
-                          f.text);
+        return fault_make(551, FAULT_STATUS(5, 3, 5), "%s:%d: listener \"%s\": %.150s",
+                          o->conf->path.p, l->line, s->socket.name, f.text);
     o->out->count++;
     return FINE;
 }
 
 /* A Unix socket is for the roles' common group: the mta hands mail to the mda over it. The one for
  * local submission is for everybody. */
-static struct fault add_path(struct opening *o, const struct conf *conf,
-                             const struct conf_listener *l)
+static struct fault add_path(struct opening *o, const struct conf_listener *l)
 {
     struct arena a = arena_make(1 << 16);
     char *path = arena_c_string(&a, l->path);
@@ -113,7 +113,7 @@ static struct fault add_path(struct opening *o, const struct conf *conf,
     if (!f.kind)
         f = add(o, l, &at);
     unsigned permissions = l->role == CONF_ROLE_LOCAL ? 0666 : 0660;
-    if (!f.kind && owner_find(conf->mta_user, &mta) && owner_is_root())
+    if (!f.kind && owner_find(o->conf->mta_user, &mta) && owner_is_root())
         f = owner_give(path, &mta, permissions);
     else if (!f.kind)
         f = owner_give(path, NULL, permissions);
@@ -121,11 +121,10 @@ static struct fault add_path(struct opening *o, const struct conf *conf,
     return f;
 }
 
-static struct fault add_listener(struct opening *o, const struct conf *conf,
-                                 const struct conf_listener *l)
+static struct fault add_listener(struct opening *o, const struct conf_listener *l)
 {
     if (l->path.n > 0)
-        return add_path(o, conf, l);
+        return add_path(o, l);
     struct fault f = FINE;
     for (size_t i = 0; i < l->address.count && !f.kind; i++) {
         struct endpoint at = endpoint_from_ip(&l->address.item[i], l->port);
@@ -137,12 +136,12 @@ static struct fault add_listener(struct opening *o, const struct conf *conf,
 struct fault sockets_open(const struct conf *conf, const struct sockets *old,
                           const struct sockets *spare, uint64_t *last_id, struct sockets *out)
 {
-    struct opening o = {.out = out, .old = old, .spare = spare, .last_id = last_id};
+    struct opening o = {.out = out, .conf = conf, .old = old, .spare = spare, .last_id = last_id};
     out->count = 0;
     o.systemd_count = process_systemd_sockets(&o.systemd_first);
     struct fault f = FINE;
     for (size_t i = 0; i < conf->listener_count && !f.kind; i++)
-        f = add_listener(&o, conf, &conf->listener[i]);
+        f = add_listener(&o, &conf->listener[i]);
     if (f.kind) {
         sockets_subtract(out, old);
         sockets_subtract(out, spare);

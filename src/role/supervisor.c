@@ -165,8 +165,7 @@ static void act_on_signal(struct supervisor *s, enum signals_event event)
         reap(s);
         return;
     case SIGNALS_RELOAD:
-        if (!s->is_stopping)
-            reload_want(&s->reload);
+        reload_want(&s->reload);
         return;
     case SIGNALS_STOP:
         stop(s);

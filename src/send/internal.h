@@ -79,6 +79,7 @@ struct job {
     struct queue_delivery *delivery;
     struct fault *result; /* of each recipient of the delivery; FINE with reply 0: not known */
     bool *is_settled;     /* has a result */
+    size_t begun;         /* recipients whose transaction has begun */
     bool has_dsn;         /* the next hop takes over the notices (RFC 3461 section 5.2) */
     bool is_local;        /* delivered to a mailbox of ours */
     bool is_untried;      /* the carrier went away before it came to this job */

@@ -10,37 +10,11 @@
 #include "net/loop.h"
 #include "os/random.h"
 
-enum {
-    ARENA_LIMIT = 1 << 20,
-    LOOKUP_MS = 30000,
-    TTL_MOST_S = 300,
-    TTL_LEAST_S = 10,
-    MX_MOST = 64,
-    DOMAIN_NAME_MAX = 255
-};
+enum { ARENA_LIMIT = 1 << 20, LOOKUP_MS = 30000, TTL_MOST_S = 300, TTL_LEAST_S = 10, MX_MOST = 64 };
 
 static int64_t deadline(void)
 {
     return loop_now_ms(loop_current()) + LOOKUP_MS;
-}
-
-/* Turns a name in wire form into text without the last dot. False when it is malformed. */
-static bool name_from_wire(struct str wire, struct arena *a, struct str *out)
-{
-    char *text = arena_alloc(a, DOMAIN_NAME_MAX + 1);
-    size_t n = 0;
-    while (wire.n > 0 && wire.p[0] != 0) {
-        size_t label = (unsigned char)wire.p[0];
-        if (label > 63 || label + 1 > wire.n || n + label + 1 > DOMAIN_NAME_MAX)
-            return false;
-        if (n > 0)
-            text[n++] = '.';
-        for (size_t i = 1; i <= label; i++)
-            text[n++] = str_lower_byte(wire.p[i]);
-        wire = str_skip(wire, label + 1);
-    }
-    *out = str_make(text, n);
-    return wire.n == 1;
 }
 
 static int by_preference(const void *a, const void *b)
@@ -58,7 +32,7 @@ static void read_hosts(struct route *r, const struct resolver_answer *answer)
     for (size_t i = 0; i < count; i++) {
         struct str data = answer->data[i];
         struct route_host h;
-        if (data.n < 3 || !name_from_wire(str_skip(data, 2), &r->arena, &h.name))
+        if (data.n < 3 || !resolver_name(str_skip(data, 2), &r->arena, &h.name))
             continue;
         h.preference = (uint16_t)((unsigned char)data.p[0] << 8 | (unsigned char)data.p[1]);
         r->host[r->host_count++] = h;

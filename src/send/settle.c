@@ -21,6 +21,7 @@ enum {
     RETURN_LIMIT = 100 << 10, /* larger originals come back as their header section */
     HEADER_LIMIT = 256 << 10,
     NOTICE_LIMIT = 16 << 20,
+    NOTICE_RCPTS = 1000,     /* what is to be told of more makes more notices */
     CROWDED_PAUSE_MS = 1000, /* the server took some recipients and wants the others apart */
     LOCAL_PAUSE_MS = 5000
 };
@@ -31,12 +32,12 @@ struct verdict {
     struct arena arena;
     uint32_t *left; /* recipients for the next attempt */
     size_t left_count;
-    struct dsn_recipient *told; /* what the notice is about */
-    size_t told_count;
-    const struct fault *trouble; /* why the last of those left was deferred; else NULL */
+    struct dsn_recipient *told;   /* what the notice is about */
+    size_t told_count, told_done; /* those before told_done have been told */
+    const struct fault *trouble;  /* why the last of those left was deferred; else NULL */
     bool is_expired, is_delay_noticed, is_crowded;
-    struct buf *original; /* the message, or its header section */
-    struct fault notice_fault;
+    struct buf original; /* the message, or its header section; empty when it cannot be read */
+    struct fault original_fault;
 };
 
 static int64_t real_now_ms(const struct job *j)
@@ -191,11 +192,32 @@ static void read_original(void *arg)
     struct verdict *v = arg;
     const struct queue_message *m = v->job->delivery->message;
     bool is_whole = m->body_size <= RETURN_LIMIT;
-    struct buf *b = arena_alloc(&v->arena, sizeof *b);
-    *b = buf_make(HEADER_LIMIT);
-    v->notice_fault =
-        queue_read_body(v->job->sender->queue, m, 0, is_whole ? m->body_size : HEADER_LIMIT / 2, b);
-    v->original = b;
+    v->original_fault = queue_read_body(v->job->sender->queue, m, 0,
+                                        is_whole ? m->body_size : HEADER_LIMIT / 2, &v->original);
+}
+
+static void begin_notice_event(const struct verdict *v, struct event *e, const char *name)
+{
+    const struct queue_message *m = v->job->delivery->message;
+    char about[QUEUE_ID_TEXT_MAX];
+    event_begin(e, v->job->sender->options.log, name);
+    event_text(e, "about", queue_id_text(m->id, about));
+    event_text(e, "session", m->envelope.session);
+    event_text(e, "to", m->envelope.sender);
+}
+
+/* A notice says what it has to say without the message too, when that cannot be read any more. */
+static void get_original(struct verdict *v)
+{
+    struct event e;
+    v->original = buf_make(HEADER_LIMIT);
+    offload(read_original, v);
+    if (!v->original_fault.kind)
+        return;
+    v->original.used = 0;
+    begin_notice_event(v, &e, "notice.incomplete");
+    event_fault(&e, &v->original_fault);
+    event_end(&e);
 }
 
 static struct str unique_text(struct arena *a)
@@ -203,20 +225,16 @@ static struct str unique_text(struct arena *a)
     return arena_printf(a, "%016llx", (unsigned long long)random_u64());
 }
 
-/* Builds the notice and gives it to the queue. */
-static struct fault send_notice(struct verdict *v)
+static struct fault write_notice(struct verdict *v, struct buf *out, bool *is_utf8)
 {
-    struct job *j = v->job;
-    struct queue *q = j->sender->queue;
+    const struct job *j = v->job;
     const struct queue_message *m = j->delivery->message;
     struct address to;
     if (!address_parse(&v->arena, m->envelope.sender, ADDRESS_ALLOW_UTF8, &to))
-        return FINE;
-    offload(read_original, v);
-    if (v->notice_fault.kind)
-        return v->notice_fault;
+        return fault_make(553, FAULT_STATUS(5, 1, 7), "the sender is not an address");
     int64_t now = real_now_ms(j) / 1000;
     struct str hostname = v->live->conf->hostname;
+    size_t left = v->told_count - v->told_done;
     struct dsn dsn = {
         .hostname = hostname,
         .time = now,
@@ -229,36 +247,59 @@ static struct fault send_notice(struct verdict *v)
         .arrival = m->envelope.arrival_ms / 1000,
         .ret = m->envelope.ret,
         .is_smtputf8 = m->envelope.is_utf8,
-        .message = buf_str(v->original),
-        .is_message_whole = v->original->used == m->body_size,
+        .message = buf_str(&v->original),
+        .is_message_whole = v->original.used == m->body_size,
         .message_limit = RETURN_LIMIT,
-        .recipient = v->told,
-        .recipient_count = v->told_count,
+        .recipient = v->told + v->told_done,
+        .recipient_count = left < NOTICE_RCPTS ? left : NOTICE_RCPTS,
     };
+    *is_utf8 = dsn_is_utf8(&dsn);
+    return dsn_append(out, &dsn)
+               ? FINE
+               : fault_make(552, FAULT_STATUS(5, 3, 4), "the notice is too large");
+}
+
+/*
+ * Writes a notice about the next recipients and gives it to the queue. LATER: not now, the same
+ * notice again; NEVER: it cannot be, and nobody is told.
+ */
+static struct fault send_notice(struct verdict *v)
+{
+    struct job *j = v->job;
+    struct queue *q = j->sender->queue;
+    const struct queue_message *m = j->delivery->message;
     struct buf text = buf_make(NOTICE_LIMIT);
-    if (!dsn_append(&text, &dsn)) {
-        buf_free(&text);
-        return fault_make(451, FAULT_STATUS(4, 3, 0), "the notice is too large");
-    }
     struct queue_rcpt rcpt = {.address = m->envelope.sender, .notify = DSN_NOTIFY_NEVER};
     struct queue_envelope e = {.session = m->envelope.session,
                                .is_8bit = true,
-                               .is_utf8 = dsn_is_utf8(&dsn),
                                .arrival_ms = real_now_ms(j),
                                .rcpt = &rcpt,
                                .rcpt_count = 1};
     uint64_t id = queue_new_id(q);
-    struct fault f = queue_accept(q, id, &e, &text, 0);
-    char id_text[QUEUE_ID_TEXT_MAX], about[QUEUE_ID_TEXT_MAX];
+    struct fault f = write_notice(v, &text, &e.is_utf8);
+    if (!f.kind)
+        f = queue_accept(q, id, &e, &text, 0);
+    buf_free(&text);
+    char id_text[QUEUE_ID_TEXT_MAX];
     struct event event;
-    event_begin(&event, j->sender->options.log, "notice.accepted");
+    static const char *const names[] = {[FAULT_FINE] = "notice.accepted",
+                                        [FAULT_LATER] = "notice.deferred",
+                                        [FAULT_NEVER] = "notice.failed"};
+    begin_notice_event(v, &event, names[f.kind]);
     event_text(&event, "message", queue_id_text(id, id_text));
-    event_text(&event, "about", queue_id_text(m->id, about));
-    event_text(&event, "to", m->envelope.sender);
-    event_text(&event, "action", str_from(dsn_action_name(v->told[0].action)));
+    event_text(&event, "action", str_from(dsn_action_name(v->told[v->told_done].action)));
     event_fault(&event, &f);
     event_end(&event);
     return f;
+}
+
+static void free_verdict(struct verdict *v)
+{
+    live_drop(v->job->sender->options.live, v->live);
+    buf_free(&v->original);
+    job_free(v->job);
+    struct arena arena = v->arena;
+    arena_free(&arena);
 }
 
 static void finish(struct verdict *v)
@@ -277,29 +318,30 @@ static void finish(struct verdict *v)
                                                      : 0,
     };
     queue_finish(j->sender->queue, j->delivery, &outcome);
-    live_drop(j->sender->options.live, v->live);
-    if (v->original)
-        buf_free(v->original);
-    job_free(j);
-    struct arena arena = v->arena;
-    arena_free(&arena);
+    free_verdict(v);
 }
 
-/* A notice that cannot be accepted now (the disk is full) is tried again until it can. */
+/*
+ * A notice that cannot be accepted now (the disk is full) is tried again until it can; one that
+ * never can is given up, and the delivery ends without it.
+ */
 static void notify_and_finish(void *arg)
 {
     struct verdict *v = arg;
-    for (int64_t pause_ms = 1000; send_notice(v).kind;
-         pause_ms = pause_ms < 60000 ? pause_ms * 2 : pause_ms)
+    int64_t pause_ms = 1000;
+    get_original(v);
+    while (v->told_done < v->told_count) {
+        if (send_notice(v).kind != FAULT_LATER) {
+            v->told_done += NOTICE_RCPTS;
+            continue;
+        }
+        /* Shutting down: the delivery stays as it was, and after the restart it is tried anew. */
         if (task_sleep(pause_ms).kind) {
-            /* Shutting down: the delivery stays as it was, and after the restart it is tried anew.
-             */
-            live_drop(v->job->sender->options.live, v->live);
-            struct arena arena = v->arena;
-            job_free(v->job);
-            arena_free(&arena);
+            free_verdict(v);
             return;
         }
+        pause_ms = pause_ms < 60000 ? pause_ms * 2 : pause_ms;
+    }
     finish(v);
 }
 

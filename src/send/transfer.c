@@ -237,25 +237,45 @@ static struct str notify_name(uint8_t notify)
     return str_from(names[notify & 15]);
 }
 
+static const struct queue_rcpt *rcpt_of(const struct job *j, size_t i)
+{
+    return &j->delivery->message->envelope.rcpt[j->delivery->rcpt[i]];
+}
+
+/* How many recipients go together. One with an address that the server cannot take fails without
+ * the others. */
+static size_t count_part(const struct transfer *t, const struct job *j)
+{
+    size_t most = RCPTS_A_TRANSACTION, left = j->delivery->rcpt_count - j->begun, count = 1;
+    if (t->client.rcpt_max > 0 && t->client.rcpt_max < most)
+        most = t->client.rcpt_max;
+    if (left < most)
+        most = left;
+    if (t->client.capabilities & SMTP_HAS_SMTPUTF8)
+        return most;
+    bool is_8bit = str_has_8bit(rcpt_of(j, j->begun)->address);
+    while (count < most && str_has_8bit(rcpt_of(j, j->begun + count)->address) == is_8bit)
+        count++;
+    return count;
+}
+
 static void free_transaction(struct transaction *x)
 {
     outgoing_free(&x->content);
     free(x);
 }
 
-static struct transaction *make_transaction(struct transfer *t, struct job *j, size_t first)
+static struct transaction *make_transaction(struct transfer *t, struct job *j)
 {
     const struct queue_delivery *d = j->delivery;
     const struct queue_envelope *e = &d->message->envelope;
-    size_t most = RCPTS_A_TRANSACTION;
-    if (t->client.rcpt_max > 0 && t->client.rcpt_max < most)
-        most = t->client.rcpt_max;
-    size_t count = d->rcpt_count - first < most ? d->rcpt_count - first : most;
+    size_t first = j->begun, count = count_part(t, j);
     struct transaction *x = calloc(1, sizeof *x + count * (sizeof *x->rcpt + 1));
     if (!x)
         abort();
     x->job = j;
     x->first = first;
+    j->begun += count;
     x->content = outgoing_make(t->carrier->sender->queue, d->message);
     x->mail = (struct smtp_client_mail){.sender = e->sender,
                                         .ret = str_from(ret_name(e->ret)),
@@ -266,7 +286,7 @@ static struct transaction *make_transaction(struct transfer *t, struct job *j, s
                                         .is_utf8 = e->is_utf8,
                                         .is_accepted = (uint8_t *)(x->rcpt + count)};
     while (x->mail.rcpt_count < count) {
-        const struct queue_rcpt *r = &e->rcpt[d->rcpt[first + x->mail.rcpt_count]];
+        const struct queue_rcpt *r = rcpt_of(j, first + x->mail.rcpt_count);
         x->rcpt[x->mail.rcpt_count++] =
             (struct smtp_client_rcpt){r->address, notify_name(r->notify), r->orcpt};
     }
@@ -380,30 +400,45 @@ static void return_job(struct transfer *t, struct job *j)
     carrier_return(j);
 }
 
-/* Takes a transaction that has ended out; its job goes back when it was the last part. */
+/* A transaction of the job is over. The job goes back after its last one, or waits for the next. */
+static void end_part(struct transfer *t, struct job *j)
+{
+    if ((t->first && t->first->job == j) || (t->second && t->second->job == j))
+        return;
+    if (j->begun == j->delivery->rcpt_count)
+        return_job(t, j);
+    else
+        list_push_front(&t->carrier->jobs, &j->link);
+}
+
+/* Takes a transaction that has ended out. */
 static void end_transaction(struct transfer *t, struct transaction *x)
 {
     struct job *j = x->job;
     assert(x == t->first);
     t->first = t->second;
     t->second = NULL;
-    bool is_last = x->first + x->mail.rcpt_count == j->delivery->rcpt_count;
     free_transaction(x);
-    if (is_last)
-        return_job(t, j);
+    end_part(t, j);
+}
+
+/* The job whose next part is to be begun before anything else, or NULL. */
+static struct job *job_in_parts(const struct transfer *t)
+{
+    struct transaction *last = t->second ? t->second : t->first;
+    struct job *j = last ? last->job : NULL;
+    if (!last && !list_is_empty(&t->carrier->jobs))
+        j = LIST_ENTRY(t->carrier->jobs.next, struct job, link);
+    return j && j->begun > 0 && j->begun < j->delivery->rcpt_count ? j : NULL;
 }
 
 /* The next part of the job that was begun last, or the next job. */
 static struct transaction *next_transaction(struct transfer *t)
 {
-    struct transaction *last = t->second ? t->second : t->first;
-    if (last) {
-        size_t next = last->first + last->mail.rcpt_count;
-        if (next < last->job->delivery->rcpt_count)
-            return make_transaction(t, last->job, next);
-    }
+    if (t->first && job_in_parts(t))
+        return make_transaction(t, job_in_parts(t));
     struct list *link = list_pop_front(&t->carrier->jobs);
-    return link ? make_transaction(t, LIST_ENTRY(link, struct job, link), 0) : NULL;
+    return link ? make_transaction(t, LIST_ENTRY(link, struct job, link)) : NULL;
 }
 
 static bool is_connection_spent(const struct transfer *t)
@@ -419,9 +454,7 @@ static bool begin_next(struct transfer *t)
 {
     if (t->second || !smtp_client_may_begin(&t->client))
         return false;
-    bool is_in_job = t->first && t->first->first + t->first->mail.rcpt_count <
-                                     t->first->job->delivery->rcpt_count;
-    if (is_connection_spent(t) && !is_in_job)
+    if (is_connection_spent(t) && !job_in_parts(t))
         return false;
     struct transaction *x = next_transaction(t);
     if (!x)
@@ -433,15 +466,13 @@ static bool begin_next(struct transfer *t)
     struct fault f = fit_to_server(t, x);
     if (f.kind) {
         settle_rest(x, &f);
-        x->mail.rcpt_count = x->job->delivery->rcpt_count - x->first;
-        job_fail(x->job, &f);
         struct job *j = x->job;
         if (t->second == x)
             t->second = NULL;
         else
             t->first = NULL;
         free_transaction(x);
-        return_job(t, j);
+        end_part(t, j);
         return begin_next(t);
     }
     t->message_count++;
@@ -488,12 +519,18 @@ static void abandon(struct transfer *t, const struct fault *f)
     while (t->first) {
         struct transaction *x = t->first;
         job_fail(x->job, f);
-        x->mail.rcpt_count = x->job->delivery->rcpt_count - x->first;
+        x->job->begun = x->job->delivery->rcpt_count;
         if (t->second && t->second->job == x->job) {
             free_transaction(t->second);
             t->second = NULL;
         }
         end_transaction(t, x);
+    }
+    struct job *j = job_in_parts(t);
+    if (j) {
+        list_remove(&j->link);
+        job_fail(j, f);
+        return_job(t, j);
     }
     t->client.is_broken = true;
     transfer_disconnect(t);

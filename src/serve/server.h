@@ -15,6 +15,7 @@
 #include "event/event.h"
 #include "event/log.h"
 #include "net/listen.h"
+#include "net/resolver.h"
 #include "queue/queue.h"
 #include "serve/clients.h"
 
@@ -26,8 +27,9 @@ struct server {
     struct directory_cache *directory_cache;
     struct clients *clients;
     struct event_log *log;
-    struct queue *queue; /* mta */
-    struct store *store; /* mda */
+    struct queue *queue;       /* mta */
+    struct resolver *resolver; /* mta */
+    struct store *store;       /* mda */
     atomic_int_least64_t in_flight_bytes;
     atomic_int_least64_t session_count;
     atomic_bool is_disk_low;

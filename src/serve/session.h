@@ -49,6 +49,8 @@ struct session {
     struct smtp_server_options options;
     struct transaction transaction;
     struct auth *auth;
+    char *client_name;  /* confirmed by the DNS, or NULL */
+    bool is_name_asked; /* the client's name has been looked up */
     bool is_auth_done;  /* the last server message is out; its answer ends the login */
     struct str account; /* logged in; in account_text */
     char account_text[320];

@@ -13,6 +13,7 @@
 #include "mail/received.h"
 #include "net/offload.h"
 #include "os/clock.h"
+#include "serve/client_name.h"
 #include "serve/session.h"
 #include "serve/submit.h"
 
@@ -20,6 +21,8 @@ enum {
     ARENA_LIMIT = 16 << 20,     /* of a transaction: ENVELOPE_RCPT_MAX addresses with their ORCPT */
     EXPANSION_LIMIT = 32 << 20, /* of one RCPT: all that one alias may stand for */
     ORIGINAL_MAX = 1024,
+    NAME_LIMIT = 1 << 20,
+    NAME_MS = 3000,
 };
 
 void session_forget(struct session *s)
@@ -272,6 +275,7 @@ void session_append_received(const struct session *s, const struct address *reci
     struct conn *c = s->visitor.conn;
     struct received r = {
         .helo = smtp_server_helo(&s->engine),
+        .client_name = str_from(s->client_name),
         .client_ip = s->visitor.is_ip ? ip_format(&s->visitor.ip, ip) : STR_NONE,
         .hostname = s->visitor.live->conf->hostname,
         .is_lmtp = s->options.kind == SMTP_LMTP,
@@ -287,6 +291,25 @@ void session_append_received(const struct session *s, const struct address *reci
         .offset_minutes = clock_zone_minutes(now),
     };
     received_append(out, &r);
+}
+
+/* Looks the client's name up, once in a session. */
+static void ask_client_name(struct session *s)
+{
+    const struct visitor *v = &s->visitor;
+    if (s->is_name_asked || v->listener->role != CONF_ROLE_MX || !v->listener->is_client_named ||
+        !v->is_ip || v->is_local)
+        return;
+    s->is_name_asked = true;
+    struct arena arena = arena_make(NAME_LIMIT);
+    struct str name;
+    struct fault f =
+        client_name_find(v->server->resolver, &v->ip, visitor_deadline(NAME_MS), &arena, &name);
+    if (f.kind)
+        visitor_tell(v, "smtp.name.failed", &f);
+    if (name.n > 0)
+        s->client_name = strndup(name.p, name.n);
+    arena_free(&arena);
 }
 
 static void add_trace(struct session *s)
@@ -360,6 +383,7 @@ static struct fault on_data(struct session *s)
                           "too much mail is being received, try again later");
     intake_start(&t->intake, &queue_place, s->visitor.server->queue, t->id,
                  &s->visitor.server->in_flight_bytes, limit, t->announced_size);
+    ask_client_name(s);
     add_trace(s);
     if (is_submission(s)) {
         t->intake.prepare = repair;

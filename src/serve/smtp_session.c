@@ -51,6 +51,7 @@ static void set_options(struct session *s)
         .line_limit = (uint32_t)limits->line_size_bytes,
         .command_limit = (uint32_t)limits->command_size_bytes,
         .error_limit = (uint32_t)limits->connection_error_max,
+        .is_bad_rcpt_error = role == CONF_ROLE_MX && !s->visitor.is_trusted,
         .auth_failure_limit = 3,
         .auth_mechanisms = is_submission && is_tls ? str_from(auth_mechanisms_tls) : STR_NONE,
         .is_auth_required = is_submission && !s->visitor.is_trusted,
@@ -326,11 +327,14 @@ static __attribute__((noinline)) void leave(struct session *s)
     struct event e;
     visitor_begin_event(&s->visitor, &e, "smtp.session.ended");
     event_text(&e, "helo", smtp_server_helo(&s->engine));
+    if (s->client_name)
+        event_text(&e, "name", str_from(s->client_name));
     event_number(&e, "messages", s->engine.message_count);
     event_flag(&e, "tls", conn_is_tls(s->visitor.conn));
     event_number(&e, "ms", loop_now_ms(loop_current()) - s->visitor.started_ms);
     event_end(&e);
     smtp_server_free(&s->engine);
+    free(s->client_name);
     visitor_close(&s->visitor);
 }
 

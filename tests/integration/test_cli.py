@@ -209,6 +209,27 @@ def test_check_names_what_is_wrong(server):
     assert done.returncode == 1 and json.loads(done.stdout)["ok"] is False
 
 
+def test_only_sockets_make_way_for_sockets(server):
+    path = server.parent / "ctl" / "lmtp.sock"
+    with socket.socket(socket.AF_UNIX) as old:
+        old.bind(str(path))
+    good("check", conf=server)
+    path.unlink()
+    path.write_text("dear to somebody")
+    line = server.read_text().split("\n").index('listener "lmtp" {') + 1
+    assert refused("check", conf=server) == [
+        f'eilbote check: {server}:{line}: listener "lmtp": {path} exists and is not a socket; it is not replaced']
+    assert 'exists and is not a socket' in refused("serve", conf=server)[-1]
+    assert path.read_text() == "dear to somebody"
+
+
+def test_check_and_serve_refuse_two_listeners_at_one_place(server):
+    server.write_text(server.read_text() + 'listener "again" {\n role = mx\n}\n')
+    for command in ("check", "serve"):
+        assert re.search(r'eilbote\.conf:\d+: listener "again" has 0\.0\.0\.0 port 25, which listener "mx" of line \d+ has or takes in$',
+                         refused(command, conf=server)[-1])
+
+
 def test_check_ports_finds_the_one_in_use(server):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -85,6 +85,37 @@ def test_each_recipient_has_its_own_outcome(make_server, make_stub):
     assert len(server.events("delivery.done", message=ident, to="yes@far.test")) == 1
 
 
+def test_notice_without_the_message_when_it_is_gone(make_server, make_stub):
+    """A large message waits in a file of its own; the file is lost before the message is given up."""
+    stub = make_stub(replies={"RCPT": ["451 4.2.0 later"]})
+    server = serve(make_server, stub, "queue {\n retry-first = 1h\n}\n")
+    with server.smtp() as c:
+        ident = c.message("me@back.test", ["you@far.test"], "Subject: s\r\n\r\n" + ("x" * 70 + "\r\n") * 20000)
+    server.wait_event("delivery.deferred", message=ident)
+    until(lambda: server.queue()[0]["deliveries"][0]["state"] == "waiting")
+    body, = [path for path in (server.directory / "spool" / "bodies").rglob("*") if path.is_file()]
+    body.unlink()
+    server.cli("queue", "bounce", ident)
+    notice = email.message_from_bytes(stub.wait()[0].data)
+    text, status = notice.get_payload()
+    assert "cannot be read any more" in text.get_payload()
+    assert status.get_payload()[1]["Final-Recipient"] == "rfc822; you@far.test"
+    server.wait_empty()
+    assert server.wait_event("notice.incomplete", about=ident)["outcome"] == "later"
+    assert f"{ident} cannot be read, the notice to <me@back.test> goes without it" in server.cli("trace", ident)
+
+
+def test_many_recipients_make_several_notices(make_server, make_stub):
+    stub = make_stub(replies={"RCPT": [lambda line: "550 5.1.1 no" if "far.test" in line else None, ...]})
+    server = serve(make_server, stub, FAST + "limits {\n recipients = 2000\n}\n")
+    with server.smtp() as c:
+        c.message("me@back.test", [f"u{k}@far.test" for k in range(1001)])
+    notices = stub.wait(2)
+    told = [part["Final-Recipient"] for m in notices for part in email.message_from_bytes(m.data).get_payload()[1].get_payload()[1:]]
+    assert sorted(told) == sorted(f"rfc822; u{k}@far.test" for k in range(1001))
+    server.wait_empty()
+
+
 def test_a_notice_is_never_about_a_notice(make_server, make_stub):
     stub = make_stub(replies={"RCPT": ["550 5.1.1 no", ...]})
     server = serve(make_server, stub)
@@ -176,6 +207,47 @@ def test_notice_about_a_host_that_refused_to_talk(make_server, make_stub, stub):
     text, rcpt = expired(make_server, stub, far.port)
     assert (rcpt["Status"], rcpt["Diagnostic-Code"]) == ("4.7.1", "smtp; 554 5.7.1 not you")
     assert "It said:      554 5.7.1 not you" in text
+
+
+@pytest.mark.parametrize("extensions", [(), ("PIPELINING",), ("PIPELINING", "LIMITS RCPTMAX=7")])
+def test_many_recipients_go_in_parts(make_server, make_stub, extensions):
+    """The servers that do not pipeline, and those that refuse all of a part, end it before the next can begin."""
+    def answer(line):
+        return "550 5.1.1 no" if "<no" in line else None
+    stub = make_stub(replies={"RCPT": [answer, ...]}, extensions=extensions)
+    server = serve(make_server, stub)
+    names = [f"{'no' if k < 120 else 'yes'}{k}@far.test" for k in range(250)]
+    with server.smtp() as c:
+        ident = c.message("me@back.test", names)
+    server.wait_empty()
+    taken = [re.search("<(.*?)>", line)[1] for m in stub.messages for line in m.rcpt]
+    assert sorted(taken) == sorted(names[120:] + ["me@back.test"])
+    until(lambda: len(server.events("delivery.failed", message=ident)) == 120)
+    until(lambda: len(server.events("delivery.done", message=ident)) == 130)
+
+
+def test_connection_lost_between_parts(make_server, make_stub):
+    stub = make_stub(replies={"RSET": ["close"], "RCPT": ["550 5.1.1 no"] * 100}, extensions=())
+    server = serve(make_server, stub)
+    with server.smtp() as c:
+        ident = c.message("me@back.test", [f"u{k}@far.test" for k in range(150)])
+    server.wait_empty()
+    until(lambda: len(server.events("delivery.failed", message=ident)) == 100)
+    until(lambda: len(server.events("delivery.deferred", message=ident)) == 50)
+    until(lambda: len(server.events("delivery.done", message=ident)) == 50)
+    assert sorted(e["to"] for e in server.events("delivery.done", message=ident)) == sorted(f"u{k}@far.test" for k in range(100, 150))
+
+
+def test_utf8_address_among_others(make_server, make_stub):
+    stub = make_stub(extensions=("PIPELINING", "8BITMIME"))
+    server = serve(make_server, stub)
+    names = [f"u{k}@far.test" for k in range(60)] + ["j\u00f6rg@far.test"] + [f"u{k}@far.test" for k in range(60, 120)]
+    with server.smtp() as c:
+        ident = c.message("me@back.test", names, mail=" SMTPUTF8")
+    server.wait_empty()
+    failed = server.wait_event("delivery.failed", message=ident)
+    assert (failed["to"], failed["status"]) == (names[60], "5.6.7")
+    until(lambda: len(server.events("delivery.done", message=ident)) == 120)
 
 
 def test_utf8_address_needs_smtputf8(make_server, make_stub):

@@ -1,11 +1,7 @@
 # SPDX-License-Identifier: ISC
 """Where mail goes by the DNS (RFC 5321 section 5.1, RFC 7505), asked of a real authoritative server."""
-import shutil
-import socket
-import subprocess
-import tempfile
-
 import pytest
+from nsd import Nsd, stub_zones
 from peers import SmtpStub
 from server import free_port, until
 
@@ -35,57 +31,9 @@ back MX 10 mx3
 """
 
 
-class Nsd:
-    def __init__(self):
-        self.base = tempfile.mkdtemp(prefix="eb-nsd-")
-        self.port = free_port()
-        with open(f"{self.base}/test.zone", "w", encoding="utf-8") as zone:
-            zone.write(ZONE)
-        with open(f"{self.base}/nsd.conf", "w", encoding="utf-8") as conf:
-            conf.write(f"""server:
-    ip-address: 127.0.0.1@{self.port}
-    username: ""
-    zonesdir: "{self.base}"
-    database: ""
-    pidfile: ""
-    xfrdfile: "{self.base}/xfrd.state"
-    zonelistfile: "{self.base}/zone.list"
-    xfrdir: "{self.base}"
-    server-count: 1
-remote-control:
-    control-enable: no
-zone:
-    name: "test"
-    zonefile: "test.zone"
-""")
-        with open(f"{self.base}/out", "wb") as out:
-            self.process = subprocess.Popen(["/usr/sbin/nsd", "-d", "-c", f"{self.base}/nsd.conf"], stdout=out, stderr=out)
-        until(self.is_answering, why=self.why)
-
-    def why(self):
-        with open(f"{self.base}/out", encoding="utf-8") as out:
-            return out.read()
-
-    def is_answering(self):
-        """Asks for the SOA of the zone over TCP."""
-        query = b"\0\x1e\x12\x34\0\0\0\1\0\0\0\0\0\0\4test\0\0\6\0\1"
-        query = (len(query) - 2).to_bytes(2, "big") + query[2:]
-        try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as s:
-                s.sendall(query)
-                return s.recv(2) != b""
-        except OSError:
-            return False
-
-    def close(self):
-        self.process.terminate()
-        self.process.wait()
-        shutil.rmtree(self.base, ignore_errors=True)
-
-
 @pytest.fixture(scope="module")
 def nsd():
-    server = Nsd()
+    server = Nsd({"test": ZONE})
     yield server
     server.close()
 
@@ -98,9 +46,7 @@ def net(make_server, nsd):
     server = make_server("--trust", "127.0.0.1/32", conf=f"""
 delivery {{\n port = {port}\n}}
 queue {{\n retry-first = 200ms\n retry-max = 400ms\n}}
-stub-zone "test" {{\n server = {{"127.0.0.1@{nsd.port}"}}\n}}
-stub-zone "refused" {{\n server = {{"127.0.0.1@{nsd.port}"}}\n}}
-""")
+{stub_zones(nsd.port, "test", "refused")}""")
     yield server, hosts
     for host in hosts.values():
         host.close()

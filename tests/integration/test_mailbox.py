@@ -3,114 +3,48 @@
 import base64
 import hashlib
 import hmac
-import json
-import os
-import pathlib
 import poplib
-import signal
 import smtplib
 import ssl
 import subprocess
 
 import pytest
-from server import IS_SANITIZED, PATIENCE_S, REPORT, free_offset, until
+from server import PASSWORD, PATIENCE_S
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-EILBOTE = os.environ.get("EILBOTE", str(ROOT / "build" / "eilbote"))
 MESSAGE = b"From: <x@example.org>\r\nReturn-Path: <forged@example.org>\r\nSubject: hello\r\n\r\nbody\r\n.dot\r\n"
 
 
-class Server:
-    def __init__(self, directory):
-        self.directory = directory
-        self.offset = free_offset()
-        self.conf = directory / "eilbote.conf"
-        self.run("init", "--dir", directory, "--domain", "example.test", "--user", "alice@example.test", "--local",
-                 "--port-offset", self.offset, "--password-stdin", stdin="secret\n", conf=None)
-        for user in ("bob", "carol"):
-            self.run("user", "add", f"{user}@example.test", "--password-stdin", stdin="secret\n")
-        self.run("alias", "add", "team@example.test", "alice@example.test", "bob@example.test")
-        self.run("alias", "add", "away@example.test", "someone@example.org")
-        self.process = None
-
-    def run(self, *words, stdin="", conf=True):
-        front = ["-c", str(self.conf)] if conf else []
-        done = subprocess.run([EILBOTE, *front, *map(str, words)], input=stdin, capture_output=True, text=True,
-                              check=False)
-        assert (done.returncode, done.stderr) == (0, ""), done
-        return done.stdout
-
-    def start(self):
-        words = [EILBOTE, "-c", str(self.conf), "serve"] + (["--single"] if IS_SANITIZED else [])
-        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        said = []
-        while "ready\n" not in said:  # in one process a warning comes first
-            said.append(self.process.stdout.readline())
-            assert said[-1], said
-
-    def mda(self):
-        """The role's process, a child of the supervisor."""
-        for status in pathlib.Path("/proc").glob("[0-9]*/status"):
-            try:
-                if f"\nPPid:\t{self.process.pid}\n" in status.read_text() and b"mda" in \
-                        (status.parent / "cmdline").read_bytes().split(b"\0"):
-                    return int(status.parent.name)
-            except OSError:
-                continue
-        return None
-
-    def stop(self, how=signal.SIGTERM):
-        self.process.send_signal(how)
-        said, _ = self.process.communicate(timeout=PATIENCE_S)
-        assert not REPORT.search(said), said
-        return self.process.returncode
-
-    def crash_mda(self):
-        """Kills the role (the server, where all is in one process) and waits until it is back."""
-        before = self.mda()
-        if IS_SANITIZED:
-            self.stop(signal.SIGKILL)
-            self.start()
-        else:
-            os.kill(before, signal.SIGKILL)
-            until(lambda: self.mda() not in (before, None))
-
-    def lmtp(self):
-        c = smtplib.LMTP(str(self.directory / "ctl" / "lmtp.sock"))
-        c.ehlo_or_helo_if_needed()
-        return c
-
-    def pop(self, user="bob", password="secret", tls=True):
-        context = ssl._create_unverified_context()
-        if tls:
-            c = poplib.POP3_SSL("127.0.0.1", self.offset + 995, context=context)
-        else:
-            c = poplib.POP3("127.0.0.1", self.offset + 110)
-            c.stls(context)
-        if user:
-            c.user(f"{user}@example.test")
-            c.pass_(password)
-        return c
-
-    def events(self):
-        lines = (self.directory / "log" / "mda" / "events.jsonl").read_text().splitlines()
-        return [json.loads(line) for line in lines]
-
-
 @pytest.fixture
-def server(tmp_path):
-    # Roles of their own users must be able to reach the directory.
-    for parent in (tmp_path, *tmp_path.parents[:2]):
-        parent.chmod(0o755)
-    s = Server(tmp_path / "d")
-    s.start()
-    yield s
-    if s.process.poll() is None:
-        assert s.stop() == 0
+def server(make_server):
+    # Roles of their own users, where root runs the tests.
+    s = make_server(roles_have_users=True)
+    s.cli("user", "add", "carol@example.test", "--password-stdin", stdin="secret\n")
+    s.cli("alias", "add", "team@example.test", "alice@example.test", "bob@example.test")
+    s.cli("alias", "add", "away@example.test", "someone@example.org")
+    return s
+
+
+def lmtp(server):
+    c = smtplib.LMTP(str(server.directory / "ctl" / "lmtp.sock"))
+    c.ehlo_or_helo_if_needed()
+    return c
+
+
+def pop(server, user="bob", password=PASSWORD, tls=True):
+    context = ssl._create_unverified_context()
+    if tls:
+        c = poplib.POP3_SSL("127.0.0.1", server.port("pop3s"), context=context, timeout=PATIENCE_S)
+    else:
+        c = poplib.POP3("127.0.0.1", server.port("pop3"), timeout=PATIENCE_S)
+        c.stls(context)
+    if user:
+        c.user(f"{user}@example.test")
+        c.pass_(password)
+    return c
 
 
 def deliver(server, *rcpts, message=MESSAGE):
-    with server.lmtp() as c:
+    with lmtp(server) as c:
         assert c.mail("sender@example.org")[0] == 250
         for rcpt in rcpts:
             assert c.rcpt(rcpt)[0] == 250
@@ -119,7 +53,7 @@ def deliver(server, *rcpts, message=MESSAGE):
 
 
 def test_lmtp_offers_what_works(server):
-    c = server.lmtp()
+    c = lmtp(server)
     offered = set(c.ehlo_resp.decode().split("\n")[1:])
     names = {line.split()[0] for line in offered}
     assert names == {"PIPELINING", "ENHANCEDSTATUSCODES", "8BITMIME", "SIZE", "SMTPUTF8", "CHUNKING", "HELP"}
@@ -128,7 +62,7 @@ def test_lmtp_offers_what_works(server):
 
 def test_delivered_mail_is_read_with_its_trace(server):
     deliver(server, "bob+lists@example.test")
-    c = server.pop()
+    c = pop(server)
     assert c.stat()[0] == 1
     _, lines, _ = c.retr(1)
     assert lines[0] == b"Return-Path: <sender@example.org>"
@@ -142,7 +76,7 @@ def test_delivered_mail_is_read_with_its_trace(server):
 
 
 def test_each_recipient_has_its_reply(server):
-    with server.lmtp() as c:
+    with lmtp(server) as c:
         assert c.mail("sender@example.org")[0] == 250
         assert c.rcpt("alice@example.test")[0] == 250
         assert c.rcpt("nobody@example.test") == (550, b"5.1.1 no such mailbox here")
@@ -153,20 +87,20 @@ def test_each_recipient_has_its_reply(server):
         assert c.data(MESSAGE)[0] == 250
         assert c.getreply()[0] == 250
     for user in ("alice", "bob"):
-        c = server.pop(user)
+        c = pop(server, user)
         assert c.stat()[0] == 1
         c.quit()
 
 
 def test_quota(server):
-    server.run("user", "set", "carol@example.test", "--quota", "2K")
+    server.cli("user", "set", "carol@example.test", "--quota", "2K")
     server.stop()
     server.start()
-    with server.lmtp() as c:
+    with lmtp(server) as c:
         c.mail("sender@example.org", ["size=3000"])
         assert c.rcpt("carol@example.test")[:2] == (552, b"5.2.2 the message is larger than the mailbox")
     deliver(server, "carol@example.test", message=b"Subject: x\r\n\r\n" + b"y" * 900 + b"\r\n")
-    with server.lmtp() as c:
+    with lmtp(server) as c:
         c.mail("sender@example.org")
         assert c.rcpt("carol@example.test")[0] == 250
         assert c.data(b"Subject: x\r\n\r\n" + b"y" * 990 + b"\r\n") == (452, b"4.2.2 the mailbox is full")
@@ -177,7 +111,7 @@ def test_a_large_message_passes_through_a_file(server):
     message = b"Subject: large\r\n\r\n" + lines
     deliver(server, "bob@example.test", "alice@example.test", message=message)
     for user in ("alice", "bob"):
-        c = server.pop(user)
+        c = pop(server, user)
         got = b"".join(line + b"\r\n" for line in c.retr(1)[1])
         assert got.endswith(message)
         c.quit()
@@ -186,33 +120,33 @@ def test_a_large_message_passes_through_a_file(server):
 def test_removal_only_at_quit(server):
     for n in range(3):
         deliver(server, "bob@example.test", message=b"Subject: %d\r\n\r\nx\r\n" % n)
-    c = server.pop()
+    c = pop(server)
     before = [line.decode() for line in c.uidl()[1]]
     c.dele(1)
     c.close()  # without QUIT
-    c = server.pop()
+    c = pop(server)
     assert [line.decode() for line in c.uidl()[1]] == before
     c.dele(1)
     c.dele(3)
     c.quit()
-    assert server.stop() == 0
+    server.stop()
     server.start()
-    c = server.pop()
+    c = pop(server)
     assert [line.decode().split()[1] for line in c.uidl()[1]] == [before[1].split()[1]]
     c.quit()
 
 
 def test_one_session_at_a_time(server):
-    first = server.pop()
+    first = pop(server)
     with pytest.raises(poplib.error_proto, match=r"\[IN-USE\]"):
-        server.pop()
+        pop(server)
     first.quit()
-    server.pop().quit()
+    pop(server).quit()
 
 
 def test_every_extension(server):
     deliver(server, "bob@example.test")
-    c = server.pop(user=None, tls=False)
+    c = pop(server, user=None, tls=False)
     names = c.capa()
     assert {"TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "USER", "SASL"} <= set(names)
     assert names["SASL"] == ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "PLAIN", "LOGIN"]
@@ -226,7 +160,7 @@ def test_every_extension(server):
 
 
 def test_no_password_in_the_clear(server):
-    c = poplib.POP3("127.0.0.1", server.offset + 110)
+    c = poplib.POP3("127.0.0.1", server.port("pop3"))
     assert "STLS" in c.capa() and "USER" not in c.capa()
     with pytest.raises(poplib.error_proto, match="TLS"):
         c.user("bob@example.test")
@@ -235,21 +169,21 @@ def test_no_password_in_the_clear(server):
 
 def test_wrong_passwords_are_limited(server):
     for _ in range(3):
-        c = server.pop(user=None)
+        c = pop(server, user=None)
         c.user("bob@example.test")
         with pytest.raises(poplib.error_proto, match=r"\[AUTH\]"):
             c.pass_("wrong")
         c.close()
-    server.pop().quit()
+    pop(server).quit()
     server.stop()
-    failed = [e for e in server.events() if e["event"] == "pop3.login.failed"]
+    failed = server.events("pop3.login.failed")
     assert len(failed) == 3 and failed[0]["account"] == "bob@example.test"
 
 
 def test_curl_reads_a_message(server):
     deliver(server, "bob@example.test")
     done = subprocess.run(["curl", "-ks", "--login-options", "AUTH=PLAIN", "-u", "bob@example.test:secret",
-                           f"pop3s://127.0.0.1:{server.offset + 995}/1"], capture_output=True, check=False)
+                           f"pop3s://127.0.0.1:{server.port('pop3s')}/1"], capture_output=True, check=False)
     assert done.returncode == 0, done
     assert done.stdout.endswith(b"body\r\n.dot\r\n")
 
@@ -261,7 +195,7 @@ def answer(c, text):
 
 
 def test_scram(server):
-    c = server.pop(user=None)
+    c = pop(server, user=None)
     c._putline(b"AUTH SCRAM-SHA-256")
     assert c._getresp() == b"+ "
     bare = b"n=bob@example.test,r=abcdefgh"
@@ -283,8 +217,8 @@ def test_scram(server):
 def test_mail_survives_kill(server):
     for n in range(50):
         deliver(server, "bob@example.test", message=b"Subject: %d\r\n\r\nx\r\n" % n)
-    server.crash_mda()
-    c = server.pop()
+    server.crash_role("mda")
+    c = pop(server)
     assert c.stat()[0] == 50
     for n in range(50):
         assert b"Subject: %d" % n in c.retr(n + 1)[1]
@@ -293,8 +227,8 @@ def test_mail_survives_kill(server):
 
 def test_a_reload_keeps_sessions(server):
     deliver(server, "bob@example.test")
-    c = server.pop()
-    server.process.send_signal(signal.SIGHUP)
+    c = pop(server)
+    server.reload()
     assert c.retr(1)[1][-1] == b".dot"
     deliver(server, "bob@example.test")
     c.quit()

@@ -4,12 +4,14 @@ import json
 import os
 import re
 import signal
+import smtplib
 import socket
 import subprocess
 import threading
 
+import pytest
 from peers import transport
-from server import EILBOTE, free_port, until
+from server import EILBOTE, IS_SANITIZED, free_port, until
 
 SLOW = "queue {\n retry-first = 1h\n}\n"
 
@@ -278,6 +280,52 @@ def test_directory_changes_are_known_at_once(server):
         c.expect("RCPT TO:<carol@example.test>", "250 ")
         server.cli("user", "remove", "carol@example.test")
         c.expect("RCPT TO:<carol@example.test>", "550 5.1.1")
+
+
+def test_directory_changes_are_known_to_the_mailboxes_at_once(server):
+    with smtplib.LMTP(str(server.directory / "ctl" / "lmtp.sock")) as c:
+        c.ehlo()
+        for _ in range(3):
+            assert c.mail("a@far.test")[0] == 250
+            assert c.rcpt("carol@example.test")[0] == 550
+            server.cli("user", "add", "carol@example.test", "--password-stdin", stdin="x\n")
+            assert c.rcpt("carol@example.test")[0] == 250
+            server.cli("user", "remove", "carol@example.test")
+            assert c.rcpt("carol@example.test")[0] == 550
+            c.rset()
+
+
+def test_both_roles_tell_their_state(server):
+    for role, key in (("mta", "messages"), ("mda", "sessions")):
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(str(server.directory / "ctl" / role / "sock"))
+            s.sendall(b'{"verb": "status"}\n')
+            status, done = s.makefile().read().splitlines()
+            assert json.loads(status)[key] == 0 and json.loads(done) == {"done": True}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root could change the user")
+def test_single_as_root_warns(make_server):
+    server = make_server(single=True)
+    assert "eilbote: warning: --single changes no user and gives up no right: all roles run as root\n" in server.output
+
+
+@pytest.mark.skipif(IS_SANITIZED, reason="the sanitized builds serve with --single: a role that ends is the end")
+def test_a_role_that_ends_again_and_again_gets_growing_pauses(server):
+    """By the supervisor's own words: each pause is twice the one before, unless the role ran for long in between."""
+    log, aside = server.directory / "log" / "mda", server.directory / "log" / "aside"
+    log.rename(aside)
+    server.kill_role("mda")
+
+    def pauses():
+        return [float(s) for s in re.findall(r"the mda .*; it is started again in ([0-9.]+) s\n", "".join(server.output))]
+    until(lambda: any(p >= 0.8 for p in pauses()), why=lambda: "".join(server.output))
+    seen = pauses()
+    assert seen[0] == 0.1 and all(after in (2 * before, 0.1) for before, after in zip(seen, seen[1:])), seen
+    assert re.search(r"the mda was ended by signal 9; it is started again in 0\.1 s\n", "".join(server.output))
+    aside.rename(log)
+    until(lambda: len(server.events("role.ready")) == 3)
+    assert "the mta " not in "".join(server.output)
 
 
 def is_refused(server):

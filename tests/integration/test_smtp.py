@@ -160,6 +160,28 @@ def test_messages_and_errors_of_a_connection_are_limited(make_server):
         assert c.is_closed()
 
 
+def test_guessing_addresses_ends_the_connection(make_server):
+    server = make_server("--trust", "127.0.0.2/32", conf="limits {\n errors-per-connection = 3\n}\n")
+    with server.smtp() as c:
+        c.expect("MAIL FROM:<a@far.test>", "250 ")
+        c.expect("RCPT TO:<bob@example.test>", "250 ")
+        c.expect("RCPT TO:<u1@example.test>", "550 5.1.1")
+        c.expect("RCPT TO:<u2@example.test>", "550 5.1.1")
+        c.expect("RCPT TO:<u3@example.test>", "421 4.7.0")
+        assert c.is_closed()
+    assert server.wait_event("smtp.session.dropped")["reply"] == 421
+    assert len(server.events("smtp.rcpt.refused")) == 3
+
+
+def test_trusted_clients_may_err_about_recipients(make_server):
+    server = make_server("--trust", "127.0.0.1/32", conf="limits {\n errors-per-connection = 3\n}\n")
+    with server.smtp() as c:
+        c.expect("MAIL FROM:<a@far.test>", "250 ")
+        for k in range(5):
+            c.expect(f"RCPT TO:<u{k}@example.test>", "550 5.1.1")
+        c.expect("RCPT TO:<bob@example.test>", "250 ")
+
+
 def test_sessions_of_the_listener_are_limited(make_server):
     server = make_server(conf="limits {\n sessions = 2\n}\n")
     with server.smtp(), server.smtp():

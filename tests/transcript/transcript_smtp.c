@@ -83,6 +83,7 @@ static void set_option(struct play *t, struct str word)
                  {"tls-required", &o->is_tls_required},
                  {"auth-required", &o->is_auth_required},
                  {"auth-in-clear", &o->is_auth_in_clear},
+                 {"bad-rcpt", &o->is_bad_rcpt_error},
                  {"limits", &o->has_limits},
                  {"early", &o->may_talk_early}};
     const struct {

@@ -264,36 +264,117 @@ static void test_contradictions_are_named(void **state)
     } rows[] = {
         {"port-offset = 1\n", ": hostname is missing"},
         {"hostname = a.test\nlistener \"x\" {\n}\n",
-         ":3: listener \"x\" has no role; allowed: mx, submission, submissions, local, lmtp, pop3, "
+         ":2: listener \"x\" has no role; allowed: mx, submission, submissions, local, lmtp, pop3, "
          "pop3s"},
         {"hostname = a.test\nlistener \"x\" {\n role = mx\n}\n",
-         ":4: listener \"x\" has TLS, but there is no certificate section"},
+         ":2: listener \"x\" has TLS, but there is no certificate section"},
         {"hostname = a.test\nlistener \"x\" {\n role = pop3s\n tls = none\n}\n",
-         ":5: role pop3s needs tls = implicit"},
+         ":2: role pop3s needs tls = implicit"},
         {"hostname = a.test\nlistener \"x\" {\n role = mx\n tls = none\n clear-auth = on\n}\n",
-         ":6: clear-auth is for role pop3 only"},
+         ":2: clear-auth is for role pop3 only"},
         {"hostname = a.test\nlistener \"x\" {\n role = lmtp\n path = \"s\"\n port = 24\n}\n",
-         ":6: listener \"x\" has a path; then it has no address and no port"},
+         ":2: listener \"x\" has a path; then it has no address and no port"},
         {"hostname = a.test\nport-offset = 60000\n"
          "listener \"x\" {\n role = mx\n tls = none\n port = 10025\n}\n",
-         ":7: port 10025 and port-offset 60000 together pass 65535"},
+         ":3: port 10025 and port-offset 60000 together pass 65535"},
         {"hostname = a.test\ncertificate \"c\" {\n chain = \"x\"\n}\n",
-         ":4: certificate \"c\" needs chain and key"},
+         ":2: certificate \"c\" needs chain and key"},
         {"hostname = a.test\nsmarthost {\n host = h\n username = u\n}\n",
-         ":5: username and password-file go together"},
+         ":2: username and password-file go together"},
         {"hostname = a.test\nsmarthost {\n host = h\n username = u\n password-file = p\n}\n",
-         ":6: a password needs tls = encrypt or tls = verify, it is never sent in the clear"},
+         ":2: a password needs tls = encrypt or tls = verify, it is never sent in the clear"},
         {"hostname = a.test\ntransport \"b.test\" {\n}\n",
-         ":3: transport \"b.test\" has neither host nor path"},
+         ":2: transport \"b.test\" has neither host nor path"},
         {"hostname = a.test\ntransport \"b..test\" {\n host = h\n}\n",
-         ":4: \"b..test\" is not a domain name in ASCII"},
-        {"hostname = a.test\nstub-zone \"test\" {\n}\n", ":3: stub-zone \"test\" has no server"},
+         ":2: \"b..test\" is not a domain name in ASCII"},
+        {"hostname = a.test\nstub-zone \"test\" {\n}\n", ":2: stub-zone \"test\" has no server"},
         {"hostname = a.test\nqueue {\n retry-first = 5h\n}\n",
-         ":4: retry-first is longer than retry-max"},
+         ":2: retry-first is longer than retry-max"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         assert_error(rows[i].text, rows[i].error);
+}
+
+#define AT(name, port, address)                                                                    \
+    "listener \"" name "\" {\n role = mx\n tls = none\n port = " port "\n address = {" address     \
+    "}\n}\n"
+#define HEAD "hostname = a.test\n"
+
+static void test_two_listeners_at_one_place_are_refused(void **state)
+{
+    static const struct {
+        const char *text, *error;
+    } rows[] = {
+        {HEAD AT("a", "25", "\"127.0.0.1\"") AT("b", "25", "\"127.0.0.2\", \"127.0.0.1\""),
+         ":8: listener \"b\" has 127.0.0.1 port 25, which listener \"a\" of line 2 has or takes "
+         "in"},
+        {HEAD AT("a", "25", "\"0.0.0.0\"") AT("b", "25", "\"127.0.0.1\""),
+         ":8: listener \"b\" has 127.0.0.1 port 25, which listener \"a\" of line 2 has or takes "
+         "in"},
+        {HEAD AT("a", "25", "\"127.0.0.1\"") AT("b", "25", "\"0.0.0.0\""),
+         ":8: listener \"b\" has 0.0.0.0 port 25, which listener \"a\" of line 2 has or takes in"},
+        {HEAD AT("a", "25", "\"::\"") AT("b", "25", "\"::1\""),
+         ":8: listener \"b\" has ::1 port 25, which listener \"a\" of line 2 has or takes in"},
+        {HEAD AT("a", "25", "\"127.0.0.1\", \"127.0.0.1\""),
+         ":2: listener \"a\" has 127.0.0.1 port 25, which listener \"a\" of line 2 has or takes "
+         "in"},
+        {HEAD "listener \"a\" {\n role = lmtp\n path = \"/x\"\n}\n"
+              "listener \"b\" {\n role = local\n path = \"/x\"\n}\n",
+         ":6: listener \"b\" has /x, which listener \"a\" of line 2 has or takes in"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        assert_error(rows[i].text, rows[i].error);
+    conf_free(load_good(HEAD AT("a", "25", "\"0.0.0.0\"") AT("b", "25", "\"::\"")
+                            AT("c", "26", "\"127.0.0.1\"") AT("d", "26", "\"127.0.0.2\"")));
+}
+
+static void test_quotes_left_open_are_refused(void **state)
+{
+    static const struct {
+        const char *text, *error;
+    } rows[] = {
+        {"hostname = \"a.test\n", ":1: the quote that begins here is not closed in its line"},
+        {"hostname = 'a.test\n", ":1: the quote that begins here is not closed in its line"},
+        {"hostname = a.test\nmta-user = \"b\nmda-user = \"c\"\n",
+         ":2: the quote that begins here is not closed in its line"},
+        {"hostname = a.test\nmta-user = \"b\\\"\n",
+         ":2: the quote that begins here is not closed in its line"},
+        {"hostname = a.test\nlistener \"mx {\n role = mx\n}\nlistener \"other\" {\n}\n",
+         ":2: the quote that begins here is not closed in its line"},
+        {"hostname = a.test\n\n/* \"b\" */ /* c\n\n",
+         ":3: the comment that begins here is not closed"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        assert_error(rows[i].text, rows[i].error);
+    struct conf *c = load_good("hostname = a.test # it's\n// \"\n/* '\n \" */\n"
+                               "mta-user = \"it's\\\"\" # \"\nmda-user = a#\"b\n");
+    assert_str(c->mta_user, "it's\"");
+    assert_str(c->mda_user, "a");
+    conf_free(c);
+}
+
+static void test_numbers_are_no_names(void **state)
+{
+    static const struct {
+        const char *text, *error;
+    } rows[] = {
+        {"hostname = 192.0.2.1\n",
+         ":1: hostname is \"192.0.2.1\"; allowed: a domain name in ASCII, "
+         "like mail.example.org"},
+        {"relay-domains = {\"a.1\"}\n",
+         ":1: relay-domains is \"a.1\"; allowed: a domain name in ASCII, like mail.example.org"},
+        {"hostname = a.test\ntransport \"7\" {\n host = h\n}\n",
+         ":2: \"7\" is not a domain name in ASCII"},
+        {"hostname = a.test\nsmarthost {\n host = 192.0.2.256\n}\n",
+         ":2: host is \"192.0.2.256\"; allowed: an IPv4 or IPv6 address, or a domain name"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        assert_error(rows[i].text, rows[i].error);
+    conf_free(load_good("hostname = 1.2.3.a4\nsmarthost {\n host = \"2001:db8::1\"\n}\n"));
 }
 
 static void test_broken_files_are_refused(void **state)
@@ -319,6 +400,9 @@ int main(void)
         cmocka_unit_test(test_printed_configuration_reads_back_the_same),
         cmocka_unit_test(test_wrong_values_are_named_with_what_is_allowed),
         cmocka_unit_test(test_contradictions_are_named),
+        cmocka_unit_test(test_two_listeners_at_one_place_are_refused),
+        cmocka_unit_test(test_quotes_left_open_are_refused),
+        cmocka_unit_test(test_numbers_are_no_names),
         cmocka_unit_test(test_broken_files_are_refused),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -130,6 +130,20 @@ static void test_headers_only_when_asked_too_large_or_not_failed(void **state)
     }
 }
 
+static void test_without_the_original_there_is_no_third_part(void **state)
+{
+    (void)state;
+    struct fixture f;
+    start(&f, "alice@example.org", "bob@example.net");
+    f.dsn.message = STR("");
+    f.dsn.is_message_whole = false;
+    assert_true(dsn_append(&f.out, &f.dsn));
+    assert_has(&f.out, "Your message itself cannot be read any more.\r\n");
+    assert_has(&f.out, "Last-Attempt-Date: Sat, 21 Nov 2026 19:41:37 +0000\r\n\r\n--=_b1--\r\n");
+    assert_lacks(&f.out, "rfc822-headers");
+    stop(&f);
+}
+
 static void test_delayed_notice_says_until_when(void **state)
 {
     (void)state;
@@ -217,6 +231,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_failed_notice_whole),
         cmocka_unit_test(test_headers_only_when_asked_too_large_or_not_failed),
+        cmocka_unit_test(test_without_the_original_there_is_no_third_part),
         cmocka_unit_test(test_delayed_notice_says_until_when),
         cmocka_unit_test(test_utf8_address_in_an_ascii_notice),
         cmocka_unit_test(test_global_notice),

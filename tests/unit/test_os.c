@@ -2,9 +2,12 @@
 /*
  * test_os.c - files, clocks, threads and random numbers
  */
+#include "os/channel.h"
 #include "os/clock.h"
 #include "os/file.h"
+#include "os/process.h"
 #include "os/random.h"
+#include "os/signals.h"
 #include "os/thread.h"
 
 #include <setjmp.h>
@@ -304,8 +307,84 @@ static void test_random_stays_below_its_limit(void **state)
     assert_true(random_u64() != random_u64());
 }
 
-int main(void)
+static void test_a_channel_passes_packets_and_descriptors(void **state)
 {
+    (void)state;
+    int ends[2], got[4];
+    char packet[8] = "";
+    size_t count = 4;
+    struct buf text = buf_make(1 << 20);
+    channel_pair(ends);
+    assert_int_equal(channel_receive(ends[1], packet, sizeof packet, got, &count), CHANNEL_NOTHING);
+    int held = channel_hold_text(STR("to be passed on"));
+    assert_int_equal(channel_send(ends[0], "packet", 7, &held, 1).kind, FAULT_FINE);
+    close(held);
+    channel_wait(ends[1]);
+    count = 4;
+    assert_int_equal(channel_receive(ends[1], packet, 7, got, &count), CHANNEL_PACKET);
+    assert_string_equal(packet, "packet");
+    assert_int_equal(count, 1);
+    assert_true(channel_read_text(got[0], &text));
+    assert_int_equal(text.used, 15);
+    assert_memory_equal(text.data, "to be passed on", 15);
+    close(got[0]);
+    buf_free(&text);
+    close(ends[0]);
+    assert_int_equal(channel_receive(ends[1], packet, 7, got, &count), CHANNEL_END);
+    assert_int_equal(channel_send(ends[1], "x", 1, NULL, 0).kind, FAULT_LATER);
+    close(ends[1]);
+}
+
+/* What comes from a role is not trusted: no descriptor gets in unasked, no packet of another size. */
+static void test_a_channel_lets_in_only_what_is_asked_for(void **state)
+{
+    (void)state;
+    int ends[2], before = dup(0);
+    char packet[8];
+    size_t count = 0;
+    channel_pair(ends);
+    assert_int_equal(channel_send(ends[0], "packet", 7, &ends[0], 1).kind, FAULT_FINE);
+    assert_int_equal(channel_receive(ends[1], packet, 7, NULL, &count), CHANNEL_PACKET);
+    assert_int_equal(count, 0);
+    assert_int_equal(channel_send(ends[0], "packet", 6, NULL, 0).kind, FAULT_FINE);
+    assert_int_equal(channel_receive(ends[1], packet, 7, NULL, &count), CHANNEL_END);
+    assert_int_equal(channel_send(ends[0], "packets", 8, NULL, 0).kind, FAULT_FINE);
+    assert_int_equal(channel_receive(ends[1], packet, 7, NULL, &count), CHANNEL_END);
+    close(ends[0]);
+    close(ends[1]);
+    close(before);
+    int after = dup(0);
+    assert_int_equal(after, before);
+    close(after);
+}
+
+/* In a child, before it has done anything about signals. */
+static int tell_whether_signals_wait(void)
+{
+    sigset_t set;
+    sigprocmask(SIG_SETMASK, NULL, &set);
+    return sigismember(&set, SIGTERM) && sigismember(&set, SIGHUP) ? 0 : 1;
+}
+
+static void test_a_child_is_not_ended_by_a_signal_that_comes_early(void **state)
+{
+    (void)state;
+    char name[] = "test_os", word[] = "signals", how[PROCESS_END_MAX];
+    char *arguments[] = {name, word, NULL};
+    int pid = 0;
+    bool is_clean = false;
+    signals_block();
+    assert_int_equal(process_start(arguments, 0, &pid).kind, FAULT_FINE);
+    assert_int_equal(signals_wait(), SIGNALS_CHILD);
+    assert_int_equal(process_reap(how, &is_clean), pid);
+    assert_string_equal(how, "ended with status 0");
+    assert_true(is_clean);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "signals") == 0)
+        return tell_whether_signals_wait();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_write_of_more_parts_than_one_call_takes),
         cmocka_unit_test(test_short_write_becomes_an_exact_fault),
@@ -319,6 +398,9 @@ int main(void)
         cmocka_unit_test(test_clocks),
         cmocka_unit_test(test_threads_take_turns),
         cmocka_unit_test(test_random_stays_below_its_limit),
+        cmocka_unit_test(test_a_channel_passes_packets_and_descriptors),
+        cmocka_unit_test(test_a_channel_lets_in_only_what_is_asked_for),
+        cmocka_unit_test(test_a_child_is_not_ended_by_a_signal_that_comes_early),
     };
     return cmocka_run_group_tests(tests, make_room, remove_room);
 }

@@ -319,6 +319,20 @@ static void test_a_retired_socket_comes_back_as_it_was(void **state)
     start_role(MDA);
 }
 
+static void test_a_stop_during_a_reload_is_the_end_of_it(void **state)
+{
+    (void)state;
+    reload_want(&reload);
+    reload_want(&reload);
+    uint64_t number = hear_set(MTA, "ab");
+    reload_close_ports(&reload);
+    say(MTA, REPORT_DONE, number, "");
+    say(MDA, REPORT_FAILED, hear_set(MDA, "AB"), "stopping");
+    assert_int_equal(hear(MTA), CHANNEL_NOTHING);
+    reload_want(&reload);
+    assert_listening("", "abAB");
+}
+
 #define RELOAD_TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
 int main(void)
@@ -333,6 +347,7 @@ int main(void)
         RELOAD_TEST(test_what_does_not_load_changes_nothing),
         RELOAD_TEST(test_what_cannot_be_opened_changes_nothing),
         RELOAD_TEST(test_who_asks_during_a_reload_gets_the_next_one),
+        RELOAD_TEST(test_a_stop_during_a_reload_is_the_end_of_it),
         RELOAD_TEST(test_a_retired_socket_comes_back_as_it_was),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
