@@ -11,7 +11,7 @@ bool encode_base64(struct buf *out, struct str bytes)
 {
     if (bytes.n > (SIZE_MAX - 4) / 2 || !buf_reserve(out, (bytes.n + 2) / 3 * 4))
         return false;
-    char *to = out->data + out->used;
+    char *to = bytes.n > 0 ? out->data + out->used : NULL;
     for (size_t i = 0; i < bytes.n; i += 3) {
         uint32_t group = (uint32_t)(unsigned char)bytes.p[i] << 16;
         if (i + 1 < bytes.n)

@@ -23,10 +23,15 @@ PORTS = {"smtp": 25, "submission": 587, "submissions": 465, "pop3": 110, "pop3s"
 PASSWORD = "secret"
 
 
+# Tests that run side by side take their ports from ranges of their own: between the look at a port and its use nobody else has it.
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 8
+
+
 def free_port():
     """A port below those that the system gives to clients, and above those of the servers here."""
+    start = 31000 + WORKER * 220
     while True:
-        port = random.randrange(31000, 32768)
+        port = random.randrange(start, start + 220)
         if is_free(port):
             return port
 
@@ -43,8 +48,9 @@ def is_free(port):
 
 def free_offset():
     """An offset at which all ports are free, below those that the system gives to clients."""
+    start = 10000 + WORKER * 2500
     while True:
-        offset = random.randrange(10000, 30000)
+        offset = random.randrange(start, start + 2500 - max(PORTS.values()))
         if all(is_free(number + offset) for number in PORTS.values()):
             return offset
 
@@ -309,9 +315,9 @@ class Server:
             folder = self.directory / "log" / role
             files = sorted(folder.glob("events.jsonl*"), key=lambda p: -int(p.suffix[1:]) if p.suffix[1:].isdigit() else 0)
             for file in files:
-                for line in file.read_text().split("\n"):
-                    event = json.loads(line) if line else {}
-                    if event and name in (None, event["event"]) and all(event.get(k) == v for k, v in fields.items()):
+                for line in file.read_text().split("\n")[:-1]:  # behind the last line feed, one may just be written
+                    event = json.loads(line)
+                    if name in (None, event["event"]) and all(event.get(k) == v for k, v in fields.items()):
                         found.append(event)
         return found
 

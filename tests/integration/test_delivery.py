@@ -47,7 +47,7 @@ def test_greylisting_is_tried_again_and_never_bounced(make_server, make_stub):
         ident = c.message("me@back.test", ["you@far.test"])
     assert len(stub.wait()) == 1
     server.wait_empty()
-    deferred = server.events("delivery.deferred", message=ident)
+    deferred = until(lambda: (found := server.events("delivery.deferred", message=ident))[1:] and found)
     assert [(e["attempt"], e["reply"], e["status"], e["text"]) for e in deferred] == [
         (1, 451, "4.7.1", "greylisted, come back"), (2, 451, "4.7.1", "greylisted, come back")]
     assert server.events("notice.accepted") == []
@@ -81,6 +81,7 @@ def test_each_recipient_has_its_own_outcome(make_server, make_stub):
     server.wait_empty()
     taken = [re.search("<(.*?)>", line)[1] for m in stub.messages for line in m.rcpt]
     assert sorted(taken) == ["later@far.test", "me@back.test", "yes@far.test"]
+    server.wait_event("delivery.done", message=ident, to="later@far.test")
     assert len(server.events("delivery.done", message=ident, to="yes@far.test")) == 1
 
 
@@ -122,6 +123,7 @@ def test_a_notice_is_never_about_a_notice(make_server, make_stub):
         c.message("me@back.test", ["you@far.test"])
     until(lambda: len(server.events("delivery.failed")) == 2)
     server.wait_empty()
+    server.wait_event("notice.accepted")
     assert len(server.events("notice.accepted")) == 1
     assert stub.messages == []
 
