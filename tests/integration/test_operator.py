@@ -313,6 +313,7 @@ def test_single_as_root_warns(make_server):
 @pytest.mark.skipif(IS_SANITIZED, reason="the sanitized builds serve with --single: a role that ends is the end")
 def test_a_role_that_ends_again_and_again_gets_growing_pauses(server):
     """By the supervisor's own words: each pause is twice the one before, unless the role ran for long in between."""
+    until(lambda: len(server.events("role.ready")) == 2)
     log, aside = server.directory / "log" / "mda", server.directory / "log" / "aside"
     log.rename(aside)
     server.kill_role("mda")
