@@ -237,15 +237,18 @@ class Server:
                 return pid
         return None
 
+    def kill_role(self, name):
+        os.kill(until(lambda: self.role(name)), signal.SIGKILL)
+
     def crash_role(self, name):
         """Kills a role (the server, where all is in one process) and waits until it is back."""
         until(lambda: len(self.events("role.ready")) >= 2)
         before = len(self.events("role.ready"))
-        if IS_SANITIZED:
+        if self.is_single:
             self.end_all()
             self.start()
         else:
-            os.kill(until(lambda: self.role(name)), signal.SIGKILL)
+            self.kill_role(name)
         until(lambda: len(self.events("role.ready")) > before)
 
     def reload(self):
