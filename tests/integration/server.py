@@ -250,7 +250,7 @@ class Server:
         """Kills a role (the server, where all is in one process) and waits until it is back."""
         until(lambda: len(self.events("role.ready")) >= 2)
         before = len(self.events("role.ready"))
-        if IS_SANITIZED:
+        if self.is_single:
             self.end_all()
             self.start()
         else:

@@ -10,10 +10,8 @@ the mda alone allows it only in mailboxes, for the mta remembers what the other 
 """
 import collections
 import json
-import os
 import poplib
 import re
-import signal
 import socket
 import ssl
 import threading
@@ -194,7 +192,7 @@ def test_nothing_acknowledged_is_lost_when_roles_are_killed(ledger):
     for number in range(ROLE_KILLS):
         name = ("mta", "mda")[number % 2]
         ledger.before_kill()
-        os.kill(until(lambda: ledger.server.role(name)), signal.SIGKILL)
+        ledger.server.kill_role(name)
         ledger.after_kill(name)
         if number % 2:
             ledger.before_kill()
