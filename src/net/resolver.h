@@ -31,12 +31,16 @@ enum resolver_status { RESOLVER_FOUND, RESOLVER_NO_DATA, RESOLVER_NO_NAME };
 
 enum { RESOLVER_A = 1, RESOLVER_MX = 15, RESOLVER_TXT = 16, RESOLVER_PTR = 12, RESOLVER_AAAA = 28 };
 
+/* Records of an answer that are given: one from a stranger may have thousands, each with a name that
+ * the wire may have only once. An answer needs 512 KiB of its arena at most. */
+enum { RESOLVER_RECORDS_MAX = 1000 };
+
 struct resolver_answer {
     enum resolver_status status;
     bool is_secure; /* proven by DNSSEC, also for NO_DATA and NO_NAME */
     uint32_t ttl_s;
     struct str *data; /* the records' data in wire form, CNAMEs followed */
-    size_t count;
+    size_t count;     /* at most RESOLVER_RECORDS_MAX */
 };
 
 /* Starts on the calling thread's loop. The fault (451 4.3.5) names what cannot be used. */
@@ -47,7 +51,7 @@ void resolver_stop(struct resolver *r);
 
 /*
  * Asks for the records of that type (RESOLVER_*) at name (C string, A-labels). The answer lives in
- * the arena. Faults: 451 4.4.3 when the servers fail, do not answer in time or the answer is bogus;
+ * the arena. Faults: 451 4.4.3 when the servers fail, do not answer in time or the answer is bogus or too large;
  * 421 4.3.2 when cancelled. Any task of any loop may ask.
  */
 struct fault resolver_lookup(struct resolver *r, struct arena *arena, const char *name,

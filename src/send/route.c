@@ -6,15 +6,23 @@
 
 #include <stdlib.h>
 
+#include "base/hostname.h"
 #include "mail/idna.h"
 #include "net/loop.h"
 #include "os/random.h"
 
-enum { ARENA_LIMIT = 1 << 20, LOOKUP_MS = 30000, TTL_MOST_S = 300, TTL_LEAST_S = 10, MX_MOST = 64 };
+enum {
+    ARENA_LIMIT = 1 << 20,
+    LOOKUP_MS = 30000,
+    ADDRESSES_MS = 60000, /* for the lookups of all hosts together */
+    TTL_MOST_S = 300,
+    TTL_LEAST_S = 10,
+    MX_MOST = 64
+};
 
-static int64_t deadline(void)
+static int64_t deadline(int64_t ms)
 {
-    return loop_now_ms(loop_current()) + LOOKUP_MS;
+    return loop_now_ms(loop_current()) + ms;
 }
 
 static int by_preference(const void *a, const void *b)
@@ -25,19 +33,39 @@ static int by_preference(const void *a, const void *b)
     return str_compare(x->name, y->name);
 }
 
+static bool is_listed(const struct route *r, struct str name)
+{
+    for (size_t i = 0; i < r->host_count; i++)
+        if (str_equal(r->host[i].name, name))
+            return true;
+    return false;
+}
+
+/*
+ * Takes the hosts of an MX answer, the best first, each once. Records that are malformed or do not
+ * name a host (an address, the root beside others) are no good to anybody (RFC 5321 section 5.1).
+ */
 static void read_hosts(struct route *r, const struct resolver_answer *answer)
 {
-    size_t count = answer->count < MX_MOST ? answer->count : MX_MOST;
-    r->host = arena_alloc(&r->arena, count * sizeof *r->host);
-    for (size_t i = 0; i < count; i++) {
+    struct arena scratch = arena_make(ARENA_LIMIT);
+    struct route_host *all = arena_alloc(&scratch, answer->count * sizeof *all);
+    size_t count = 0;
+    for (size_t i = 0; i < answer->count; i++) {
         struct str data = answer->data[i];
-        struct route_host h;
-        if (data.n < 3 || !resolver_name(str_skip(data, 2), &r->arena, &h.name))
+        struct ip_address ip;
+        if (data.n < 3 || !resolver_name(str_skip(data, 2), &scratch, &all[count].name) ||
+            !hostname_is_valid(all[count].name) || ip_parse(all[count].name, &ip))
             continue;
-        h.preference = (uint16_t)((unsigned char)data.p[0] << 8 | (unsigned char)data.p[1]);
-        r->host[r->host_count++] = h;
+        all[count++].preference =
+            (uint16_t)((unsigned char)data.p[0] << 8 | (unsigned char)data.p[1]);
     }
-    qsort(r->host, r->host_count, sizeof *r->host, by_preference);
+    qsort(all, count, sizeof *all, by_preference);
+    r->host = arena_alloc(&r->arena, MX_MOST * sizeof *r->host);
+    for (size_t i = 0; i < count && r->host_count < MX_MOST; i++)
+        if (!is_listed(r, all[i].name))
+            r->host[r->host_count++] =
+                (struct route_host){arena_copy(&r->arena, all[i].name), all[i].preference};
+    arena_free(&scratch);
 }
 
 /* A host that finds itself among the MX may only hand on to better ones (section 5.1). */
@@ -77,9 +105,10 @@ static void use_single_host(struct route *r, struct str name)
     r->host_count = 1;
 }
 
-static bool is_null_mx(const struct route *r)
+/* One record alone, whose host is the root (RFC 7505 section 3). */
+static bool is_null_mx(const struct resolver_answer *answer)
 {
-    return r->host_count == 1 && r->host[0].name.n == 0;
+    return answer->count == 1 && answer->data[0].n == 3 && answer->data[0].p[2] == 0;
 }
 
 static void find_mx(const struct route_context *x, struct str domain, struct route *r)
@@ -92,7 +121,7 @@ static void find_mx(const struct route_context *x, struct str domain, struct rou
         return;
     }
     r->fault = resolver_lookup(x->resolver, &r->arena, arena_c_string(&r->arena, ascii),
-                               RESOLVER_MX, deadline(), &answer);
+                               RESOLVER_MX, deadline(LOOKUP_MS), &answer);
     if (r->fault.kind)
         return;
     uint32_t ttl = answer.ttl_s > TTL_MOST_S ? TTL_MOST_S : answer.ttl_s;
@@ -105,14 +134,17 @@ static void find_mx(const struct route_context *x, struct str domain, struct rou
     }
     if (answer.status == RESOLVER_NO_DATA) {
         use_single_host(r, ascii);
+    } else if (is_null_mx(&answer)) {
+        r->fault = fault_make(556, FAULT_STATUS(5, 1, 10),
+                              "the domain " STR_FMT " accepts no mail (null MX)", STR_ARG(domain));
+        return;
     } else {
         read_hosts(r, &answer);
-        if (is_null_mx(r)) {
-            r->fault =
-                fault_make(556, FAULT_STATUS(5, 1, 10),
-                           "the domain " STR_FMT " accepts no mail (null MX)", STR_ARG(domain));
-            return;
-        }
+    }
+    if (r->host_count == 0) {
+        r->fault = fault_make(550, FAULT_STATUS(5, 4, 4),
+                              "no MX record of " STR_FMT " names a host", STR_ARG(domain));
+        return;
     }
     drop_from_ourselves_on(r, r->live->conf->hostname);
     r->site = site_of_hosts(r);
@@ -206,7 +238,7 @@ void route_drop(struct route *r)
 
 /* Looks one host up and adds its addresses; the first fault that may pass is kept in *later. */
 static void add_addresses(const struct route_context *x, const struct route *r, struct str host,
-                          struct arena *a, struct route_addresses *out, struct fault *later)
+                          int64_t until_ms, struct route_addresses *out, struct fault *later)
 {
     struct ip_address ip;
     if (ip_parse(host, &ip)) {
@@ -220,12 +252,11 @@ static void add_addresses(const struct route_context *x, const struct route *r, 
     } family[] = {{RESOLVER_AAAA, 16}, {RESOLVER_A, 4}};
     for (size_t i = 0; i < 2; i++) {
         struct resolver_answer answer;
-        struct fault f = resolver_lookup(x->resolver, a, arena_c_string(a, host), family[i].type,
-                                         deadline(), &answer);
-        if (f.kind) {
+        struct arena a = arena_make(ARENA_LIMIT);
+        struct fault f = resolver_lookup(x->resolver, &a, arena_c_string(&a, host), family[i].type,
+                                         until_ms, &answer);
+        if (f.kind)
             *later = f;
-            continue;
-        }
         size_t first = answer.count ? random_below(answer.count) : 0;
         for (size_t k = 0; k < answer.count && out->count < ROUTE_ADDRESSES_MAX; k++) {
             struct str data = answer.data[(first + k) % answer.count];
@@ -236,6 +267,7 @@ static void add_addresses(const struct route_context *x, const struct route *r, 
             out->address[out->count] = endpoint_from_ip(&ip, r->port);
             out->name[out->count++] = host;
         }
+        arena_free(&a);
     }
 }
 
@@ -269,8 +301,9 @@ struct fault route_addresses(const struct route_context *x, const struct route *
         shuffle(host + i, n);
     }
     struct fault later = FINE;
+    int64_t until_ms = deadline(ADDRESSES_MS);
     for (size_t i = 0; i < r->host_count && out->count < ROUTE_ADDRESSES_MAX; i++)
-        add_addresses(x, r, host[i].name, &a, out, &later);
+        add_addresses(x, r, host[i].name, until_ms, out, &later);
     arena_free(&a);
     if (out->count > 0)
         return FINE;

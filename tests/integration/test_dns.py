@@ -28,7 +28,35 @@ behind MX 10 mail.example.test.
 behind MX 20 mx2
 nothing TXT "no address"
 back MX 10 mx3
+mixednull MX 0 .
+mixednull MX 10 mx1
+nulls MX 0 .
+nulls MX 10 .
+address MX 5 127.0.0.3.
+address MX 10 mx1
+addresses MX 5 127.0.0.3.
+odd MX 5 we\\032ird
+odd MX 10 mx1
+odds MX 5 we\\032ird
+named CNAME mx1
+viacname MX 10 named
+circle1 CNAME circle2
+circle2 CNAME circle1
+tocircle MX 10 circle1
+half MX 5 gone
+half MX 10 circle1
+half MX 20 mx1
+twice MX 5 mx1
+twice MX 10 mx1
+twice MX 20 mx2
 """
+LONG = ".".join([character * 60 for character in "abc"])
+ZONE += "".join(f"crowd MX {1000 - k} gone{k}\n" for k in range(100)) + "crowd MX 1 mx1\n"
+# Answers of nearly 64 KiB; the names of the second are too much once they are not compressed.
+ZONE += "".join(f"large MX {k} mx1\n" for k in range(2000))
+ZONE += f"{LONG} A 127.0.0.2\n" + "".join(f"huge MX {k} {LONG}\n" for k in range(3500))
+ZONE += "".join(f"wide{h} A 127.9.{k // 250}.{1 + k % 250}\n" for h in range(40) for k in range(3000))
+ZONE += "".join(f"widest MX {10 + h} wide{h}\n" for h in range(40)) + "widest MX 1 mx1\n"
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +165,33 @@ def test_without_mx_the_address_and_cname_are_used(net, domain):
     hosts["mx1"].wait(1)
 
 
+@pytest.mark.parametrize("domain", ["mixednull.test", "address.test", "odd.test", "viacname.test", "half.test", "crowd.test", "large.test", "widest.test"])
+def test_records_that_are_no_good_do_not_hide_a_good_one(net, domain):
+    server, hosts = net
+    ident = send(server, f"you@{domain}")
+    hosts["mx1"].wait(1)
+    assert server.wait_event("delivery.done", message=ident)["attempt"] == 1
+    assert hosts["mx2"].connections == 0
+
+
+def test_a_host_named_twice_is_tried_once(net):
+    server, hosts = net
+    hosts["mx1"].replies = {"GREETING": ["554 no", ...]}
+    send(server, "you@twice.test")
+    hosts["mx2"].wait(1)
+    assert hosts["mx1"].connections == 1
+
+
+@pytest.mark.parametrize("domain", ["circle1.test", "tocircle.test", "huge.test"])
+def test_names_in_a_circle_and_answers_that_are_too_large_only_delay(net, domain):
+    server, hosts = net
+    ident = send(server, f"you@{domain}")
+    deferred = server.wait_event("delivery.deferred", message=ident)
+    assert (deferred["outcome"], deferred["status"]) == ("later", "4.4.3")
+    assert server.events("delivery.failed") == []
+    assert hosts["mx3"].messages == []
+
+
 def test_address_literal(net):
     server, hosts = net
     send(server, "you@[127.0.0.3]")
@@ -144,7 +199,7 @@ def test_address_literal(net):
 
 
 @pytest.mark.parametrize("domain, status", [("null.test", "5.1.10"), ("gone.test", "5.1.2"), ("loop.test", "5.4.6"), ("nothing.test", "5.4.4"),
-                                            ("nohost.test", "5.4.4")])
+                                            ("nohost.test", "5.4.4"), ("nulls.test", "5.4.4"), ("addresses.test", "5.4.4"), ("odds.test", "5.4.4")])
 def test_no_way_is_returned_with_the_right_status(net, domain, status):
     server, hosts = net
     send(server, f"you@{domain}")
