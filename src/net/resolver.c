@@ -199,6 +199,14 @@ static struct fault failure(const char *name, const char *why)
     return fault_make(451, FAULT_STATUS(4, 4, 3), "DNS lookup of %s failed: %s", name, why);
 }
 
+/* An answer that does not fit comes without its records, which are not absent for that. */
+static bool is_cut(const struct ub_result *u)
+{
+    enum { FLAGS_AT = 2, TRUNCATED = 0x02 };
+    const unsigned char *packet = u->answer_packet;
+    return u->answer_len > FLAGS_AT && (packet[FLAGS_AT] & TRUNCATED);
+}
+
 static struct fault read_result(const struct ub_result *u, struct arena *arena, const char *name,
                                 struct resolver_answer *out)
 {
@@ -207,6 +215,8 @@ static struct fault read_result(const struct ub_result *u, struct arena *arena, 
         return failure(name, u->why_bogus ? u->why_bogus : "the answer is bogus");
     if (u->rcode != NO_ERROR && u->rcode != NX_DOMAIN)
         return failure(name, u->rcode == 2 ? "SERVFAIL" : u->rcode == 5 ? "REFUSED" : "bad answer");
+    if (is_cut(u))
+        return failure(name, "the answer is too large");
     out->is_secure = u->secure;
     out->ttl_s = u->ttl < 0 ? 0 : (uint32_t)u->ttl;
     if (!u->havedata) {

@@ -32,7 +32,7 @@ enum resolver_status { RESOLVER_FOUND, RESOLVER_NO_DATA, RESOLVER_NO_NAME };
 enum { RESOLVER_A = 1, RESOLVER_MX = 15, RESOLVER_TXT = 16, RESOLVER_PTR = 12, RESOLVER_AAAA = 28 };
 
 /* Records of an answer that are given: one from a stranger may have thousands, each with a name that
- * the wire has only once. An answer needs 512 KiB of its arena at most. */
+ * the wire may have only once. An answer needs 512 KiB of its arena at most. */
 enum { RESOLVER_RECORDS_MAX = 1000 };
 
 struct resolver_answer {
@@ -51,7 +51,7 @@ void resolver_stop(struct resolver *r);
 
 /*
  * Asks for the records of that type (RESOLVER_*) at name (C string, A-labels). The answer lives in
- * the arena. Faults: 451 4.4.3 when the servers fail, do not answer in time or the answer is bogus;
+ * the arena. Faults: 451 4.4.3 when the servers fail, do not answer in time or the answer is bogus or too large;
  * 421 4.3.2 when cancelled. Any task of any loop may ask.
  */
 struct fault resolver_lookup(struct resolver *r, struct arena *arena, const char *name,
