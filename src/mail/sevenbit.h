@@ -19,8 +19,11 @@ enum {
     SEVENBIT_HEADER_MAX = 128 << 10 /* octets of an entity's header section */
 };
 
-/* Octets that sevenbit_convert appends at most for n octets. */
-#define SEVENBIT_OUTPUT_MAX(n) (4 * (size_t)(n) + 2 * SEVENBIT_HEADER_MAX + 8192)
+/*
+ * Octets that sevenbit_convert appends at most for n octets. The smallest part that is converted has
+ * 8 of them, with its boundary, and may get fields of 145.
+ */
+#define SEVENBIT_OUTPUT_MAX(n) (20 * (size_t)(n) + 2 * SEVENBIT_HEADER_MAX + 8192)
 
 struct sevenbit;
 

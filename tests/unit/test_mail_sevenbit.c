@@ -68,6 +68,23 @@ static void check(const struct row *rows, size_t count)
     }
 }
 
+/* Each of the smallest parts gets fields; all of them fit. */
+static void test_many_small_parts_have_room(void **state)
+{
+    (void)state;
+    enum { PARTS = 9000 };
+    struct buf in = buf_make(ROOM), out = buf_make(0);
+    buf_append(&in, STR("Content-Type: multipart/digest; boundary=b\r\n\r\n"));
+    for (size_t i = 0; i < PARTS / 2; i++)
+        buf_append(&in, STR("--b\r\n\xFF\r\n"));
+    out.limit = SEVENBIT_OUTPUT_MAX(in.used);
+    assert_string_equal(convert(buf_str(&in), in.used, &out).text, "");
+    assert_false(str_has_8bit(buf_str(&out)));
+    assert_true(out.used > PARTS / 2 * 100);
+    buf_free(&in);
+    buf_free(&out);
+}
+
 #define ENCODING "Content-Transfer-Encoding: "
 #define BINARY   "Content-Type: application/octet-stream\r\n"
 
@@ -363,6 +380,7 @@ static void test_content_type(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_many_small_parts_have_room),
         cmocka_unit_test(test_single_part),
         cmocka_unit_test(test_quoted_printable_lines),
         cmocka_unit_test(test_multipart),
