@@ -24,6 +24,7 @@ enum {
 
 struct transaction {
     struct job *job;
+    bool is_cut;  /* its body could not be written to the end */
     size_t first; /* of the job's recipients */
     struct smtp_client_mail mail;
     struct outgoing content;
@@ -494,8 +495,11 @@ static struct fault handle(struct transfer *t, const struct smtp_client_event *e
         if (e->fault.kind || x->mail.final_count > 0)
             settle(x, e->index, &e->fault);
         return FINE;
-    case SMTP_CLIENT_BODY:
-        return send_body(t, x);
+    case SMTP_CLIENT_BODY: {
+        struct fault f = send_body(t, x);
+        x->is_cut = f.kind;
+        return f;
+    }
     case SMTP_CLIENT_DONE:
         settle_rest(x, &e->fault);
         end_transaction(t, x);
@@ -536,6 +540,26 @@ static void abandon(struct transfer *t, const struct fault *f)
     transfer_disconnect(t);
 }
 
+/* The connection takes no more bytes; what the server has said before still counts, or messages
+ * that it has taken would be sent again. A body that did not get through has no answer. */
+static void take_last_words(struct transfer *t)
+{
+    struct smtp_client_event e;
+    struct str in;
+    while (t->first && !t->first->is_cut) {
+        smtp_client_feed(&t->client, STR_NONE, &e);
+        if (e.kind == SMTP_CLIENT_MORE) {
+            if (conn_read(t->conn, deadline_after(0), &in).kind || in.n == 0)
+                return;
+            conn_consume(t->conn, smtp_client_feed(&t->client, in, &e));
+        }
+        bool is_answer = e.kind == SMTP_CLIENT_RCPT || e.kind == SMTP_CLIENT_DONE;
+        if (!is_answer && e.kind != SMTP_CLIENT_MORE)
+            return;
+        handle(t, &e);
+    }
+}
+
 void transfer_jobs(struct transfer *t)
 {
     for (;;) {
@@ -549,6 +573,8 @@ void transfer_jobs(struct transfer *t)
         if (!f.kind)
             f = handle(t, &e);
         if (f.kind) {
+            if (!task_is_cancelled())
+                take_last_words(t);
             abandon(t, &f);
             return;
         }
