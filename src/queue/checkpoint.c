@@ -121,7 +121,9 @@ static void choose(struct queue *q, struct round *r)
     LIST_EACH(link, &q->dirty)
     {
         struct queue_message *m = LIST_ENTRY(link, struct queue_message, in_order);
-        if (r->count < ROUND && !m->is_checkpointed)
+        /* One that has ended goes out of memory: not while somebody looks at it. */
+        bool may_go = m->open_count > 0 || m->pin_count == 0;
+        if (r->count < ROUND && !m->is_checkpointed && may_go)
             add(r, m);
     }
     LIST_EACH(link, &q->hot)
@@ -156,11 +158,8 @@ static void become_cold(struct queue *q, struct queue_message *m)
         m->is_dirty = false;
         q->dirty_count--;
         list_remove(&m->in_order);
-    } else if (m->is_changed && !m->is_dirty) {
-        m->is_dirty = true;
-        q->dirty_count++;
-        m->position = q->seen_position;
-        list_push_back(&q->dirty, &m->in_order);
+    } else if (m->is_changed) {
+        queue_mark_dirty(q, m, m->changed_position);
     }
 }
 

@@ -76,6 +76,8 @@ struct queue_message {
     bool is_dirty;          /* cold, and queue.db does not have the latest */
     bool is_checkpointed;   /* a checkpoint is writing it now */
     bool is_changed;        /* has changed while a checkpoint wrote it */
+    /* Then: of a record not after the one with the first of these changes. */
+    uint64_t changed_position;
     struct queue_delivery *delivery;
     size_t delivery_count;
     size_t open_count;  /* deliveries not ENDED */

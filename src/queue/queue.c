@@ -76,8 +76,10 @@ void queue_forget(struct queue *q, struct queue_message *m)
 
 void queue_mark_dirty(struct queue *q, struct queue_message *m, uint64_t position)
 {
-    if (m->is_checkpointed)
+    if (m->is_checkpointed && !m->is_changed) {
         m->is_changed = true;
+        m->changed_position = position;
+    }
     if (!m->is_cold || m->is_dirty)
         return;
     m->is_dirty = true;

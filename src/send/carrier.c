@@ -263,7 +263,7 @@ static struct fault connect_route(struct carrier *c, struct transfer *t)
         may_pass = may_pass || !is_mailless(&f);
     }
     free(a);
-    if (count > 0 && f.kind == FAULT_NEVER && may_pass)
+    if (f.kind == FAULT_NEVER && may_pass)
         f.kind = FAULT_LATER;
     if (f.kind == FAULT_NEVER && f.status.class == 0)
         f.status = FAULT_STATUS(5, 3, 2);

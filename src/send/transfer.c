@@ -546,7 +546,7 @@ static void take_last_words(struct transfer *t)
 {
     struct smtp_client_event e;
     struct str in;
-    while (t->first && !t->first->is_cut) {
+    while (t->first && !t->first->is_cut && !t->client.is_broken) {
         smtp_client_feed(&t->client, STR_NONE, &e);
         if (e.kind == SMTP_CLIENT_MORE) {
             if (conn_read(t->conn, deadline_after(0), &in).kind || in.n == 0)

@@ -273,6 +273,19 @@ def test_broken_connections_only_delay(make_server, make_stub):
     assert server.events("delivery.failed", message=ident) == []
 
 
+@pytest.mark.parametrize("reply", ["421 4.3.2 closing\r\n421 4.3.2 closing", "what?\r\n250 fine"])
+def test_more_may_come_behind_the_reply_that_ends_it(make_server, make_stub, reply):
+    stub = make_stub(replies={"MAIL": [reply]})
+    server = serve(make_server, stub, "queue {\n retry-first = 1h\n}\n")
+    with server.smtp() as c:
+        ident = c.message("me@back.test", ["you@far.test"])
+        server.wait_event("delivery.deferred", message=ident, attempt=1)
+        server.cli("queue", "retry", "--all")
+        stub.wait()
+        c.expect("NOOP", "250 ")
+    server.wait_empty()
+
+
 def test_connections_to_a_site_are_bounded(make_server, make_stub):
     stub = make_stub()
     server = serve(make_server, stub, FAST + "delivery {\n connections-per-site = 2\n}\n")

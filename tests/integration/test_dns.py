@@ -2,7 +2,7 @@
 """Where mail goes by the DNS (RFC 5321 section 5.1, RFC 7505), asked of a real authoritative server."""
 import pytest
 from nsd import Nsd, stub_zones
-from peers import SmtpStub
+from peers import SmtpStub, transport
 from server import free_port, until
 
 ZONE = """$ORIGIN test.
@@ -224,3 +224,13 @@ def test_dns_failure_only_delays(net):
     assert (deferred["reply"], deferred["status"]) == (451, "4.4.3")
     assert server.events("delivery.failed") == []
     assert hosts["mx3"].messages == []
+
+
+@pytest.mark.parametrize("host", ["gone.test", "nothing.test"])
+def test_a_next_hop_without_an_address_only_delays(make_server, nsd, host):
+    """A slip in the configuration, or in the zone of the next hop, is no reason to return all mail."""
+    server = make_server("--trust", "127.0.0.1/32", conf=stub_zones(nsd.port, "test") + transport("far.example", 25, host))
+    ident = send(server, "you@far.example")
+    deferred = server.wait_event("delivery.deferred", message=ident)
+    assert (deferred["reply"], deferred["status"]) == (550, "5.4.4")
+    assert server.events("delivery.failed") == []

@@ -183,6 +183,32 @@ static void test_hold_release_retry_drop(void **state)
     run_alone(hold_release_drop, NULL);
 }
 
+static void end_while_somebody_looks(struct world *w)
+{
+    accept_for(w, two_domains, 1, 100);
+    wait_for_ready(w, 1);
+    struct queue_delivery *d = w->ready[0];
+    struct fault f = fault_make(450, FAULT_STATUS(4, 2, 0), "come back");
+    uint32_t left = d->rcpt[0];
+    queue_finish(w->queue, d,
+                 &(struct queue_outcome){.left = &left, .left_count = 1, .trouble = &f});
+    assert_int_equal(queue_checkpoint(w->queue).kind, FAULT_FINE);
+    w->ready_count = 0;
+    struct queue_message *m = pin_only(w);
+    assert_true(queue_drop(w->queue, &m->delivery[0]));
+    assert_int_equal(queue_checkpoint(w->queue).kind, FAULT_FINE);
+    assert_int_equal(m->open_count, 0);
+    queue_unpin(w->queue, m);
+    nothing_is_left(w);
+    assert_int_equal(body_files(w), 0);
+}
+
+static void test_a_message_that_is_looked_at_may_end_at_rest(void **state)
+{
+    (void)state;
+    run_alone(end_while_somebody_looks, NULL);
+}
+
 static void bodies_beyond_the_budget(struct world *w)
 {
     for (int i = 0; i < 4; i++)
@@ -327,6 +353,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_message_lives_through_restarts),
         cmocka_unit_test(test_hold_release_retry_drop),
+        cmocka_unit_test(test_a_message_that_is_looked_at_may_end_at_rest),
         cmocka_unit_test(test_bodies_beyond_the_memory_budget_are_read_from_the_journal),
         cmocka_unit_test(test_a_checkpoint_lets_the_journal_go),
         cmocka_unit_test(test_ids_and_damaged_records),

@@ -208,6 +208,88 @@ static void test_a_checkpoint_that_had_begun_is_not_the_one_asked_for(void **sta
     run_alone(ask_while_one_is_made, NULL);
 }
 
+static int gate[2];
+
+static void wait_at_the_gate(void *arg)
+{
+    char byte;
+    (void)arg;
+    if (read(gate[0], &byte, 1) != 1)
+        abort();
+}
+
+static void occupy_a_thread(void *arg)
+{
+    offload(wait_at_the_gate, arg);
+}
+
+/* A checkpoint that cannot write yet, with the message in it. */
+static void begin_a_checkpoint(struct world *w, struct scope *others, const struct queue_message *m)
+{
+    assert_int_equal(pipe(gate), 0);
+    for (int i = 0; i < 2; i++)
+        assert_non_null(task_start(others, "occupied", occupy_a_thread, NULL));
+    assert_non_null(task_start(others, "other", ask_for_a_checkpoint, w));
+    while (!m->is_checkpointed)
+        task_sleep(2);
+}
+
+static void end_the_checkpoint(struct scope *others)
+{
+    assert_int_equal(write(gate[1], "ab", 2), 2);
+    scope_join(others);
+    close(gate[0]);
+    close(gate[1]);
+}
+
+static void fill_segments(struct world *w)
+{
+    for (int i = 0; i < 25; i++) {
+        w->ready_count = 0;
+        accept_for(w, one_domain, 1, 100000);
+        wait_for_ready(w, 1);
+        queue_finish(w->queue, w->ready[0], &(struct queue_outcome){0});
+    }
+    queue_sync(w->queue);
+}
+
+static void hold_while_a_checkpoint_writes(struct world *w)
+{
+    struct queue_statistics before, after;
+    struct scope others;
+    scope_init(&others);
+    assert_int_equal(queue_checkpoint(w->queue).kind, FAULT_FINE);
+    accept_many(w, 1);
+    wait_for_ready(w, 1);
+    struct queue_delivery *d = w->ready[0];
+    defer(w, d);
+    queue_sync(w->queue);
+    begin_a_checkpoint(w, &others, d->message);
+    queue_statistics(w->queue, &before);
+    assert_true(queue_hold(w->queue, d));
+    fill_segments(w); /* 2.5 MB in segments of 1 MB */
+    end_the_checkpoint(&others);
+    queue_statistics(w->queue, &after);
+    assert_in_range(after.journal.oldest_position, 0, before.journal.end_position);
+}
+
+static void it_is_held(struct world *w)
+{
+    struct queue_message *m = pin_only(w);
+    assert_int_equal(m->delivery[0].state, QUEUE_HELD);
+    queue_unpin(w->queue, m);
+}
+
+static void test_the_journal_keeps_what_changes_while_a_checkpoint_writes(void **state)
+{
+    (void)state;
+    static struct world w;
+    make_world(&w);
+    run(&w, hold_while_a_checkpoint_writes);
+    run(&w, it_is_held);
+    remove_world(&w);
+}
+
 static void replay_many_records(struct world *w)
 {
     accept_for(w, two_domains, 3, 100);
@@ -243,6 +325,7 @@ int main(void)
         cmocka_unit_test(test_one_that_is_being_sent_does_not_keep_the_journal_long),
         cmocka_unit_test(test_a_hold_of_what_is_with_the_sender_outlives_the_server),
         cmocka_unit_test(test_a_checkpoint_that_had_begun_is_not_the_one_asked_for),
+        cmocka_unit_test(test_the_journal_keeps_what_changes_while_a_checkpoint_writes),
         cmocka_unit_test(test_replaying_many_changes_takes_no_memory),
     };
     return cmocka_run_group_tests(tests, start_queue_room, stop_queue_room);
