@@ -161,6 +161,47 @@ def test_hold_release_retry(make_server, make_stub):
     stub.wait(2)
     server.wait_empty()
 
+def test_why_names_a_site_that_does_not_answer(make_server, make_stub):
+    silent = make_stub(replies={"GREETING": ["", ...]})
+    server = make_server("--trust", "127.0.0.1/32", conf=transport("far.test", silent.port))
+    with server.smtp() as c:
+        ids = [c.message("me@back.test", [f"u{k}@far.test"]) for k in range(8)]
+    until(lambda: silent.connections == 2)
+    until(lambda: "has not answered on its 2 connections yet, and gets no more until it does; 2 deliveries wait there.\n"
+          in server.cli("queue", "why", ids[-1]))
+    silent.close()
+    server.stop()
+
+
+def test_a_site_that_found_no_connection_left_gets_the_next_one(make_server, make_stub):
+    go = threading.Event()
+    first, second = make_stub(replies={"MAIL": [lambda line: go.wait() and None]}), make_stub()
+    conf = "delivery {\n connections = 1\n idle-timeout = 100ms\n}\n" + transport("a.test", first.port) + transport("b.test", second.port)
+    server = make_server("--trust", "127.0.0.1/32", conf=conf)
+    with server.smtp() as c:
+        c.message("me@back.test", ["x@a.test"])
+        until(lambda: any(line.startswith("MAIL") for line in first.lines))
+        c.message("me@back.test", ["y@b.test"])
+    until(lambda: "gets no further connection: all 1 of this server are in use (connections of delivery); 1 delivery waits there.\n"
+          in server.cli("queue", "why", "domain=b.test"))
+    assert not second.messages
+    go.set()
+    second.wait(1)
+    server.wait_empty()
+
+
+def test_why_says_what_becomes_of_it(make_server):
+    server = make_server("--trust", "127.0.0.1/32", conf=SLOW + transport("far.test", free_port()))
+    with server.smtp() as c:
+        ident = c.message("", ["you@far.test"])
+    until(lambda: states(server) == ["waiting"])
+    end = "is its end: a notice is not returned to anybody.\n"
+    assert re.search(rf"\nAn attempt that fails after .* {end}", server.cli("queue", "why", ident))
+    server.conf.write_text(server.conf.read_text().replace(SLOW, SLOW.replace("}", " bounce-after = 1s\n}")))
+    server.reload()
+    until(lambda: f"It is older than bounce-after; an attempt that fails {end}" in server.cli("queue", "why", ident))
+
+
 
 def test_held_and_dropped_survive_a_restart(make_server, make_stub):
     server, _, ids = deferred(make_server, make_stub, 3)
