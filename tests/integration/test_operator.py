@@ -40,6 +40,18 @@ def test_without_a_server_the_error_says_so(make_server):
     server.cli("domain", "add", "more.test")
 
 
+def test_a_second_server_takes_nothing_from_the_first(server):
+    """Other ports and the same state directory: the sockets of the one that serves stay its own."""
+    other = server.directory / "other.conf"
+    other.write_text(re.sub(r'listener "(mx|submission|submissions|pop3|pop3s)" \{.*?\n\}\n', "", server.conf.read_text(), flags=re.S))
+    done = subprocess.run([EILBOTE, "-c", str(other), "serve"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert re.fullmatch(r'eilbote serve: other\.conf:\d+: listener "local": cannot listen on .*submit\.sock: another server listens there\n',
+                        done.stderr)
+    server.cli("send", "--from", "alice@example.test", "--to", "bob@example.test", stdin="x\n")
+    server.wait_empty()
+
+
 def test_actions_need_a_filter_and_conditions_are_checked(server):
     assert server.cli("queue", "drop", status=2).startswith("eilbote queue drop: say which messages, or --all for every one\n")
     for word in ("sender", "color=red", "state=gone", "age>x", "age<0", "age=1h", "sender=", "ABC"):
