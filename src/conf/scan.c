@@ -107,3 +107,18 @@ int scan_for_section(struct str source, struct str name, struct str title)
     }
     return found;
 }
+
+int scan_for_option(struct str source, struct str name)
+{
+    struct scan s = {.rest = source, .line = 1};
+    struct str before = STR_NONE;
+    int line = 0, depth = 0, found = 0;
+    while (next(&s)) {
+        if (depth == 0 && str_equal(s.token, STR("=")) && str_equal(before, name))
+            found = line;
+        depth += str_equal(s.token, STR("{")) - str_equal(s.token, STR("}"));
+        before = s.token;
+        line = s.token_line;
+    }
+    return found;
+}

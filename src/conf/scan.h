@@ -19,4 +19,7 @@ int scan_for_open(struct str source, const char **what);
  * in any case. 0 when there is none. */
 int scan_for_section(struct str source, struct str name, struct str title);
 
+/* The line of an option at the top level, the last one of that name. 0 when there is none. */
+int scan_for_option(struct str source, struct str name);
+
 #endif

@@ -206,7 +206,9 @@ def test_check_names_what_is_wrong(server):
     assert [line for line in lines if "mail" in line] == [
         f"eilbote check: {server.parent}/{name} is missing; eilbote init makes it" for name in ("mail", "mail/journal", "mail/accounts")]
     assert any("key.pem" in line for line in lines)
-    assert lines[-1] == 'eilbote check: mta-user is "nobody-of-that-name"; there is no such user'
+    assert lines[-1] == f'eilbote check: {server}:1: mta-user is "nobody-of-that-name"; there is no such user; allowed: a name, or UID:GID'
+    at = server.read_text().split("\n").index('certificate "main" {') + 1
+    assert any(line.startswith(f'eilbote check: {server}:{at}: certificate "main": ') for line in lines)
     server.write_text("hostname = a.test\nlimits {\n    message-size = big\n}\n")
     assert refused("check", conf=server) == [
         f'eilbote check: {server}:3: message-size is "big"; allowed: a size from 64K to 2G']
@@ -243,7 +245,61 @@ def test_check_ports_finds_the_one_in_use(server):
         server.write_text(f'hostname = a.test\nlistener "x" {{\n role = mx\n tls = none\n address = {{"127.0.0.1"}}\n port = {port}\n}}\n')
         good("check", conf=server)
         lines = refused("check", "--ports", conf=server)
-        assert len(lines) == 1 and lines[0].startswith('eilbote check: listener "x": ') and str(port) in lines[0]
+        assert len(lines) == 1 and lines[0].startswith(f'eilbote check: {server}:2: listener "x": ') and str(port) in lines[0]
+
+
+def test_check_wants_a_listener(server):
+    server.write_text("hostname = a.test\n")
+    assert refused("check", conf=server) == [f"eilbote check: {server}: there is no listener section, so nobody reaches this server"]
+
+
+def test_too_many_stub_servers_are_refused(server):
+    zones = [f'stub-zone "z{k}.test" {{\n server = {{"127.0.0.{k}", "127.0.1.{k}"}}\n}}\n' for k in range(1, 34)]
+    server.write_text(server.read_text() + "".join(zones[:-1]))
+    good("check", conf=server)
+    line = server.read_text().count("\n") + 1
+    server.write_text(server.read_text() + zones[-1])
+    assert refused("check", conf=server) == [f"eilbote check: {server}:{line}: the stub zones up to here have 66 servers; allowed: 64"]
+
+
+def test_check_names_the_hop_whose_password_cannot_be_read(server):
+    hop = ' host = h.test\n tls = verify\n username = u\n password-file = "none"\n}\n'
+    server.write_text(f'hostname = a.test\nsmarthost {{\n{hop}transport "b.test" {{\n{hop}')
+    lines = refused("check", conf=server)
+    assert [line.rsplit(": ", 2)[0] for line in lines if "none" in line] == [
+        f"eilbote check: {server}:2: smarthost", f'eilbote check: {server}:8: transport "b.test"']
+
+
+def test_print_as_json(server):
+    server.write_text(server.read_text() + 'transport ".b.test" {\n host = "x.test"\n}\n')
+    printed = json.loads(good("check", "--print", "--json", conf=server))
+    assert printed["hostname"] == "localhost" and printed["port-offset"] == 0 and printed["relay-domains"] == []
+    assert printed["limits"]["message-size"] == "50M" and printed["resolver"]["validate"] is True
+    assert printed["listener"]["mx"]["address"] == ["127.0.0.1"] and printed["listener"]["mx"]["role"] == "mx"
+    assert printed["transport"][".b.test"]["host"] == "x.test" and "path" not in printed["transport"][".b.test"]
+    text = good("check", "--print", conf=server)
+    for name, value in printed["queue"].items():
+        assert re.search(rf"^    {name} = {value}$", text, re.M)
+
+
+def test_manual_page_has_the_defaults_and_limits_of_the_program(server):
+    """What the page says of each number is what the program has by default and calls allowed."""
+    page = (ROOT / "doc" / "eilbote.conf.5").read_text()
+    server.write_text("hostname = a.test\n")
+    defaults = json.loads(good("check", "--print", "--json", conf=server))
+    section, option, count = None, None, 0
+    for line in page.split("\n"):
+        if found := re.match(r"Options of (?:the|a) sections? \\fB([a-z-]+)", line):
+            section = found[1]
+        elif found := re.match(r"\.It Cm ([a-z-]+)$", line):
+            option = found[1]
+        elif found := re.match(r"Default: (\w+), from (\w+) to (\w+)\.$", line):
+            value = str((defaults[section] if section else defaults)[option])
+            server.write_text(f"hostname = a.test\n{section} {{\n {option} = x\n}}\n" if section else f"{option} = x\n")
+            allowed = re.search(r"allowed: a \w+ from (\w+) to (\w+)$", refused("check", conf=server)[0])
+            assert (section, option, *found.groups()) == (section, option, value, re.sub("^0s$", "0", allowed[1]), allowed[2])
+            count += 1
+    assert count == len(re.findall(r"^    NUMBER\(", (ROOT / "src" / "conf" / "field.c").read_text(), re.M)) - 2  # ports of listeners and hops
 
 
 def mandoc_complaints(page):
