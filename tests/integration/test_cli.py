@@ -148,7 +148,9 @@ def test_users(server):
     assert json.loads(good("user", "list", "--json", conf=server)) == [
         {"account": "alice@example.test", "quota": 0, "enabled": True}, {"account": "bob@example.test", "quota": 0, "enabled": False}]
     assert refused("user", "add", "bob@example.test", conf=server) == ["eilbote user add: bob@example.test exists already"]
-    assert refused("user", "add", "x@gone.test", conf=server) == ["eilbote user add: gone.test is not in the directory"]
+    assert refused("user", "add", "x@gone.test", conf=server) == [
+        "eilbote user add: gone.test is not in the directory; eilbote domain add makes it ours"]
+    assert refused("user", "add", "dave", conf=server) == ["eilbote user add: dave is not an address like alice@example.org"]
     assert refused("user", "passwd", "x@example.test", conf=server) == ["eilbote user passwd: x@example.test is not in the directory"]
     assert refused("user", "add", "x@example.test", "--password-stdin", conf=server) == [
         "eilbote user add: no password of at most 1024 bytes on standard input"]
