@@ -89,6 +89,7 @@ int cli_parse(struct invocation *i, const struct cli_option *options, size_t opt
         } else if (!is_over && strcmp(word, "--help") == 0) {
             printf("usage: eilbote %s %s\n\n%s\n", i->command->name, i->command->usage,
                    i->command->summary);
+            fputs(i->command->more ? i->command->more : "", stdout);
             return -1;
         } else if (!is_over && word[0] == '-' && word[1] != '\0') {
             int result = take_option(i, options, option_count, &at);

@@ -128,13 +128,18 @@ def test_init_usage_errors(words, message, tmp_path):
 
 
 def test_unknown_commands_and_help():
-    assert refused("serf", status=2) == ['eilbote: unknown command "serf"']
+    assert refused("serf", status=2) == ['eilbote: unknown command "serf"', "eilbote --help lists what there is"]
     assert refused("domain", status=2) == ['eilbote: unknown command "domain"', "usage: eilbote domain add DOMAIN...",
                                            "usage: eilbote domain list ", "usage: eilbote domain remove DOMAIN"]
     commands = re.findall(r"^  ([a-z]+(?: [a-z]+)?) {2,}", good("--help"), re.M)
     assert len(commands) == 32
     for command in commands:
         assert good(*command.split(), "--help").startswith(f"usage: eilbote {command} ")
+        assert ("age>DURATION" in good(*command.split(), "--help")) == command.startswith("queue ")
+    assert good("domain", "--help").splitlines() == refused("domain", status=2)[1:]
+    assert refused("serf", "--help", status=2)[0] == 'eilbote: unknown command "serf"'
+    version = re.search(r"version: '([^']*)'", (ROOT / "meson.build").read_text())[1]
+    assert good("--version") == f"eilbote {version}\n"
 
 
 def test_users(server):

@@ -330,6 +330,11 @@ def test_directory_changes_are_known_at_once(server):
         c.expect("MAIL FROM:<a@far.test>", "250 ")
         c.expect("RCPT TO:<carol@example.test>", "550 5.1.1")
         server.cli("user", "add", "carol@example.test", "--password-stdin", stdin="x\n")
+    for name, text in (("mailq", "0 messages\n"), ("newaliases", "")):
+        (tmp_path / name).symlink_to(EILBOTE)
+        assert subprocess.run([str(tmp_path / name)], capture_output=True, text=True, check=True,
+                              env=dict(os.environ, EILBOTE_CONF=str(server.conf))).stdout == text
+    assert server.cli("sendmail", "-bi") == ""
         c.expect("RCPT TO:<carol@example.test>", "250 ")
         server.cli("user", "remove", "carol@example.test")
         c.expect("RCPT TO:<carol@example.test>", "550 5.1.1")
