@@ -172,8 +172,10 @@ static int report(struct check *k)
     return is_good ? CLI_DONE : CLI_FAILED;
 }
 
-static int print_conf(const struct conf *c)
+static int print_conf(const struct invocation *i, const struct conf *c)
 {
+    if (i->is_json)
+        return cli_print_json(conf_json(c));
     struct buf text = buf_make(16 * 1024 * 1024);
     bool is_printed = conf_print(c, &text) && fwrite(text.data, 1, text.used, stdout) == text.used;
     buf_free(&text);
@@ -200,14 +202,14 @@ int cli_check(struct invocation *i)
     if (f.kind) {
         add_fault(&k, f);
     } else if (is_printed) {
-        result = print_conf(c);
+        result = print_conf(i, c);
     } else {
         check_directories(&k);
         check_database(&k);
         check_certificates(&k);
+        check_reachable(&k);
         check_sockets(&k);
         check_user(&k, "mta-user", c->mta_user);
-        check_reachable(&k);
         check_user(&k, "mda-user", c->mda_user);
         check_password_file(&k, "smarthost", &c->smarthost);
         check_password_file(&k, "local", &c->local);
@@ -220,7 +222,7 @@ int cli_check(struct invocation *i)
         result = report(&k);
     json_decref(k.errors);
     conf_free(c);
+    buf_free(&k.source);
     arena_free(&k.arena);
     return result;
-    buf_free(&k.source);
 }

@@ -193,6 +193,11 @@ def test_directory_round_trip_and_line_errors(server, tmp_path):
     file.write_text(text)
     good("directory", "apply", file, conf=server)
     good("directory", "apply", "-", stdin=text, conf=server)
+    whole = json.loads(good("directory", "export", "--json", conf=server))
+    assert whole["domains"] == ["example.test"]
+    assert whole["aliases"] == [{"alias": "postmaster@example.test", "target": "alice@example.test"}]
+    (account,) = whole["accounts"]
+    assert f"account {account['account']} quota={account['quota']} enabled=yes scram-sha-256={account['scram-sha-256']}\n" in text
     assert good("directory", "export", conf=server) == text
     file.write_text(text + "alias x@gone.test alice@example.test\n")
     line = text.count("\n") + 1

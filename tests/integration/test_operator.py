@@ -306,6 +306,13 @@ def test_send_and_sendmail(make_server, stub):
     assert server.cli("sendmail", "-by", status=64).endswith('-b "y" is not understood\n')
 
 
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_send_fails_when_a_recipient_is_refused(server, more):
+    error = server.cli("send", *more, "--from", "alice@example.test", "--to", "gone@example.test", "--to", "bob@example.test", stdin="x\n",
+                       status=1)
+    assert "<gone@example.test> is refused: 550 5.1.1" in error
+
+
 def test_sendmail_by_name_speaks_smtp(server, tmp_path):
     (tmp_path / "sendmail").symlink_to(EILBOTE)
     done = subprocess.Popen([str(tmp_path / "sendmail"), "-bs"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
