@@ -161,18 +161,6 @@ def test_down_site_is_named(make_server):
     assert re.search(r"The site 127\.0\.0\.1:\d+ is down and is tried again in \d+ s: .*refused", text), text
 
 
-def test_hold_release_retry(make_server, make_stub):
-    server, stub, _ = deferred(make_server, make_stub, 2)
-    assert server.cli("queue", "hold", "recipient=u0@far.test") == "1 delivery changed\n"
-    assert states(server) == ["held", "waiting"]
-    stub.replies.clear()
-    assert json.loads(server.cli("queue", "retry", "--all", "--json")) == {"changed": 1, "refused": 1}
-    stub.wait(1)
-    until(lambda: states(server) == ["held"])
-    server.cli("queue", "release", "state=held")
-    stub.wait(2)
-    server.wait_empty()
-
 def test_why_names_a_site_that_does_not_answer(make_server, make_stub):
     silent = make_stub(replies={"GREETING": ["", ...]})
     server = make_server("--trust", "127.0.0.1/32", conf=transport("far.test", silent.port))
@@ -213,6 +201,18 @@ def test_why_says_what_becomes_of_it(make_server):
     server.reload()
     until(lambda: f"It is older than bounce-after; an attempt that fails {end}" in server.cli("queue", "why", ident))
 
+
+def test_hold_release_retry(make_server, make_stub):
+    server, stub, _ = deferred(make_server, make_stub, 2)
+    assert server.cli("queue", "hold", "recipient=u0@far.test") == "1 delivery changed\n"
+    assert states(server) == ["held", "waiting"]
+    stub.replies.clear()
+    assert json.loads(server.cli("queue", "retry", "--all", "--json")) == {"changed": 1, "refused": 1}
+    stub.wait(1)
+    until(lambda: states(server) == ["held"])
+    server.cli("queue", "release", "state=held")
+    stub.wait(2)
+    server.wait_empty()
 
 
 def test_held_and_dropped_survive_a_restart(make_server, make_stub):
@@ -330,6 +330,11 @@ def test_sendmail_by_name_speaks_smtp(server, tmp_path):
     listed = subprocess.run([str(tmp_path / "sendmail"), "-bp"], capture_output=True, text=True, check=True,
                             env=dict(os.environ, EILBOTE_CONF=str(server.conf)))
     assert listed.stdout == "0 messages\n"
+    for name, text in (("mailq", "0 messages\n"), ("newaliases", "")):
+        (tmp_path / name).symlink_to(EILBOTE)
+        assert subprocess.run([str(tmp_path / name)], capture_output=True, text=True, check=True,
+                              env=dict(os.environ, EILBOTE_CONF=str(server.conf))).stdout == text
+    assert server.cli("sendmail", "-bi") == ""
 
 
 def test_directory_changes_are_known_at_once(server):
@@ -337,11 +342,6 @@ def test_directory_changes_are_known_at_once(server):
         c.expect("MAIL FROM:<a@far.test>", "250 ")
         c.expect("RCPT TO:<carol@example.test>", "550 5.1.1")
         server.cli("user", "add", "carol@example.test", "--password-stdin", stdin="x\n")
-    for name, text in (("mailq", "0 messages\n"), ("newaliases", "")):
-        (tmp_path / name).symlink_to(EILBOTE)
-        assert subprocess.run([str(tmp_path / name)], capture_output=True, text=True, check=True,
-                              env=dict(os.environ, EILBOTE_CONF=str(server.conf))).stdout == text
-    assert server.cli("sendmail", "-bi") == ""
         c.expect("RCPT TO:<carol@example.test>", "250 ")
         server.cli("user", "remove", "carol@example.test")
         c.expect("RCPT TO:<carol@example.test>", "550 5.1.1")
