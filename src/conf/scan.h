@@ -9,9 +9,9 @@
 
 /*
  * Looks for a quote that is not closed in its line (one that ends in a backslash goes on), or a
- * comment that is not closed at all: libconfuse takes everything up to the next quote, or to the
- * end, for its text and complains about something else, if at all. Returns the line where it is
- * opened and *what is open ("quote", "comment"); 0 when there is none.
+ * comment or brace that is not closed at all: libconfuse takes everything up to the next quote, or
+ * to the end, for its text and complains about something else, if at all. Returns the line where it
+ * is opened and *what is open ("quote", "comment", "brace"); 0 when there is none.
  */
 int scan_for_open(struct str source, const char **what);
 

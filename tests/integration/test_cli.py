@@ -260,6 +260,14 @@ def test_check_ports_finds_the_one_in_use(server):
         assert len(lines) == 1 and lines[0].startswith(f'eilbote check: {server}:2: listener "x": ') and str(port) in lines[0]
 
 
+def test_a_file_that_is_missing_is_called_so(server):
+    (server.parent / "tls" / "key.pem").unlink()
+    assert any(line.endswith("key.pem: No such file or directory") for line in refused("check", conf=server))
+    server.unlink()
+    assert refused("user", "list", conf=server) == [
+        f"eilbote user list: open {server}: No such file or directory; eilbote init makes one, and -c FILE or EILBOTE_CONF names another"]
+
+
 def test_check_wants_a_listener(server):
     server.write_text("hostname = a.test\n")
     assert refused("check", conf=server) == [f"eilbote check: {server}: there is no listener section, so nobody reaches this server"]

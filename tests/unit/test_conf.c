@@ -340,6 +340,10 @@ static void test_quotes_left_open_are_refused(void **state)
     } rows[] = {
         {"hostname = \"a.test\n", ":1: the quote that begins here is not closed in its line"},
         {"hostname = 'a.test\n", ":1: the quote that begins here is not closed in its line"},
+        {"hostname = a.test\nlistener \"x\" {\n role = mx\n address = {\"::1\"}\n",
+         ":2: the brace that begins here is not closed"},
+        {"hostname = a.test\nrelay-domains = {\"}\"\n",
+         ":2: the brace that begins here is not closed"},
         {"hostname = a.test\nmta-user = \"b\nmda-user = \"c\"\n",
          ":2: the quote that begins here is not closed in its line"},
         {"hostname = a.test\nmta-user = \"b\\\"\n",
