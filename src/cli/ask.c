@@ -17,7 +17,7 @@
 
 enum { LINE_LIMIT = 256 << 20, READ_SIZE = 1 << 16, PATIENCE_S = 60 };
 
-static struct fault trouble(const char *path, int error)
+struct fault ask_trouble(const char *path, int error)
 {
     if (error == ENOENT || error == ECONNREFUSED)
         return fault_make(451, FAULT_STATUS(4, 3, 2),
@@ -41,13 +41,13 @@ static struct fault open_socket(const char *path, int *out)
 {
     struct endpoint at;
     if (!endpoint_from_path(path, &at))
-        return trouble(path, ENAMETOOLONG);
+        return ask_trouble(path, ENAMETOOLONG);
     int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct timeval patience = {.tv_sec = PATIENCE_S};
     if (s >= 0)
         setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     if (s < 0 || connect(s, (const struct sockaddr *)&at.address, at.length) != 0) {
-        struct fault f = trouble(path, errno);
+        struct fault f = ask_trouble(path, errno);
         if (s >= 0)
             close(s);
         return f;
@@ -69,7 +69,7 @@ static struct fault send_request(const char *path, int s, json_t *request)
         if (n > 0)
             sent += (size_t)n;
         else if (errno != EINTR)
-            f = trouble(path, errno);
+            f = ask_trouble(path, errno);
     }
     free(text);
     return f;
@@ -112,7 +112,7 @@ static struct fault read_answer(const char *path, int s, ask_line each, void *ar
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0) {
-            verdict = n < 0 ? trouble(path, errno)
+            verdict = n < 0 ? ask_trouble(path, errno)
                             : fault_make(451, FAULT_STATUS(4, 3, 0),
                                          "the server broke off in the middle of its answer");
             break;

@@ -21,6 +21,10 @@ struct fault ask_role(const struct conf *conf, const char *role, json_t *request
 /* True for the fault of ask_role that says that no server runs. */
 bool ask_is_absent(const struct fault *f);
 
+/* What a socket of the server at path that cannot be used means, by its errno: 451 4.3.2 when no
+ * server runs, else 451 4.3.0. */
+struct fault ask_trouble(const char *path, int error);
+
 /* Tells the roles that run that the directory has changed; those that do not are no error. */
 void ask_forget_directory(const struct invocation *i);
 

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "os/file.h"
+#include "os/owner.h"
 #include "os/random.h"
 
 int cli_fail(const struct invocation *i, const char *format, ...)
@@ -89,6 +91,7 @@ int cli_parse(struct invocation *i, const struct cli_option *options, size_t opt
         } else if (!is_over && strcmp(word, "--help") == 0) {
             printf("usage: eilbote %s %s\n\n%s\n", i->command->name, i->command->usage,
                    i->command->summary);
+            fputs(i->command->more ? i->command->more : "", stdout);
             return -1;
         } else if (!is_over && word[0] == '-' && word[1] != '\0') {
             int result = take_option(i, options, option_count, &at);
@@ -109,7 +112,10 @@ struct conf *cli_conf(const struct invocation *i)
 {
     struct conf *c;
     struct fault f = conf_load(i->conf_path, &c);
-    if (f.kind)
+    if (f.kind && !file_exists(i->conf_path))
+        cli_fail(i, "%s; eilbote init makes one, and -c FILE or EILBOTE_CONF names another",
+                 f.text);
+    else if (f.kind)
         cli_fail(i, "%s", f.text);
     return c;
 }
@@ -121,8 +127,11 @@ struct directory *cli_directory(const struct invocation *i, enum directory_acces
     if (!c)
         return NULL;
     struct arena a = arena_make(64 * 1024);
-    struct fault f = directory_open(conf_state_path(c, &a, "directory.db"), access, &d);
-    if (f.kind)
+    const char *path = conf_state_path(c, &a, "directory.db");
+    struct fault f = directory_open(path, access, &d);
+    if (f.kind && !owner_is_root() && file_exists(path))
+        cli_fail(i, "%s; run this as root or as the server's user", f.text);
+    else if (f.kind)
         cli_fail(i, "%s", f.text);
     arena_free(&a);
     conf_free(c);

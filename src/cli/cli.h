@@ -25,6 +25,7 @@ struct command {
     const char *summary; /* one line */
     int (*run)(struct invocation *i);
     bool changes_directory; /* the roles are told */
+    const char *more;       /* lines for --help behind the summary, or NULL */
 };
 
 struct invocation {
@@ -105,6 +106,7 @@ int cli_trace(struct invocation *i);
 int cli_top(struct invocation *i);
 int cli_send(struct invocation *i);
 int cli_sendmail(struct invocation *i);
+int cli_mailq(struct invocation *i); /* sendmail -bp under its other name */
 int cli_bench_source(struct invocation *i);
 int cli_bench_sink(struct invocation *i);
 

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "cli/conf_json.h"
+#include "conf/scan.h"
 #include "net/endpoint.h"
 #include "net/listen.h"
 #include "net/tls.h"
@@ -19,6 +21,7 @@
 struct check {
     struct invocation *i;
     const struct conf *conf;
+    struct buf source; /* of the configuration */
     struct arena arena;
     json_t *errors;
 };
@@ -42,6 +45,21 @@ static void add_fault(struct check *k, struct fault f)
         add_error(k, "%s", f.text);
 }
 
+/* An error of what a section names, or of an option of that name at the top level. */
+static void add_error_at(struct check *k, const char *section, struct str title, const char *text)
+{
+    struct str source = str_from(k->source.data);
+    int line = section ? scan_for_section(source, str_from(section), title)
+                       : scan_for_option(source, title);
+    if (section && title.n > 0)
+        add_error(k, "%s:%d: %s \"" STR_FMT "\": %s", k->conf->path.p, line, section,
+                  STR_ARG(title), text);
+    else if (section)
+        add_error(k, "%s:%d: %s: %s", k->conf->path.p, line, section, text);
+    else
+        add_error(k, "%s:%d: %s", k->conf->path.p, line, text);
+}
+
 static void check_directories(struct check *k)
 {
     static const char *const names[] = {"spool",        "spool/journal", "spool/bodies", "mail",
@@ -62,8 +80,9 @@ static void check_certificates(struct check *k)
                                              arena_c_string(&k->arena, c->key)};
         struct tls_context *context = NULL;
         struct fault f = tls_context_server(&pair, 1, TLS_1_2, NULL, &context);
-        add_fault(k, f);
-        if (!f.kind)
+        if (f.kind)
+            add_error_at(k, "certificate", c->name, f.text);
+        else
             tls_context_drop(context);
     }
 }
@@ -71,15 +90,23 @@ static void check_certificates(struct check *k)
 static void check_user(struct check *k, const char *option, struct str name)
 {
     struct owner owner;
-    if (name.n > 0 && !owner_find(name, &owner))
-        add_error(k, "%s is \"" STR_FMT "\"; there is no such user", option, STR_ARG(name));
+    if (name.n == 0 || owner_find(name, &owner))
+        return;
+    struct str text = arena_printf(
+        &k->arena, "%s is \"" STR_FMT "\"; there is no such user; allowed: a name, or UID:GID",
+        option, STR_ARG(name));
+    add_error_at(k, NULL, str_from(option), arena_c_string(&k->arena, text));
 }
 
-static void check_password_file(struct check *k, const struct conf_next_hop *hop)
+static void check_password_file(struct check *k, const char *section,
+                                const struct conf_next_hop *hop)
 {
     struct buf content = buf_make(4096);
+    struct fault f = FINE;
     if (hop->password_file.n > 0)
-        add_fault(k, file_load(arena_c_string(&k->arena, hop->password_file), &content));
+        f = file_load(arena_c_string(&k->arena, hop->password_file), &content);
+    if (f.kind)
+        add_error_at(k, section, hop->domain, f.text);
     buf_free(&content);
 }
 
@@ -91,6 +118,13 @@ static void check_database(struct check *k)
     directory_close(d);
 }
 
+static void check_reachable(struct check *k)
+{
+    if (k->conf->listener_count == 0)
+        add_error(k, "%s: there is no listener section, so nobody reaches this server",
+                  k->conf->path.p);
+}
+
 /* Where a Unix socket is to be there is nothing else. */
 static void check_sockets(struct check *k)
 {
@@ -100,8 +134,7 @@ static void check_sockets(struct check *k)
             continue;
         struct fault f = listen_may_replace(arena_c_string(&k->arena, l->path));
         if (f.kind)
-            add_error(k, "%s:%d: listener \"" STR_FMT "\": %s", k->conf->path.p, l->line,
-                      STR_ARG(l->name), f.text);
+            add_error_at(k, "listener", l->name, f.text);
     }
 }
 
@@ -115,7 +148,7 @@ static void check_ports(struct check *k)
             int descriptor;
             struct fault f = listen_open(&at, &descriptor);
             if (f.kind)
-                add_error(k, "listener \"" STR_FMT "\": %s", STR_ARG(l->name), f.text);
+                add_error_at(k, "listener", l->name, f.text);
             else
                 close(descriptor);
         }
@@ -139,8 +172,10 @@ static int report(struct check *k)
     return is_good ? CLI_DONE : CLI_FAILED;
 }
 
-static int print_conf(const struct conf *c)
+static int print_conf(const struct invocation *i, const struct conf *c)
 {
+    if (i->is_json)
+        return cli_print_json(conf_json(c));
     struct buf text = buf_make(16 * 1024 * 1024);
     bool is_printed = conf_print(c, &text) && fwrite(text.data, 1, text.used, stdout) == text.used;
     buf_free(&text);
@@ -155,24 +190,31 @@ int cli_check(struct invocation *i)
     int result = cli_parse(i, options, 2, 0, 0, NULL);
     if (result != CLI_DONE)
         return result;
-    struct check k = {.i = i, .arena = arena_make(1024 * 1024), .errors = json_array()};
-    struct conf *c;
-    struct fault f = conf_load(i->conf_path, &c);
+    struct check k = {.i = i,
+                      .source = buf_make(CONF_SOURCE_LIMIT),
+                      .arena = arena_make(1024 * 1024),
+                      .errors = json_array()};
+    struct conf *c = NULL;
+    struct fault f = conf_read(i->conf_path, &k.source);
+    if (!f.kind)
+        f = conf_parse(i->conf_path, buf_str(&k.source), &c);
     k.conf = c;
     if (f.kind) {
         add_fault(&k, f);
     } else if (is_printed) {
-        result = print_conf(c);
+        result = print_conf(i, c);
     } else {
         check_directories(&k);
         check_database(&k);
         check_certificates(&k);
+        check_reachable(&k);
         check_sockets(&k);
         check_user(&k, "mta-user", c->mta_user);
         check_user(&k, "mda-user", c->mda_user);
-        check_password_file(&k, &c->smarthost);
+        check_password_file(&k, "smarthost", &c->smarthost);
+        check_password_file(&k, "local", &c->local);
         for (size_t n = 0; n < c->transport_count; n++)
-            check_password_file(&k, &c->transport[n]);
+            check_password_file(&k, "transport", &c->transport[n]);
         if (has_ports)
             check_ports(&k);
     }
@@ -180,6 +222,7 @@ int cli_check(struct invocation *i)
         result = report(&k);
     json_decref(k.errors);
     conf_free(c);
+    buf_free(&k.source);
     arena_free(&k.arena);
     return result;
 }

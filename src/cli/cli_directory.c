@@ -6,10 +6,59 @@
 
 #include <stdio.h>
 
+#include "directory/edit.h"
 #include "directory/text.h"
 #include "os/file.h"
 
 enum { TEXT_LIMIT = 1024 * 1024 * 1024 };
+
+static int export_text(const struct invocation *i, struct directory *d)
+{
+    struct buf text = buf_make(TEXT_LIMIT);
+    int result = cli_result(i, directory_export(d, &text));
+    if (result == CLI_DONE)
+        fwrite(text.data, 1, text.used, stdout);
+    buf_free(&text);
+    return result;
+}
+
+static void add_domain(struct str domain, void *array)
+{
+    json_array_append_new(array, json_stringn(domain.p, domain.n));
+}
+
+static void add_account(const struct directory_account *a, void *array)
+{
+    struct buf verifier = buf_make(1024);
+    if (directory_verifier_print(&a->verifier, &verifier))
+        json_array_append_new(array, json_pack("{s:s%,s:I,s:b,s:s%}", "account", a->address.p,
+                                               a->address.n, "quota", (json_int_t)a->quota_bytes,
+                                               "enabled", (int)a->is_enabled, "scram-sha-256",
+                                               verifier.data, verifier.used));
+    buf_free(&verifier);
+}
+
+static void add_alias(const struct directory_alias *a, void *array)
+{
+    json_array_append_new(array, json_pack("{s:s%,s:s%}", "alias", a->address.p, a->address.n,
+                                           "target", a->target.p, a->target.n));
+}
+
+static int export_json(const struct invocation *i, struct directory *d)
+{
+    json_t *domains = json_array(), *accounts = json_array(), *aliases = json_array();
+    struct fault f = directory_list_domains(d, add_domain, domains);
+    if (!f.kind)
+        f = directory_list_accounts(d, add_account, accounts);
+    if (!f.kind)
+        f = directory_list_aliases(d, add_alias, aliases);
+    json_t *whole =
+        json_pack("{s:o,s:o,s:o}", "domains", domains, "accounts", accounts, "aliases", aliases);
+    if (!f.kind)
+        return cli_print_json(whole);
+    json_decref(whole);
+    return cli_result(i, f);
+}
 
 int cli_directory_export(struct invocation *i)
 {
@@ -17,11 +66,7 @@ int cli_directory_export(struct invocation *i)
     struct directory *d = result == CLI_DONE ? cli_directory(i, DIRECTORY_READ) : NULL;
     if (!d)
         return result == CLI_DONE ? CLI_FAILED : result;
-    struct buf text = buf_make(TEXT_LIMIT);
-    result = cli_result(i, directory_export(d, &text));
-    if (result == CLI_DONE)
-        fwrite(text.data, 1, text.used, stdout);
-    buf_free(&text);
+    result = i->is_json ? export_json(i, d) : export_text(i, d);
     directory_close(d);
     return result;
 }

@@ -61,10 +61,12 @@ static struct fault address_message(struct handover *h, const struct words *w)
 
 static int report(const struct handover *h)
 {
+    int result = CLI_DONE;
     if (h->i->is_json)
-        return cli_print_json(json_pack("{s:s}", "reply", h->accepted.text));
-    printf("%s\n", h->accepted.text);
-    return h->refusal.kind ? CLI_FAILED : CLI_DONE;
+        result = cli_print_json(json_pack("{s:s}", "reply", h->accepted.text));
+    else
+        printf("%s\n", h->accepted.text);
+    return h->refusal.kind ? CLI_FAILED : result;
 }
 
 int cli_send(struct invocation *i)

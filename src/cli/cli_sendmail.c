@@ -20,7 +20,7 @@
 #include "cli/compose.h"
 #include "cli/handover.h"
 
-enum mode { MODE_SEND, MODE_SMTP, MODE_QUEUE };
+enum mode { MODE_SEND, MODE_SMTP, MODE_QUEUE, MODE_ALIASES };
 
 struct words {
     enum mode mode;
@@ -44,6 +44,8 @@ static bool take_mode(struct words *w, const char *word)
         w->mode = MODE_SMTP;
     else if (strcmp(word, "p") == 0)
         w->mode = MODE_QUEUE;
+    else if (strcmp(word, "i") == 0)
+        w->mode = MODE_ALIASES;
     else
         return false;
     return true;
@@ -224,8 +226,13 @@ int cli_sendmail(struct invocation *i)
     if (result != EX_OK)
         return result;
     char **addresses = i->argv - 1 + optind;
-    if (w.mode != MODE_QUEUE)
-        return send_message(i, &w, addresses);
+    if (w.mode == MODE_ALIASES)
+        return EX_OK; /* aliases are in force when they are added */
+    return w.mode == MODE_QUEUE ? cli_mailq(i) : send_message(i, &w, addresses);
+}
+
+int cli_mailq(struct invocation *i)
+{
     i->argc = 0;
     return cli_queue_ls(i) == CLI_DONE ? EX_OK : EX_UNAVAILABLE;
 }

@@ -61,6 +61,8 @@ static void print_site(const json_t *site)
     long long connections = (long long)say_number(site, "connections");
     long long most = (long long)say_number(site, "connections_most");
     long long waiting = (long long)say_number(site, "waiting");
+    long long all = (long long)say_number(site, "all_connections");
+    long long all_most = (long long)say_number(site, "all_connections_most");
     const char *name = say_text(site, "site");
     if (!name[0]) {
         puts("  The way to that domain is being looked up.");
@@ -73,13 +75,20 @@ static void print_site(const json_t *site)
                say_duration(say_number(site, "down_for_ms"), left));
         say_safely(say_text(site, "fault"));
         putchar('\n');
-    } else if (connections >= most) {
-        printf(" has all its %lld connections busy; %lld deliveries wait for one.\n", most,
-               waiting);
-    } else {
-        printf(" has %lld of at most %lld connections; %lld deliveries wait there.\n", connections,
-               most, waiting);
+        return;
     }
+    if (connections >= most)
+        printf(" has all its %lld connections busy (connections-per-site)", most);
+    else if (waiting > 0 && json_is_true(json_object_get(site, "silent")))
+        printf(" has not answered on its %lld connections yet, and gets no more until it does",
+               connections);
+    else if (waiting > 0 && all >= all_most)
+        printf(" gets no further connection: all %lld of this server are in use (connections of "
+               "delivery)",
+               all_most);
+    else
+        printf(" has %lld of at most %lld connections", connections, most);
+    printf("; %lld deliver%s there.\n", waiting, waiting == 1 ? "y waits" : "ies wait");
 }
 
 static void print_next(const struct why *w, const json_t *d, const json_t *site)
@@ -120,6 +129,20 @@ static void print_delivery(const struct why *w, const json_t *m, const json_t *d
     print_next(w, d, site);
 }
 
+/* When it is given up, and what becomes of it then. */
+static void print_end(const struct why *w, const json_t *m)
+{
+    char left[SAY_MAX], at[SAY_MAX];
+    int64_t expires_ms = say_number(m, "expires_ms");
+    const char *end = say_text(m, "sender")[0] ? "returns it to its sender"
+                                               : "is its end: a notice is not returned to anybody";
+    if (expires_ms > w->now_ms)
+        printf("\nAn attempt that fails after %s (in %s) %s.\n", say_time(expires_ms, at),
+               say_duration(expires_ms - w->now_ms, left), end);
+    else
+        printf("\nIt is older than bounce-after; an attempt that fails %s.\n", end);
+}
+
 static void print_why(void *arg, const json_t *m)
 {
     struct why *w = arg;
@@ -149,9 +172,7 @@ static void print_why(void *arg, const json_t *m)
     puts(strcmp(say_text(m, "rests"), "journal") == 0 ? "is in memory and in the journal."
                                                       : "rests in queue.db and a file of its own.");
     json_array_foreach(json_object_get(m, "deliveries"), index, d) print_delivery(w, m, d);
-    int64_t expires_ms = say_number(m, "expires_ms");
-    printf("\nAn attempt that fails after %s (in %s) returns it to its sender.\n",
-           say_time(expires_ms, at), say_duration(expires_ms - w->now_ms, age));
+    print_end(w, m);
 }
 
 /* The ids that were asked for and are not in the queue: what the events know of them. */

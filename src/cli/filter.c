@@ -7,6 +7,16 @@
 #include "base/num.h"
 #include "queue/envelope.h"
 
+const char filter_conditions[] =
+    "\nConditions, which must all hold:\n"
+    "  sender=ADDRESS       the sender; <> for notices, @DOMAIN for everybody there\n"
+    "  recipient=ADDRESS    one of the recipients that are left\n"
+    "  domain=DOMAIN        the domain of the recipients\n"
+    "  state=STATE          waiting, delivering or held\n"
+    "  age>DURATION         how long it has been here, like 2h or 1d12h\n"
+    "  age<DURATION\n"
+    "  ID                   the id of a message; of several one must be it\n";
+
 static const char allowed[] = "sender=ADDRESS, recipient=ADDRESS, domain=DOMAIN, "
                               "state=waiting|delivering|held, age>DURATION, age<DURATION, an id";
 

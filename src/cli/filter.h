@@ -11,6 +11,9 @@
 
 #include "cli/cli.h"
 
+/* The conditions, for --help. */
+extern const char filter_conditions[];
+
 /* The filter of the words (NULL at the end) as the control protocol wants it, or NULL after saying
  * what is wrong. No words give the filter that everything passes. */
 json_t *filter_make(const struct invocation *i, const char *const *words);

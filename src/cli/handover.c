@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "cli/ask.h"
 #include "cli/compose.h"
 #include "mail/address.h"
 #include "mail/dotline.h"
@@ -115,9 +116,7 @@ struct fault handover_connect(const struct handover *h, int *descriptor)
         f = fault_make(551, FAULT_STATUS(5, 3, 5), "the path %s is too long", path);
     else if ((s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) < 0 ||
              connect(s, (const struct sockaddr *)&at.address, at.length) != 0)
-        f = fault_make(451, FAULT_STATUS(4, 3, 2),
-                       "the server is not running (%s: %s); start it with: eilbote serve", path,
-                       strerrordesc_np(errno));
+        f = ask_trouble(path, errno);
     if (f.kind && s >= 0)
         close(s);
     *descriptor = f.kind ? -1 : s;

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cli/filter.h"
+
 /* clang-format off */
 static const struct command commands[] = {
     {"init", "--dir DIR --domain DOMAIN --user USER@DOMAIN [--password-stdin] [--hostname NAME] [--conf FILE]\n"
@@ -31,14 +33,14 @@ static const struct command commands[] = {
     {"alias remove", "ALIAS [TARGET]", "Removes an alias, or one of its targets.", cli_alias_remove, true},
     {"directory export", "", "Prints domains, users and aliases as text.", cli_directory_export},
     {"directory apply", "FILE", "Makes the directory what the file (- for standard input) says.", cli_directory_apply, true},
-    {"queue ls", "[CONDITION...]", "Lists messages in the queue.", cli_queue_ls},
-    {"queue show", "CONDITION...", "Shows messages with the beginning of their content.", cli_queue_show},
-    {"queue why", "CONDITION...", "Explains why messages are still in the queue.", cli_queue_why},
-    {"queue retry", "CONDITION...|--all", "Tries messages again now.", cli_queue_act},
-    {"queue hold", "CONDITION...|--all", "Keeps messages from being tried.", cli_queue_act},
-    {"queue release", "CONDITION...|--all", "Lets messages go that were held.", cli_queue_act},
-    {"queue drop", "CONDITION...|--all", "Removes messages without a word to anybody.", cli_queue_act},
-    {"queue bounce", "CONDITION...|--all", "Returns messages to their senders.", cli_queue_act},
+    {"queue ls", "[CONDITION...]", "Lists messages in the queue.", cli_queue_ls, .more = filter_conditions},
+    {"queue show", "CONDITION...", "Shows messages with the beginning of their content.", cli_queue_show, .more = filter_conditions},
+    {"queue why", "CONDITION...", "Explains why messages are still in the queue.", cli_queue_why, .more = filter_conditions},
+    {"queue retry", "CONDITION...|--all", "Tries messages again now.", cli_queue_act, .more = filter_conditions},
+    {"queue hold", "CONDITION...|--all", "Keeps messages from being tried.", cli_queue_act, .more = filter_conditions},
+    {"queue release", "CONDITION...|--all", "Lets messages go that were held.", cli_queue_act, .more = filter_conditions},
+    {"queue drop", "CONDITION...|--all", "Removes messages without a word to anybody.", cli_queue_act, .more = filter_conditions},
+    {"queue bounce", "CONDITION...|--all", "Returns messages to their senders.", cli_queue_act, .more = filter_conditions},
     {"trace", "[ID|SESSION|ADDRESS] [--since DURATION|--follow]",
         "Tells the story of a message, a session or an address.", cli_trace},
     {"top", "[--once]", "Shows what the server is doing, every second.", cli_top},
@@ -57,7 +59,9 @@ enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 
 static void print_help(FILE *to)
 {
-    fputs("usage: eilbote [-c FILE] COMMAND [--json] [--help] ...\n\n", to);
+    fputs("usage: eilbote [-c FILE] COMMAND [--json] [--help] ...\n"
+          "       eilbote --help | --version\n\n",
+          to);
     for (size_t k = 0; k < COMMAND_COUNT; k++)
         fprintf(to, "  %-18s %s\n", commands[k].name, commands[k].summary);
     fputs("\nThe configuration is FILE, else $EILBOTE_CONF, else /etc/eilbote/eilbote.conf.\n", to);
@@ -76,6 +80,31 @@ static int match(const char *name, int argc, char **argv)
     return count;
 }
 
+/* The usages of the commands whose name begins with that word; how many there are. */
+static size_t print_group(const char *word, FILE *to)
+{
+    size_t count = 0;
+    for (size_t k = 0; k < COMMAND_COUNT; k++) {
+        if (!str_starts(str_from(commands[k].name), str_from(word)) ||
+            commands[k].name[strlen(word)] != ' ')
+            continue;
+        fprintf(to, "usage: eilbote %s %s\n", commands[k].name, commands[k].usage);
+        count++;
+    }
+    return count;
+}
+
+/* What is no command: half of one, or nothing we know. */
+static int refuse(int argc, char **argv)
+{
+    if (argc > 1 && strcmp(argv[1], "--help") == 0 && print_group(argv[0], stdout) > 0)
+        return CLI_DONE;
+    fprintf(stderr, "eilbote: unknown command \"%s\"\n", argv[0]);
+    if (print_group(argv[0], stderr) == 0)
+        fputs("eilbote --help lists what there is\n", stderr);
+    return CLI_USAGE;
+}
+
 static int run(struct invocation *i, int argc, char **argv)
 {
     for (size_t k = 0; k < COMMAND_COUNT; k++) {
@@ -90,12 +119,7 @@ static int run(struct invocation *i, int argc, char **argv)
             return result < 0 ? CLI_DONE : result;
         }
     }
-    fprintf(stderr, "eilbote: unknown command \"%s\"\n", argv[0]);
-    for (size_t k = 0; k < COMMAND_COUNT; k++)
-        if (str_starts(str_from(commands[k].name), str_from(argv[0])) &&
-            commands[k].name[strlen(argv[0])] == ' ')
-            fprintf(stderr, "usage: eilbote %s %s\n", commands[k].name, commands[k].usage);
-    return CLI_USAGE;
+    return refuse(argc, argv);
 }
 
 /* True when the program was called by that name, however it is spelled. */
@@ -120,11 +144,14 @@ int main(int argc, char **argv)
     int at = 1;
     if (!i.conf_path || !i.conf_path[0])
         i.conf_path = "/etc/eilbote/eilbote.conf";
-    if (argc > 0 && is_called(argv[0], "sendmail")) {
+    bool is_mailq = argc > 0 && is_called(argv[0], "mailq");
+    if (argc > 0 && is_called(argv[0], "newaliases"))
+        return CLI_DONE; /* aliases are in force when they are added */
+    if (is_mailq || (argc > 0 && is_called(argv[0], "sendmail"))) {
         i.command = find("sendmail");
         i.argc = argc - 1;
         i.argv = argv + 1;
-        return cli_sendmail(&i);
+        return is_mailq ? cli_mailq(&i) : cli_sendmail(&i);
     }
     if (at < argc && strcmp(argv[at], "-c") == 0) {
         if (at + 1 == argc) {
@@ -136,6 +163,10 @@ int main(int argc, char **argv)
     }
     if (at < argc && strcmp(argv[at], "--help") == 0) {
         print_help(stdout);
+        return CLI_DONE;
+    }
+    if (at < argc && strcmp(argv[at], "--version") == 0) {
+        puts("eilbote " EILBOTE_VERSION);
         return CLI_DONE;
     }
     if (at == argc) {

@@ -248,6 +248,7 @@ static bool complete_certificates(struct conf *c, struct complete_error *error)
 
 static bool complete_stub_zones(struct conf *c, struct complete_error *error)
 {
+    size_t count = 0;
     for (size_t i = 0; i < c->stub_zone_count; i++) {
         struct conf_stub_zone *z = &c->stub_zone[i];
         if (!str_equal(z->zone, STR(".")) && !complete_domain(c, "stub-zone", &z->zone, error))
@@ -255,20 +256,43 @@ static bool complete_stub_zones(struct conf *c, struct complete_error *error)
         if (z->server.count == 0)
             return fail(error, "stub-zone", z->zone, "stub-zone \"" STR_FMT "\" has no server",
                         STR_ARG(z->zone));
+        count += z->server.count;
+        if (count > CONF_STUB_SERVERS_MAX)
+            return fail(error, "stub-zone", z->zone,
+                        "the stub zones up to here have %zu servers; allowed: %d", count,
+                        CONF_STUB_SERVERS_MAX);
     }
     return true;
+}
+
+static bool check_retries(const struct conf *c, struct complete_error *error)
+{
+    static const struct field duration = {.name = "retry", .kind = FIELD_DURATION};
+    struct buf first = buf_make(64), most = buf_make(64);
+    bool is_good = c->queue.retry_first_ms <= c->queue.retry_max_ms;
+    if (!is_good && value_print(&duration, &c->queue.retry_first_ms, &first) &&
+        value_print(&duration, &c->queue.retry_max_ms, &most))
+        fail(error, "queue", STR_NONE,
+             "retry-first is " STR_FMT "; allowed: at most retry-max, which is " STR_FMT,
+             STR_ARG(buf_str(&first)), STR_ARG(buf_str(&most)));
+    buf_free(&first);
+    buf_free(&most);
+    return is_good;
 }
 
 bool complete_conf(struct conf *c, struct complete_error *error)
 {
     complete_state_directory(c);
     resolve(&c->arena, c->state_directory, &c->resolver.trust_anchor_file);
-    if (c->hostname.n == 0 || c->hostname.p[0] == '.')
-        return fail(error, NULL, STR_NONE, "hostname is missing");
-    if (c->queue.retry_first_ms > c->queue.retry_max_ms)
-        return fail(error, "queue", STR_NONE, "retry-first is longer than retry-max");
-    if (!complete_stub_zones(c, error) || !complete_certificates(c, error) ||
-        !complete_hops(c, error))
+    if (c->hostname.n == 0)
+        return fail(error, NULL, STR("hostname"),
+                    "hostname is missing; it is this host's name, like mail.example.org");
+    if (c->hostname.p[0] == '.')
+        return fail(error, NULL, STR("hostname"),
+                    "hostname is \"" STR_FMT "\"; allowed: a domain name without a dot before it",
+                    STR_ARG(c->hostname));
+    if (!check_retries(c, error) || !complete_stub_zones(c, error) ||
+        !complete_certificates(c, error) || !complete_hops(c, error))
         return false;
     for (size_t i = 0; i < c->listener_count; i++)
         if (!complete_listener(c, &c->listener[i], error))

@@ -8,8 +8,8 @@
 #include "conf/conf.h"
 
 struct complete_error {
-    const char *section; /* NULL: the file as a whole */
-    struct str title;
+    const char *section; /* NULL: the top level */
+    struct str title;    /* of the section; the option's name at the top level */
     char text[FAULT_TEXT_MAX];
 };
 

@@ -231,7 +231,7 @@ static struct fault complete(struct conf *c, const char *source)
         return FINE;
     int line = error.section
                    ? scan_for_section(str_from(source), str_from(error.section), error.title)
-                   : 0;
+                   : scan_for_option(str_from(source), error.title);
     if (line == 0)
         return fault_make(500, (struct fault_status){0}, "%s: %s", c->path.p, error.text);
     return fault_make(500, (struct fault_status){0}, "%s:%d: %s", c->path.p, line, error.text);

@@ -142,6 +142,8 @@ struct conf_queue {
     int64_t disk_reserve_bytes;
 };
 
+enum { CONF_STUB_SERVERS_MAX = 64 }; /* of all stub zones together */
+
 struct conf_stub_zone {
     struct str zone;
     struct conf_endpoints server;

@@ -204,3 +204,10 @@ size_t field_size(const struct field *f)
     }
     return 0;
 }
+
+bool field_is_set(const struct field *f, const void *place)
+{
+    if (f->kind <= FIELD_PATH)
+        return ((const struct str *)place)->n > 0;
+    return f->kind != FIELD_COUNT || f->minimum <= 0 || *(const int64_t *)place != 0;
+}

@@ -56,6 +56,9 @@ const struct field *field_find(const struct section *section, const char *name);
 /* Bytes of one value of this kind. */
 size_t field_size(const struct field *f);
 
+/* Whether the option at place (no list) has a value: texts and ports may have none. */
+bool field_is_set(const struct field *f, const void *place);
+
 /* The names of roles, for messages. */
 extern const char *const field_roles[];
 

@@ -11,10 +11,7 @@ static bool print_field(const struct field *f, const char *base, const char *ind
                         struct buf *out)
 {
     const char *place = base + f->offset;
-    struct str head =
-        f->kind <= FIELD_PATH && !f->is_list ? *(const struct str *)(const void *)place : STR("-");
-    if (head.n == 0 || (f->kind == FIELD_COUNT && !f->is_list && f->minimum > 0 &&
-                        *(const int64_t *)(const void *)place == 0))
+    if (!f->is_list && !field_is_set(f, place))
         return true;
     bool is_good = buf_append(out, str_from(indent)) && buf_append(out, str_from(f->name)) &&
                    buf_append(out, STR(" = "));

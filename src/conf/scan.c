@@ -9,9 +9,10 @@
 
 struct scan {
     struct str rest;
-    int line;            /* of the rest */
-    int token_line;      /* where the token begins */
-    struct str token;    /* a word, what is quoted, or one of ={}(),+ */
+    int line;         /* of the rest */
+    int token_line;   /* where the token begins */
+    struct str token; /* a word, what is quoted, or one of ={}(),+ */
+    bool is_quoted;
     const char *trouble; /* what is left open */
 };
 
@@ -26,6 +27,7 @@ static void skip(struct scan *s, size_t n)
 static void take_quoted(struct scan *s)
 {
     char quote = s->rest.p[0];
+    s->is_quoted = true;
     skip(s, 1);
     struct str text = s->rest;
     while (s->rest.n > 0 && s->rest.p[0] != '\n') {
@@ -53,6 +55,7 @@ static void take_word(struct scan *s)
     size_t n = 0;
     while (n < s->rest.n && !str_has(STR(" \t\r\n\"'#={}(),+"), s->rest.p[n]))
         n++;
+    s->is_quoted = false;
     s->token = str_head(s->rest, n > 0 ? n : 1);
     skip(s, s->token.n);
 }
@@ -79,13 +82,24 @@ static bool next(struct scan *s)
     return false;
 }
 
+static bool is_mark(const struct scan *s, const char *mark)
+{
+    return !s->is_quoted && str_equal(s->token, str_from(mark));
+}
+
 int scan_for_open(struct str source, const char **what)
 {
+    enum { DEPTH_MAX = 8 }; /* a list in a section is 2 */
     struct scan s = {.rest = source, .line = 1};
-    while (next(&s))
-        ;
-    *what = s.trouble;
-    return s.trouble ? s.token_line : 0;
+    int line[DEPTH_MAX] = {0}, depth = 0;
+    while (next(&s)) {
+        if (is_mark(&s, "{") && depth < DEPTH_MAX)
+            line[depth++] = s.token_line;
+        else if (is_mark(&s, "}") && depth > 0)
+            depth--;
+    }
+    *what = s.trouble ? s.trouble : depth > 0 ? "brace" : NULL;
+    return s.trouble ? s.token_line : depth > 0 ? line[depth - 1] : 0;
 }
 
 int scan_for_section(struct str source, struct str name, struct str title)
@@ -104,6 +118,21 @@ int scan_for_section(struct str source, struct str name, struct str title)
         line[0] = line[1];
         before[1] = s.token;
         line[1] = s.token_line;
+    }
+    return found;
+}
+
+int scan_for_option(struct str source, struct str name)
+{
+    struct scan s = {.rest = source, .line = 1};
+    struct str before = STR_NONE;
+    int line = 0, depth = 0, found = 0;
+    while (next(&s)) {
+        if (depth == 0 && is_mark(&s, "=") && str_equal(before, name))
+            found = line;
+        depth += is_mark(&s, "{") - is_mark(&s, "}");
+        before = s.token;
+        line = s.token_line;
     }
     return found;
 }

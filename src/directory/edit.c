@@ -62,7 +62,9 @@ static struct fault need_domain(struct directory *d, struct str domain)
     sqlite3_stmt *s = database_start(d, DATABASE_DOMAIN, domain, STR_NONE, STR_NONE);
     while (database_row(d, s, &f))
         found = true;
-    return f.kind || found ? f : refuse("is not in the directory", domain);
+    return f.kind || found
+               ? f
+               : refuse("is not in the directory; eilbote domain add makes it ours", domain);
 }
 
 static struct fault make_verifier(struct str password, struct directory_verifier *out)
@@ -84,7 +86,7 @@ struct fault directory_account_add(struct directory *d, struct str address, stru
     bool found;
     struct arena a = arena_make(NAME_ARENA_BYTES);
     if (!directory_split(address, &local, &domain))
-        return refuse("is not an address", address);
+        return refuse("is not an address like alice@example.org", address);
     struct fault f = directory_account(d, address, &a, &account, &found);
     if (!f.kind && found)
         f = refuse("exists already", address);
@@ -108,7 +110,7 @@ struct fault directory_account_remove(struct directory *d, struct str address)
     struct str local, domain;
     int changed = 0;
     if (!directory_split(address, &local, &domain))
-        return refuse("is not an address", address);
+        return refuse("is not an address like alice@example.org", address);
     struct arena a = arena_make(NAME_ARENA_BYTES);
     DATABASE_LOCK(d);
     struct fault f = database_run(d, DATABASE_ACCOUNT_REMOVE, database_fold(&a, domain),
@@ -190,7 +192,7 @@ struct fault directory_alias_add(struct directory *d, struct str alias, struct s
     if (!directory_split_alias(alias, &local, &domain))
         return refuse("is neither an address nor @domain", alias);
     if (!directory_split(target, &target_local, &target_domain))
-        return refuse("is not an address", target);
+        return refuse("is not an address like alice@example.org", target);
     struct arena a = arena_make(NAME_ARENA_BYTES);
     domain = database_fold(&a, domain);
     DATABASE_LOCK(d);

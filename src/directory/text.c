@@ -34,17 +34,21 @@ static bool write_key(struct buf *out, const uint8_t *key, size_t size)
     return buf_append_byte(out, ':') && encode_base64(out, str_make((const char *)key, size));
 }
 
+bool directory_verifier_print(const struct directory_verifier *v, struct buf *out)
+{
+    return buf_printf(out, "%u", v->iterations) && write_key(out, v->salt, sizeof v->salt) &&
+           write_key(out, v->stored_key, sizeof v->stored_key) &&
+           write_key(out, v->server_key, sizeof v->server_key);
+}
+
 static void write_account(const struct directory_account *account, void *arg)
 {
     struct writer *w = arg;
-    const struct directory_verifier *v = &account->verifier;
     w->is_good = w->is_good &&
-                 buf_printf(w->out, "account " STR_FMT " quota=%lld enabled=%s scram-sha-256=%u",
+                 buf_printf(w->out, "account " STR_FMT " quota=%lld enabled=%s scram-sha-256=",
                             STR_ARG(account->address), (long long)account->quota_bytes,
-                            account->is_enabled ? "yes" : "no", v->iterations) &&
-                 write_key(w->out, v->salt, sizeof v->salt) &&
-                 write_key(w->out, v->stored_key, sizeof v->stored_key) &&
-                 write_key(w->out, v->server_key, sizeof v->server_key) &&
+                            account->is_enabled ? "yes" : "no") &&
+                 directory_verifier_print(&account->verifier, w->out) &&
                  buf_append_byte(w->out, '\n');
 }
 

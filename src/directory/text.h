@@ -17,6 +17,9 @@
 #include "base/buf.h"
 #include "directory/directory.h"
 
+/* Appends "ITERATIONS:SALT:STORED:SERVER" of an account's line. False when out is full. */
+bool directory_verifier_print(const struct directory_verifier *v, struct buf *out);
+
 /* Appends the whole directory. 452 4.3.1 when the buffer's limit is reached. */
 struct fault directory_export(struct directory *d, struct buf *out);
 

@@ -69,6 +69,17 @@ struct fault listen_may_replace(const char *path)
     return FINE;
 }
 
+/* Somebody accepts connections on the Unix socket: it is in use and not left over. */
+static bool is_served(const struct endpoint *at)
+{
+    int s = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    bool is_taken = s >= 0 && (connect(s, (const struct sockaddr *)&at->address, at->length) == 0 ||
+                               errno == EAGAIN);
+    if (s >= 0)
+        close(s);
+    return is_taken;
+}
+
 static bool bind_and_listen(int s, const struct endpoint *at)
 {
     int family = at->address.ss_family, on = 1;
@@ -89,6 +100,10 @@ struct fault listen_open(const struct endpoint *at, int *descriptor)
         struct fault f = listen_may_replace(((const struct sockaddr_un *)&at->address)->sun_path);
         if (f.kind)
             return f;
+        if (is_served(at))
+            return fault_make(451, FAULT_STATUS(4, 3, 5),
+                              "cannot listen on " STR_FMT ": another server listens there",
+                              STR_ARG(endpoint_text(at, text)));
     }
     int s = socket(at->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (s >= 0 && bind_and_listen(s, at)) {

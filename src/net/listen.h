@@ -26,8 +26,9 @@ struct listener {
 };
 
 /*
- * A socket that listens on the endpoint; a Unix socket's file is replaced. The fault (451 4.3.5)
- * names the endpoint and the system's word; 551 5.3.5 when a file that is no socket is in the way.
+ * A socket that listens on the endpoint; a Unix socket's file that nobody serves is replaced. The
+ * fault (451 4.3.5) names the endpoint and the system's word; 551 5.3.5 when a file that is no
+ * socket is in the way.
  */
 struct fault listen_open(const struct endpoint *at, int *descriptor);
 

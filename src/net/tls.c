@@ -29,8 +29,11 @@ struct tls_context {
 
 static struct fault ssl_fault(const char *what, const char *path)
 {
-    unsigned long code = ERR_peek_last_error();
+    /* The system's own word stands first, before what the library thinks of it. */
+    unsigned long first = ERR_peek_error(), code = ERR_peek_last_error();
     const char *reason = code ? ERR_reason_error_string(code) : NULL;
+    if (ERR_SYSTEM_ERROR(first))
+        reason = strerrordesc_np(ERR_GET_REASON(first));
     struct fault f = fault_make(451, FAULT_STATUS(4, 3, 5), "%s %s: %s", what, path,
                                 reason ? reason : "cannot be read");
     ERR_clear_error();

@@ -136,10 +136,13 @@ static struct fault verb_list(struct control *c, void *role, const json_t *reque
 
 static json_t *json_site(const struct sender_site_report *r)
 {
-    json_t *o = json_pack("{s:o, s:I, s:I, s:I, s:b, s:I}", "site", control_text(r->site),
-                          "connections", (json_int_t)r->connections, "connections_most",
-                          (json_int_t)r->connections_most, "waiting", (json_int_t)r->waiting,
-                          "down", (int)r->is_down, "down_for_ms", (json_int_t)r->down_for_ms);
+    json_t *o =
+        json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:I}", "site", control_text(r->site),
+                  "connections", (json_int_t)r->connections, "connections_most",
+                  (json_int_t)r->connections_most, "waiting", (json_int_t)r->waiting,
+                  "all_connections", (json_int_t)r->all_connections, "all_connections_most",
+                  (json_int_t)r->all_connections_most, "silent", (int)r->is_silent, "down",
+                  (int)r->is_down, "down_for_ms", (json_int_t)r->down_for_ms);
     if (r->fault.kind)
         json_object_set_new(o, "fault", control_text(fault_text(&r->fault)));
     return o;

@@ -7,6 +7,7 @@
  */
 #include "role/role_process.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -62,12 +63,51 @@ static struct fault become(const struct role_kind *kind, const struct conf *conf
     return sandbox_become(&owner);
 }
 
+struct places {
+    const struct conf *conf;
+    struct arena *arena;
+    struct sandbox_path *item;
+    size_t count;
+};
+
+/*
+ * The folder of a file that the configuration names: there it may be replaced for a reload. In the
+ * state directory, which holds what is not for every role, only the file itself.
+ */
+static void add_folder(struct places *p, struct str file)
+{
+    if (file.n == 0)
+        return;
+    size_t slash = str_last_index(file, '/');
+    struct str folder = slash == file.n ? STR(".") : str_head(file, slash ? slash : 1);
+    if (str_equal(folder, p->conf->state_directory))
+        folder = file;
+    p->item[p->count++] = (struct sandbox_path){arena_c_string(p->arena, folder), false};
+}
+
+/* Keys and passwords may be anywhere. */
+static void add_folders(struct places *p, const struct role_kind *kind)
+{
+    const struct conf *conf = p->conf;
+    for (size_t i = 0; i < conf->certificate_count; i++) {
+        add_folder(p, conf->certificate[i].chain);
+        add_folder(p, conf->certificate[i].key);
+    }
+    if (!kind->is_mta)
+        return;
+    add_folder(p, conf->smarthost.password_file);
+    add_folder(p, conf->local.password_file);
+    add_folder(p, conf->resolver.trust_anchor_file);
+    for (size_t i = 0; i < conf->transport_count; i++)
+        add_folder(p, conf->transport[i].password_file);
+}
+
 /* What a role may see of the file system. */
 static struct fault enter_sandbox(const struct role_kind *kind, const struct conf *conf,
                                   struct sandbox_report *report)
 {
-    struct arena a = arena_make(1 << 20);
-    struct sandbox_path paths[] = {
+    struct arena a = arena_make(16 << 20);
+    const struct sandbox_path always[] = {
         {conf_state_path(conf, &a, kind->is_mta ? "spool" : "mail"), true},
         {conf_state_path(conf, &a, kind->is_mta ? "log/mta" : "log/mda"), true},
         {conf_state_path(conf, &a, kind->is_mta ? "ctl/mta" : "ctl/mda"), true},
@@ -81,9 +121,14 @@ static struct fault enter_sandbox(const struct role_kind *kind, const struct con
         {"/dev/urandom", false},
         {"/dev/null", true},
     };
-    struct sandbox_rules rules = {.paths = paths,
-                                  .path_count = sizeof paths / sizeof paths[0],
-                                  .may_connect = kind->may_connect};
+    enum { ALWAYS = sizeof always / sizeof always[0], OF_THE_MTA = 3 };
+    size_t most = ALWAYS + OF_THE_MTA + 2 * conf->certificate_count + conf->transport_count;
+    struct places p = {conf, &a, arena_alloc(&a, most * sizeof *p.item), ALWAYS};
+    memcpy(p.item, always, sizeof always);
+    add_folders(&p, kind);
+    assert(p.count <= most);
+    struct sandbox_rules rules = {
+        .paths = p.item, .path_count = p.count, .may_connect = kind->may_connect};
     struct fault f = sandbox_enter(&rules, report);
     arena_free(&a);
     return f;

@@ -47,6 +47,7 @@ struct sender *sender_make(const struct sender_options *options)
     s->owner = loop_current();
     s->domains = map_make(random_u64(), random_u64());
     s->sites = map_make(random_u64(), random_u64());
+    list_init(&s->starved);
     return s;
 }
 
@@ -102,6 +103,7 @@ static struct site *site_of(struct sender *s, struct str name)
     site->name = copy_text(name);
     site->flows = map_make(random_u64(), random_u64());
     list_init(&site->turn);
+    list_init(&site->starved);
     list_init(&site->carriers);
     site->done_since_ms = loop_now_ms(s->owner);
     map_insert(&s->sites, &site->node, str_from(site->name));
@@ -113,6 +115,7 @@ static void free_site_if_unused(struct site *site)
     if (site->references > 0 || site->waiting > 0 || site->carrier_count > 0)
         return;
     map_remove(&site->sender->sites, &site->node);
+    list_remove(&site->starved);
     size_t cursor = 0;
     for (struct map_node *n = map_walk(&site->flows, &cursor, NULL), *next; n; n = next) {
         next = map_walk(&site->flows, &cursor, n);
@@ -321,18 +324,36 @@ static struct carrier *choose_carrier(const struct site *site)
     return best;
 }
 
+/* None of its connections has answered yet, and there are as many as there may be until one has. */
+static bool is_silent(const struct site *site)
+{
+    return site->carrier_count <= site->starting_count && site->carrier_count >= UNPROVEN_CARRIERS;
+}
+
+/* All the connections that there may be, to whatever site, are there. */
+static bool is_full(const struct sender *s)
+{
+    struct live *live = live_keep(s->options.live);
+    bool is_reached = s->carrier_count >= (size_t)live->conf->delivery.connection_max;
+    live_drop(s->options.live, live);
+    return is_reached;
+}
+
 static bool may_connect(const struct site *site)
 {
     struct live *live = live_keep(site->sender->options.live);
     const struct conf_delivery *limits = &live->conf->delivery;
-    size_t most = (size_t)limits->site_connection_max;
-    bool is_proven = site->carrier_count > site->starting_count;
-    if (!is_proven && most > UNPROVEN_CARRIERS)
-        most = UNPROVEN_CARRIERS;
-    bool may =
-        site->carrier_count < most && site->sender->carrier_count < (size_t)limits->connection_max;
+    bool may = !is_silent(site) && site->carrier_count < (size_t)limits->site_connection_max &&
+               site->sender->carrier_count < (size_t)limits->connection_max;
     live_drop(site->sender->options.live, live);
     return may;
+}
+
+/* Connections have ended: whoever found none left comes first, in turn. */
+static void feed_starved(struct sender *s)
+{
+    while (!list_is_empty(&s->starved) && !is_full(s))
+        pump(LIST_ENTRY(list_pop_front(&s->starved), struct site, starved));
 }
 
 static void assign(struct carrier *c, struct queue_delivery *d)
@@ -372,6 +393,8 @@ static void pump(struct site *site)
             carrier_start(site->sender, site, site->route);
             c = LIST_ENTRY(site->carriers.prev, struct carrier, link);
         }
+        if (!c && is_full(site->sender) && list_is_empty(&site->starved))
+            list_push_back(&site->sender->starved, &site->starved);
         if (!c)
             break;
         struct queue_delivery *d = take_turn(site);
@@ -440,6 +463,9 @@ void dispatch_carrier_gone(struct carrier *c)
     if (!c->is_started)
         site->starting_count--;
     site->sender->carrier_count--;
+    site->references++; /* feeding may take its last delivery */
+    feed_starved(site->sender);
+    site->references--;
     pump(site);
 }
 
@@ -491,6 +517,9 @@ static void report(const struct site *site, struct sender_site_report *out)
         .connections = site->carrier_count,
         .connections_most = (size_t)live->conf->delivery.site_connection_max,
         .waiting = site->waiting,
+        .all_connections = site->sender->carrier_count,
+        .all_connections_most = (size_t)live->conf->delivery.connection_max,
+        .is_silent = is_silent(site),
         .is_down = left > 0,
         .down_for_ms = left > 0 ? left : 0,
     };

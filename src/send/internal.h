@@ -16,8 +16,9 @@ struct sender {
     struct sender_options options;
     struct queue *queue;
     struct loop *owner;
-    struct map domains; /* struct destination by domain */
-    struct map sites;   /* struct site by name */
+    struct map domains;  /* struct destination by domain */
+    struct map sites;    /* struct site by name */
+    struct list starved; /* sites with mail that found no connection left, by whose turn it is */
     size_t carrier_count;
     size_t job_count;     /* with carriers or settling */
     size_t waiting;       /* deliveries at all sites */
@@ -56,7 +57,8 @@ struct site {
     char *name;
     struct route *route; /* the latest that leads here, for new connections */
     struct map flows;
-    struct list turn; /* flows with deliveries, whose turn it is first */
+    struct list turn;    /* flows with deliveries, whose turn it is first */
+    struct list starved; /* in sender->starved, or alone */
     size_t waiting;
     struct list carriers;
     size_t carrier_count;

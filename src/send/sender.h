@@ -70,6 +70,8 @@ struct sender_site_report {
     struct str site; /* empty when the domain has not been looked up lately */
     struct fault fault;
     size_t connections, connections_most, waiting;
+    size_t all_connections, all_connections_most; /* to every site */
+    bool is_silent; /* has as many connections as one that has not answered yet may have */
     bool is_down;
     int64_t down_for_ms;
 };

@@ -128,13 +128,18 @@ def test_init_usage_errors(words, message, tmp_path):
 
 
 def test_unknown_commands_and_help():
-    assert refused("serf", status=2) == ['eilbote: unknown command "serf"']
+    assert refused("serf", status=2) == ['eilbote: unknown command "serf"', "eilbote --help lists what there is"]
     assert refused("domain", status=2) == ['eilbote: unknown command "domain"', "usage: eilbote domain add DOMAIN...",
                                            "usage: eilbote domain list ", "usage: eilbote domain remove DOMAIN"]
     commands = re.findall(r"^  ([a-z]+(?: [a-z]+)?) {2,}", good("--help"), re.M)
     assert len(commands) == 32
     for command in commands:
         assert good(*command.split(), "--help").startswith(f"usage: eilbote {command} ")
+        assert ("age>DURATION" in good(*command.split(), "--help")) == command.startswith("queue ")
+    assert good("domain", "--help").splitlines() == refused("domain", status=2)[1:]
+    assert refused("serf", "--help", status=2)[0] == 'eilbote: unknown command "serf"'
+    version = re.search(r"version: '([^']*)'", (ROOT / "meson.build").read_text())[1]
+    assert good("--version") == f"eilbote {version}\n"
 
 
 def test_users(server):
@@ -148,7 +153,9 @@ def test_users(server):
     assert json.loads(good("user", "list", "--json", conf=server)) == [
         {"account": "alice@example.test", "quota": 0, "enabled": True}, {"account": "bob@example.test", "quota": 0, "enabled": False}]
     assert refused("user", "add", "bob@example.test", conf=server) == ["eilbote user add: bob@example.test exists already"]
-    assert refused("user", "add", "x@gone.test", conf=server) == ["eilbote user add: gone.test is not in the directory"]
+    assert refused("user", "add", "x@gone.test", conf=server) == [
+        "eilbote user add: gone.test is not in the directory; eilbote domain add makes it ours"]
+    assert refused("user", "add", "dave", conf=server) == ["eilbote user add: dave is not an address like alice@example.org"]
     assert refused("user", "passwd", "x@example.test", conf=server) == ["eilbote user passwd: x@example.test is not in the directory"]
     assert refused("user", "add", "x@example.test", "--password-stdin", conf=server) == [
         "eilbote user add: no password of at most 1024 bytes on standard input"]
@@ -186,6 +193,11 @@ def test_directory_round_trip_and_line_errors(server, tmp_path):
     file.write_text(text)
     good("directory", "apply", file, conf=server)
     good("directory", "apply", "-", stdin=text, conf=server)
+    whole = json.loads(good("directory", "export", "--json", conf=server))
+    assert whole["domains"] == ["example.test"]
+    assert whole["aliases"] == [{"alias": "postmaster@example.test", "target": "alice@example.test"}]
+    (account,) = whole["accounts"]
+    assert f"account {account['account']} quota={account['quota']} enabled=yes scram-sha-256={account['scram-sha-256']}\n" in text
     assert good("directory", "export", conf=server) == text
     file.write_text(text + "alias x@gone.test alice@example.test\n")
     line = text.count("\n") + 1
@@ -206,7 +218,9 @@ def test_check_names_what_is_wrong(server):
     assert [line for line in lines if "mail" in line] == [
         f"eilbote check: {server.parent}/{name} is missing; eilbote init makes it" for name in ("mail", "mail/journal", "mail/accounts")]
     assert any("key.pem" in line for line in lines)
-    assert lines[-1] == 'eilbote check: mta-user is "nobody-of-that-name"; there is no such user'
+    assert lines[-1] == f'eilbote check: {server}:1: mta-user is "nobody-of-that-name"; there is no such user; allowed: a name, or UID:GID'
+    at = server.read_text().split("\n").index('certificate "main" {') + 1
+    assert any(line.startswith(f'eilbote check: {server}:{at}: certificate "main": ') for line in lines)
     server.write_text("hostname = a.test\nlimits {\n    message-size = big\n}\n")
     assert refused("check", conf=server) == [
         f'eilbote check: {server}:3: message-size is "big"; allowed: a size from 64K to 2G']
@@ -243,7 +257,69 @@ def test_check_ports_finds_the_one_in_use(server):
         server.write_text(f'hostname = a.test\nlistener "x" {{\n role = mx\n tls = none\n address = {{"127.0.0.1"}}\n port = {port}\n}}\n')
         good("check", conf=server)
         lines = refused("check", "--ports", conf=server)
-        assert len(lines) == 1 and lines[0].startswith('eilbote check: listener "x": ') and str(port) in lines[0]
+        assert len(lines) == 1 and lines[0].startswith(f'eilbote check: {server}:2: listener "x": ') and str(port) in lines[0]
+
+
+def test_a_file_that_is_missing_is_called_so(server):
+    (server.parent / "tls" / "key.pem").unlink()
+    assert any(line.endswith("key.pem: No such file or directory") for line in refused("check", conf=server))
+    server.unlink()
+    assert refused("user", "list", conf=server) == [
+        f"eilbote user list: open {server}: No such file or directory; eilbote init makes one, and -c FILE or EILBOTE_CONF names another"]
+
+
+def test_check_wants_a_listener(server):
+    server.write_text("hostname = a.test\n")
+    assert refused("check", conf=server) == [f"eilbote check: {server}: there is no listener section, so nobody reaches this server"]
+
+
+def test_too_many_stub_servers_are_refused(server):
+    zones = [f'stub-zone "z{k}.test" {{\n server = {{"127.0.0.{k}", "127.0.1.{k}"}}\n}}\n' for k in range(1, 34)]
+    server.write_text(server.read_text() + "".join(zones[:-1]))
+    good("check", conf=server)
+    line = server.read_text().count("\n") + 1
+    server.write_text(server.read_text() + zones[-1])
+    assert refused("check", conf=server) == [f"eilbote check: {server}:{line}: the stub zones up to here have 66 servers; allowed: 64"]
+
+
+def test_check_names_the_hop_whose_password_cannot_be_read(server):
+    hop = ' host = h.test\n tls = verify\n username = u\n password-file = "none"\n}\n'
+    server.write_text(f'hostname = a.test\nsmarthost {{\n{hop}transport "b.test" {{\n{hop}')
+    lines = refused("check", conf=server)
+    assert [line.rsplit(": ", 2)[0] for line in lines if "none" in line] == [
+        f"eilbote check: {server}:2: smarthost", f'eilbote check: {server}:8: transport "b.test"']
+
+
+def test_print_as_json(server):
+    server.write_text(server.read_text() + 'transport ".b.test" {\n host = "x.test"\n}\n')
+    printed = json.loads(good("check", "--print", "--json", conf=server))
+    assert printed["hostname"] == "localhost" and printed["port-offset"] == 0 and printed["relay-domains"] == []
+    assert printed["limits"]["message-size"] == "50M" and printed["resolver"]["validate"] is True
+    assert printed["listener"]["mx"]["address"] == ["127.0.0.1"] and printed["listener"]["mx"]["role"] == "mx"
+    assert printed["transport"][".b.test"]["host"] == "x.test" and "path" not in printed["transport"][".b.test"]
+    text = good("check", "--print", conf=server)
+    for name, value in printed["queue"].items():
+        assert re.search(rf"^    {name} = {value}$", text, re.M)
+
+
+def test_manual_page_has_the_defaults_and_limits_of_the_program(server):
+    """What the page says of each number is what the program has by default and calls allowed."""
+    page = (ROOT / "doc" / "eilbote.conf.5").read_text()
+    server.write_text("hostname = a.test\n")
+    defaults = json.loads(good("check", "--print", "--json", conf=server))
+    section, option, count = None, None, 0
+    for line in page.split("\n"):
+        if found := re.match(r"Options of (?:the|a) sections? \\fB([a-z-]+)", line):
+            section = found[1]
+        elif found := re.match(r"\.It Cm ([a-z-]+)$", line):
+            option = found[1]
+        elif found := re.match(r"Default: (\w+), from (\w+) to (\w+)\.$", line):
+            value = str((defaults[section] if section else defaults)[option])
+            server.write_text(f"hostname = a.test\n{section} {{\n {option} = x\n}}\n" if section else f"{option} = x\n")
+            allowed = re.search(r"allowed: a \w+ from (\w+) to (\w+)$", refused("check", conf=server)[0])
+            assert (section, option, *found.groups()) == (section, option, value, re.sub("^0s$", "0", allowed[1]), allowed[2])
+            count += 1
+    assert count == len(re.findall(r"^    NUMBER\(", (ROOT / "src" / "conf" / "field.c").read_text(), re.M)) - 2  # ports of listeners and hops
 
 
 def mandoc_complaints(page):
@@ -262,10 +338,25 @@ def test_manual_pages_are_clean_and_name_everything(server):
         assert re.search(rf"^\.It (?:Xo )?Cm {command}\b", page, re.M), command
 
 
-def test_unit_file_is_hardened():
+def unit_file(tmp_path):
+    """The unit as it is installed."""
+    unit = tmp_path / "eilbote.service"
+    unit.write_text((ROOT / "contrib" / "eilbote.service.in").read_text().replace("@SBINDIR@", "/usr/sbin"))
+    return unit
+
+
+def test_unit_file_lets_the_roles_confine_themselves(tmp_path):
+    """systemd 252 (Debian 12) has these calls in no group; without them the package would serve without Landlock."""
+    allowed = set()
+    for sign, names in re.findall(r"^SystemCallFilter=(~?)(.*)$", unit_file(tmp_path).read_text(), re.M):
+        allowed = allowed - set(names.split()) if sign else allowed | set(names.split())
+    assert {"seccomp", "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self"} <= allowed
+
+
+def test_unit_file_is_hardened(tmp_path):
     if not shutil.which("systemd-analyze"):
         pytest.skip("systemd-analyze is not installed")
-    out = subprocess.run(["systemd-analyze", "security", "--offline=true", "--threshold=20", str(ROOT / "contrib" / "eilbote.service")],
+    out = subprocess.run(["systemd-analyze", "security", "--offline=true", "--threshold=20", str(unit_file(tmp_path))],
                          capture_output=True, text=True, check=False)
     assert out.returncode == 0, out.stdout.splitlines()[-1]
 

@@ -40,6 +40,18 @@ def test_without_a_server_the_error_says_so(make_server):
     server.cli("domain", "add", "more.test")
 
 
+def test_a_second_server_takes_nothing_from_the_first(server):
+    """Other ports and the same state directory: the sockets of the one that serves stay its own."""
+    other = server.directory / "other.conf"
+    other.write_text(re.sub(r'listener "(mx|submission|submissions|pop3|pop3s)" \{.*?\n\}\n', "", server.conf.read_text(), flags=re.S))
+    done = subprocess.run([EILBOTE, "-c", str(other), "serve"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert re.fullmatch(r'eilbote serve: other\.conf:\d+: listener "local": cannot listen on .*submit\.sock: another server listens there\n',
+                        done.stderr)
+    server.cli("send", "--from", "alice@example.test", "--to", "bob@example.test", stdin="x\n")
+    server.wait_empty()
+
+
 def test_actions_need_a_filter_and_conditions_are_checked(server):
     assert server.cli("queue", "drop", status=2).startswith("eilbote queue drop: say which messages, or --all for every one\n")
     for word in ("sender", "color=red", "state=gone", "age>x", "age<0", "age=1h", "sender=", "ABC"):
@@ -149,6 +161,47 @@ def test_down_site_is_named(make_server):
     assert re.search(r"The site 127\.0\.0\.1:\d+ is down and is tried again in \d+ s: .*refused", text), text
 
 
+def test_why_names_a_site_that_does_not_answer(make_server, make_stub):
+    silent = make_stub(replies={"GREETING": ["", ...]})
+    server = make_server("--trust", "127.0.0.1/32", conf=transport("far.test", silent.port))
+    with server.smtp() as c:
+        ids = [c.message("me@back.test", [f"u{k}@far.test"]) for k in range(8)]
+    until(lambda: silent.connections == 2)
+    until(lambda: "has not answered on its 2 connections yet, and gets no more until it does; 2 deliveries wait there.\n"
+          in server.cli("queue", "why", ids[-1]))
+    silent.close()
+    server.stop()
+
+
+def test_a_site_that_found_no_connection_left_gets_the_next_one(make_server, make_stub):
+    go = threading.Event()
+    first, second = make_stub(replies={"MAIL": [lambda line: go.wait() and None]}), make_stub()
+    conf = "delivery {\n connections = 1\n idle-timeout = 100ms\n}\n" + transport("a.test", first.port) + transport("b.test", second.port)
+    server = make_server("--trust", "127.0.0.1/32", conf=conf)
+    with server.smtp() as c:
+        c.message("me@back.test", ["x@a.test"])
+        until(lambda: any(line.startswith("MAIL") for line in first.lines))
+        c.message("me@back.test", ["y@b.test"])
+    until(lambda: "gets no further connection: all 1 of this server are in use (connections of delivery); 1 delivery waits there.\n"
+          in server.cli("queue", "why", "domain=b.test"))
+    assert not second.messages
+    go.set()
+    second.wait(1)
+    server.wait_empty()
+
+
+def test_why_says_what_becomes_of_it(make_server):
+    server = make_server("--trust", "127.0.0.1/32", conf=SLOW + transport("far.test", free_port()))
+    with server.smtp() as c:
+        ident = c.message("", ["you@far.test"])
+    until(lambda: states(server) == ["waiting"])
+    end = "is its end: a notice is not returned to anybody.\n"
+    assert re.search(rf"\nAn attempt that fails after .* {end}", server.cli("queue", "why", ident))
+    server.conf.write_text(server.conf.read_text().replace(SLOW, SLOW.replace("}", " bounce-after = 1s\n}")))
+    server.reload()
+    until(lambda: f"It is older than bounce-after; an attempt that fails {end}" in server.cli("queue", "why", ident))
+
+
 def test_hold_release_retry(make_server, make_stub):
     server, stub, _ = deferred(make_server, make_stub, 2)
     assert server.cli("queue", "hold", "recipient=u0@far.test") == "1 delivery changed\n"
@@ -253,6 +306,13 @@ def test_send_and_sendmail(make_server, stub):
     assert server.cli("sendmail", "-by", status=64).endswith('-b "y" is not understood\n')
 
 
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_send_fails_when_a_recipient_is_refused(server, more):
+    error = server.cli("send", *more, "--from", "alice@example.test", "--to", "gone@example.test", "--to", "bob@example.test", stdin="x\n",
+                       status=1)
+    assert "<gone@example.test> is refused: 550 5.1.1" in error
+
+
 def test_sendmail_by_name_speaks_smtp(server, tmp_path):
     (tmp_path / "sendmail").symlink_to(EILBOTE)
     done = subprocess.Popen([str(tmp_path / "sendmail"), "-bs"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -270,6 +330,11 @@ def test_sendmail_by_name_speaks_smtp(server, tmp_path):
     listed = subprocess.run([str(tmp_path / "sendmail"), "-bp"], capture_output=True, text=True, check=True,
                             env=dict(os.environ, EILBOTE_CONF=str(server.conf)))
     assert listed.stdout == "0 messages\n"
+    for name, text in (("mailq", "0 messages\n"), ("newaliases", "")):
+        (tmp_path / name).symlink_to(EILBOTE)
+        assert subprocess.run([str(tmp_path / name)], capture_output=True, text=True, check=True,
+                              env=dict(os.environ, EILBOTE_CONF=str(server.conf))).stdout == text
+    assert server.cli("sendmail", "-bi") == ""
 
 
 def test_directory_changes_are_known_at_once(server):

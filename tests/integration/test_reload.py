@@ -55,6 +55,19 @@ def is_pop3_open(port):
     return welcome.startswith(b"+OK")
 
 
+def test_keys_may_be_anywhere(make_server):
+    server = make_server(start=False)
+    keys = server.base / "keys"
+    (server.directory / "tls").rename(keys)
+    replace(server, '"tls/', f'"{keys}/')
+    server.start()
+    with server.smtp("submissions") as c:
+        c.login("alice@example.test")
+    server.reload()
+    if not server.wait_event("role.ready")["landlock"]:
+        pytest.skip("no Landlock here that could forbid it (kernel, or serve --single)")
+
+
 def test_sessions_stay_and_new_ones_have_the_new_limits(server):
     with server.smtp() as c:
         c.expect("MAIL FROM:<a@far.test>", "250 ")

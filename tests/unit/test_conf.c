@@ -262,7 +262,10 @@ static void test_contradictions_are_named(void **state)
     static const struct {
         const char *text, *error;
     } rows[] = {
-        {"port-offset = 1\n", ": hostname is missing"},
+        {"port-offset = 1\n",
+         ": hostname is missing; it is this host's name, like mail.example.org"},
+        {"# hostname = a.test\ntls {\n}\nhostname = .a.test\n",
+         ":4: hostname is \".a.test\"; allowed: a domain name without a dot before it"},
         {"hostname = a.test\nlistener \"x\" {\n}\n",
          ":2: listener \"x\" has no role; allowed: mx, submission, submissions, local, lmtp, pop3, "
          "pop3s"},
@@ -289,7 +292,7 @@ static void test_contradictions_are_named(void **state)
          ":2: \"b..test\" is not a domain name in ASCII"},
         {"hostname = a.test\nstub-zone \"test\" {\n}\n", ":2: stub-zone \"test\" has no server"},
         {"hostname = a.test\nqueue {\n retry-first = 5h\n}\n",
-         ":2: retry-first is longer than retry-max"},
+         ":2: retry-first is 5h; allowed: at most retry-max, which is 4h"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
@@ -337,6 +340,10 @@ static void test_quotes_left_open_are_refused(void **state)
     } rows[] = {
         {"hostname = \"a.test\n", ":1: the quote that begins here is not closed in its line"},
         {"hostname = 'a.test\n", ":1: the quote that begins here is not closed in its line"},
+        {"hostname = a.test\nlistener \"x\" {\n role = mx\n address = {\"::1\"}\n",
+         ":2: the brace that begins here is not closed"},
+        {"hostname = a.test\nrelay-domains = {\"}\"\n",
+         ":2: the brace that begins here is not closed"},
         {"hostname = a.test\nmta-user = \"b\nmda-user = \"c\"\n",
          ":2: the quote that begins here is not closed in its line"},
         {"hostname = a.test\nmta-user = \"b\\\"\n",

@@ -296,9 +296,9 @@ static void test_changes_are_checked(void **state)
     assert_text(directory_account_add(d, STR("alice@example.test"), STR("x"), 0),
                 "alice@example.test exists already");
     assert_text(directory_account_add(d, STR("x@gone.test"), STR("x"), 0),
-                "gone.test is not in the directory");
+                "gone.test is not in the directory; eilbote domain add makes it ours");
     assert_text(directory_account_add(d, STR("a b@example.test"), STR("x"), 0),
-                "a b@example.test is not an address");
+                "a b@example.test is not an address like alice@example.org");
     assert_text(directory_account_add(d, STR("x@example.test"), STR(""), 0),
                 "a password has 1 to 1024 bytes of UTF-8 and no control characters");
 }
