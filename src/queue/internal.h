@@ -20,6 +20,7 @@ struct queue {
     struct list dirty; /* cold messages whose change queue.db does not have yet */
     size_t hot_count, dirty_count, cold_count; /* cold: in memory */
     size_t hot_busy_count;                     /* hot messages of which the sender has a delivery */
+    uint64_t cold_forgotten; /* messages at rest that have left memory since the start */
     size_t ready_count;
     int64_t accepted, finished;
     uint64_t trimmed_position;

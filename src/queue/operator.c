@@ -25,17 +25,21 @@ struct fault queue_pin(struct queue *q, uint64_t id, struct queue_message **out)
     struct queue_message *m = queue_find(q, id);
     struct pin p = {.queue = q, .id = id};
     *out = NULL;
-    if (!m) {
+    while (!m) {
+        uint64_t before = q->cold_forgotten;
         offload(load, &p);
         if (p.fault.kind)
             return p.fault;
+        if (!p.message)
+            break;
         m = queue_find(q, id);
-        if (m && p.message) {
+        /* It may have come, changed and gone again while it was read. */
+        if (m || q->cold_forgotten != before) {
             message_free(p.message);
-        } else if (p.message) {
-            m = p.message;
-            queue_insert(q, m);
+            continue;
         }
+        m = p.message;
+        queue_insert(q, m);
     }
     if (!m || m->open_count == 0)
         return FINE;
@@ -75,22 +79,24 @@ struct fault queue_ids(struct queue *q, uint64_t above, uint64_t *ids, size_t li
 {
     struct listing l = {.queue = q, .above = above, .ids = ids, .limit = limit};
     *count = 0;
-    offload(list_cold, &l);
-    if (l.fault.kind)
-        return l.fault;
-    /* Those at rest and the hot ones; both sorted, then the first ones of both. */
-    uint64_t *all = malloc((l.count + q->hot_count + 1) * sizeof *all);
+    uint64_t *all = malloc((limit + q->hot_count + 1) * sizeof *all);
     if (!all)
         abort();
     size_t n = 0;
-    for (; n < l.count; n++)
-        all[n] = ids[n];
+    /* The hot ones first: one that goes to rest meanwhile is found twice, not missed. */
     LIST_EACH(link, &q->hot)
     {
         const struct queue_message *m = LIST_ENTRY(link, struct queue_message, in_order);
         if (m->id > above && m->open_count > 0)
             all[n++] = m->id;
     }
+    offload(list_cold, &l);
+    if (l.fault.kind) {
+        free(all);
+        return l.fault;
+    }
+    for (size_t i = 0; i < l.count; i++)
+        all[n++] = ids[i];
     qsort(all, n, sizeof *all, by_number);
     for (size_t i = 0; i < n && *count < limit; i++)
         if (i == 0 || all[i] != all[i - 1])

@@ -66,10 +66,12 @@ void queue_forget(struct queue *q, struct queue_message *m)
     list_remove(&m->in_order);
     if (m->is_dirty)
         q->dirty_count--;
-    if (m->is_cold)
+    if (m->is_cold) {
         q->cold_count--;
-    else
+        q->cold_forgotten++;
+    } else {
         q->hot_count--;
+    }
     queue_drop_body(q, m);
     message_free(m);
 }

@@ -376,6 +376,8 @@ static void fail_waiting(struct site *site)
     while (site->waiting > 0) {
         struct job *j = job_make(site->sender, take_turn(site));
         job_fail(j, &site->down_fault);
+        j->is_site_down = true;
+        j->is_local = site->route->is_local;
         memcpy(j->remote, site->down_remote, sizeof j->remote);
         settle_job(j);
     }
