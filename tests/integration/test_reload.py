@@ -132,7 +132,7 @@ def socket_inode(server, port):
 
 
 def test_a_broken_configuration_changes_nothing(server):
-    server.add_conf("nonsense {\n")
+    server.add_conf("nonsense = 1\n")
     assert 'unknown option "nonsense"' in server.cli("reload", status=1)
     server.hang_up("reload.failed")
     until(lambda: any(line.startswith("eilbote: reload refused: eilbote.conf:") for line in server.output))
