@@ -75,26 +75,36 @@ static int by_number(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-struct fault queue_ids(struct queue *q, uint64_t above, uint64_t *ids, size_t limit, size_t *count)
+/* Adds the ids of hot messages above the given one to the n in the array; room for more is left. */
+static uint64_t *add_hot(const struct queue *q, uint64_t above, uint64_t *all, size_t *n,
+                         size_t more)
 {
-    struct listing l = {.queue = q, .above = above, .ids = ids, .limit = limit};
-    *count = 0;
-    uint64_t *all = malloc((limit + q->hot_count + 1) * sizeof *all);
+    all = realloc(all, (*n + q->hot_count + more + 1) * sizeof *all);
     if (!all)
         abort();
-    size_t n = 0;
-    /* The hot ones first: one that goes to rest meanwhile is found twice, not missed. */
     LIST_EACH(link, &q->hot)
     {
         const struct queue_message *m = LIST_ENTRY(link, struct queue_message, in_order);
         if (m->id > above && m->open_count > 0)
-            all[n++] = m->id;
+            all[(*n)++] = m->id;
     }
+    return all;
+}
+
+struct fault queue_ids(struct queue *q, uint64_t above, uint64_t *ids, size_t limit, size_t *count)
+{
+    struct listing l = {.queue = q, .above = above, .ids = ids, .limit = limit};
+    *count = 0;
+    /* The hot ones before and after: one that goes to rest meanwhile is not missed, nor is one that
+     * another has made meanwhile, as a notice about it. */
+    size_t n = 0;
+    uint64_t *all = add_hot(q, above, NULL, &n, 0);
     offload(list_cold, &l);
     if (l.fault.kind) {
         free(all);
         return l.fault;
     }
+    all = add_hot(q, above, all, &n, l.count);
     for (size_t i = 0; i < l.count; i++)
         all[n++] = ids[i];
     qsort(all, n, sizeof *all, by_number);
