@@ -54,10 +54,32 @@ def test_a_second_server_takes_nothing_from_the_first(server):
 
 def test_actions_need_a_filter_and_conditions_are_checked(server):
     assert server.cli("queue", "drop", status=2).startswith("eilbote queue drop: say which messages, or --all for every one\n")
+    assert server.cli("queue", "drop", "--all", "state=held", status=2).startswith(
+        "eilbote queue drop: --all is every message; leave it out to choose with conditions\n")
     for word in ("sender", "color=red", "state=gone", "age>x", "age<0", "age=1h", "sender=", "ABC"):
         assert server.cli("queue", "ls", word, status=2).startswith(f'eilbote queue ls: "{word}" is no condition; allowed')
     assert server.cli("queue", "drop", "age>1h", "age>2h", status=2).startswith('eilbote queue drop: "age>2h" is no condition; allowed, each once')
     assert server.cli("queue", "drop", "--all", status=1) == "eilbote queue drop: no such message is in the queue\n"
+
+
+def ask(server, request):
+    """The last line of the mta's answer to a request that no command makes."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(str(server.directory / "ctl" / "mta" / "sock"))
+        s.sendall(json.dumps(request).encode() + b"\n")
+        return json.loads(s.makefile("rb").read().splitlines()[-1])
+
+
+def test_the_server_wants_to_be_told_which_messages(make_server, make_stub):
+    server, _, _ = deferred(make_server, make_stub)
+    for verb in ("drop", "bounce", "hold", "release", "retry"):
+        for more in ({}, {"filter": {}}, {"filter": {}, "all": False}):
+            error = ask(server, {"verb": f"queue.{verb}", **more})["error"]
+            assert '"all"' in error
+    assert states(server) == ["waiting"]
+    assert ask(server, {"verb": "queue.ls"}) == {"done": True}
+    assert ask(server, {"verb": "queue.drop", "all": True}) == {"done": True}
+    assert states(server) == []
 
 
 def test_what_waits_for_a_silent_server_is_put_off_and_holds_up_nobody(make_server, make_stub):

@@ -111,6 +111,34 @@ static void test_a_filter_is_understood_whole_or_refused(void **state)
     assert_int_equal(count_fitting("{\"ids\":[]}"), -1);
 }
 
+/* What drops and bounces takes no silence for everybody. */
+static void test_a_choice_is_said(void **state)
+{
+    static const struct {
+        const char *request;
+        bool is_said;
+    } rows[] = {
+        {"{}", false},
+        {"{\"filter\":{}}", false},
+        {"{\"all\":false}", false},
+        {"{\"all\":1}", false},
+        {"{\"all\":true}", true},
+        {"{\"all\":true,\"filter\":{}}", true},
+        {"{\"filter\":{\"state\":\"held\"}}", true},
+        {"{\"all\":true,\"filter\":{\"state\":\"held\"}}", false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        json_t *request;
+        struct queue_filter f;
+        assert_int_equal(control_parse(str_from(rows[i].request), &request).kind, FAULT_FINE);
+        struct fault fault = queue_filter_read_choice(request, &f);
+        assert_int_equal(fault.reply, rows[i].is_said ? 0 : 501);
+        assert_non_null(strstr(rows[i].is_said ? "all" : fault.text, "all"));
+        json_decref(request);
+    }
+}
+
 static void test_an_event_with_a_nul_belongs_to_its_session(void **state)
 {
     (void)state;
@@ -128,6 +156,7 @@ int main(void)
         cmocka_unit_test(test_any_bytes_become_a_string),
         cmocka_unit_test(test_a_filter_means_what_fits_all_of_it),
         cmocka_unit_test(test_a_filter_is_understood_whole_or_refused),
+        cmocka_unit_test(test_a_choice_is_said),
         cmocka_unit_test(test_an_event_with_a_nul_belongs_to_its_session),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
