@@ -4,6 +4,7 @@ import os
 import pathlib
 import poplib
 import re
+import resource
 import signal
 import smtplib
 import socket
@@ -212,6 +213,23 @@ def test_a_role_that_dies_during_a_reload_is_started_with_the_new_set(make_serve
     until(lambda: len(server.events("role.ready")) == 3)
     assert is_pop3_open(port)
     until(lambda: not is_open(server.where("pop3")))
+
+
+@in_processes
+def test_a_role_without_room_for_the_sockets_refuses_and_goes_on(make_server):
+    server = make_server()
+    port = free_port()
+    add_listener(server, "more", "mx", port)
+    mta = until(lambda: server.role("mta"))
+    before = resource.prlimit(mta, resource.RLIMIT_NOFILE)
+    open_now = 1 + max(int(entry.name) for entry in pathlib.Path(f"/proc/{mta}/fd").iterdir())
+    resource.prlimit(mta, resource.RLIMIT_NOFILE, (open_now, before[1]))
+    server.hang_up("reload.failed", 1)
+    assert "too many open files" in server.events("reload.failed")[0]["text"]
+    until(lambda: any("reload: the mta refused: too many open files" in line for line in server.output))
+    resource.prlimit(mta, resource.RLIMIT_NOFILE, before)
+    server.reload()
+    assert is_open(("127.0.0.1", port)) and server.role("mta") == mta
 
 
 @in_processes
