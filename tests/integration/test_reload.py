@@ -8,6 +8,7 @@ import resource
 import signal
 import smtplib
 import socket
+import threading
 
 import pytest
 from server import IS_SANITIZED, Smtp, free_port, until
@@ -122,6 +123,60 @@ def test_a_listener_that_is_renamed_keeps_its_socket(server):
     assert socket_inode(server, server.port("smtp")) == inode
     with server.smtp() as c:
         c.expect("NOOP", "250 ")
+
+
+def has_ipv6():
+    with socket.socket(socket.AF_INET6) as s:
+        try:
+            s.bind(("::1", 0))
+        except OSError:
+            return False
+    return True
+
+
+@pytest.mark.parametrize("one, every", [("127.0.0.1", "0.0.0.0"), ("::1", "::")])
+def test_a_listener_moves_between_one_address_and_all(server, one, every):
+    """Within one reload, and nobody who connects meanwhile finds no listener."""
+    family = socket.AF_INET6 if ":" in one else socket.AF_INET
+    if family == socket.AF_INET6 and not has_ipv6():
+        pytest.skip("no IPv6 here")
+    port = free_port()
+    remove_listener(server, "mx")
+
+    def move(address, other):
+        if f'address = {{"{other}"}} #moves' in server.conf.read_text():
+            replace(server, f'address = {{"{other}"}} #moves', f'address = {{"{address}"}} #moves')
+        else:
+            server.add_conf(f'listener "mx" {{\n role = mx\n address = {{"{address}"}} #moves\n port = {port - server.offset}\n}}\n')
+        server.reload()
+
+    def knock():
+        while not is_over.wait(0.05):
+            with socket.socket(family) as s:
+                if error := s.connect_ex((one, port)):
+                    errors.append(error)
+
+    move(one, every)
+    errors, is_over = [], threading.Event()
+    visitor = threading.Thread(target=knock)
+    with Smtp((one, port)) as c:
+        c.expect("MAIL FROM:<a@far.test>", "250 ")
+        visitor.start()
+        try:
+            for address, other in ((every, one), (one, every)):
+                move(address, other)
+                # A second server gets no share of the port.
+                with pytest.raises(OSError, match="in use"):
+                    socket.create_server((one, port), family=family)
+                with Smtp((one, port)) as new:
+                    new.expect("NOOP", "250 ")
+        finally:
+            is_over.set()
+            visitor.join()
+        c.expect("RCPT TO:<bob@example.test>", "250 ")
+        c.expect("DATA", "354 ")
+        c.expect("Subject: s\r\n\r\nx\r\n.", "250 ")
+    assert errors == []
 
 
 def socket_inode(server, port):
