@@ -335,6 +335,39 @@ def test_send_fails_when_a_recipient_is_refused(server, more):
     assert "<gone@example.test> is refused: 550 5.1.1" in error
 
 
+def test_sendmail_flushes_the_queue(make_server, make_stub):
+    server, stub, ids = deferred(make_server, make_stub, 2)
+
+    def is_tried(recipient, *words):
+        before = len(server.events("delivery.deferred"))
+        assert server.cli("sendmail", *words) == ""
+        until(lambda: len(server.events("delivery.deferred")) == before + (2 if recipient is None else 1))
+        until(lambda: states(server) == ["waiting"] * 2)
+        lines = [line for line in stub.lines if line.startswith("RCPT") and "far.test" in line]
+        return recipient is None or lines[-1] == f"RCPT TO:<{recipient}>"
+
+    for words in (["-q"], ["-qf"], ["-v", "-q"], ["-qRfar.test"], ["-qSme@back.test"], ["-qSback.test"]):
+        assert is_tried(None, *words)
+    assert is_tried("u1@far.test", f"-qI{ids[1]}") and is_tried("u0@far.test", "-qRu0@far.test")
+    for words in (["-qRnobody@far.test"], ["-qRother.test"], ["-qS<>"]):
+        assert server.cli("sendmail", *words) == ""
+    assert server.cli("sendmail", "-qI0000000000001", status=69) == "eilbote sendmail: no such message is in the queue\n"
+
+
+def test_sendmail_refuses_what_is_no_flush(make_server):
+    server = make_server(start=False)
+    assert "the server is not running (" in server.cli("sendmail", "-q", status=69)
+    assert server.cli("sendmail", "-q15m", status=64) == (
+        "eilbote sendmail: -q15m asks for a look at the queue every 15m; the server does that by itself (retry-first, retry-max in "
+        "eilbote.conf), and -q alone tries everything now\n")
+    for word in ("-qI", "-qIabc", "-qR", "-qS", "-q!Ifoo", "-qGmain", "-qp", "-qQ"):
+        assert server.cli("sendmail", word, status=64).startswith(f"eilbote sendmail: {word} is not understood; allowed: -q, -qIID, ")
+    for words in (["-q", "a@b.test"], ["-q", "-bp"], ["-t", "-q"]):
+        assert server.cli("sendmail", *words, status=64).endswith("nothing else goes with it\n")
+    assert server.cli("sendmail", "-bd", "-q15m", status=64) == (
+        "eilbote sendmail: -bd is not for this program; eilbote serve is the server\n")
+
+
 def test_sendmail_by_name_speaks_smtp(server, tmp_path):
     (tmp_path / "sendmail").symlink_to(EILBOTE)
     done = subprocess.Popen([str(tmp_path / "sendmail"), "-bs"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
