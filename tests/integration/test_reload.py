@@ -11,7 +11,7 @@ import socket
 import threading
 
 import pytest
-from server import IS_SANITIZED, Smtp, free_port, until
+from server import IS_SANITIZED, Smtp, free_port, has_ipv6, until
 
 ONE_PROCESS = "the sanitized builds serve with --single: there is no process of a role"
 in_processes = pytest.mark.skipif(IS_SANITIZED, reason=ONE_PROCESS)
@@ -123,15 +123,6 @@ def test_a_listener_that_is_renamed_keeps_its_socket(server):
     assert socket_inode(server, server.port("smtp")) == inode
     with server.smtp() as c:
         c.expect("NOOP", "250 ")
-
-
-def has_ipv6():
-    with socket.socket(socket.AF_INET6) as s:
-        try:
-            s.bind(("::1", 0))
-        except OSError:
-            return False
-    return True
 
 
 @pytest.mark.parametrize("one, every", [("127.0.0.1", "0.0.0.0"), ("::1", "::")])
