@@ -158,6 +158,20 @@ def test_unknown_commands_and_help():
     assert good("--version") == f"eilbote {version}\n"
 
 
+def test_options_with_a_value_are_there_once(server):
+    said = f'-c is there twice: "{server}" and "other.conf"'
+    assert refused("-c", server, "-c", "other.conf", "check", status=2) == [f"eilbote: {said}"]
+    assert refused("-c", server, "check", "-c", "other.conf", status=2)[0] == f"eilbote check: {said}"
+    assert refused("check", "-c", server, "-c", "other.conf", status=2)[0] == f"eilbote check: {said}"
+    assert refused("user", "set", "alice@example.test", "--quota", "1M", "--quota", "2M", status=2, conf=server)[0] == (
+        'eilbote user set: --quota is there twice: "1M" and "2M"')
+    assert refused("bench", "source", "--from", "a@b.test", "--from", "c@d.test", status=2)[0] == (
+        'eilbote bench source: --from is there twice: "a@b.test" and "c@d.test"')
+    assert refused("-c", status=2) == ["eilbote: -c needs a file"]
+    # EILBOTE_CONF is no option, and what only says yes may be said again.
+    assert json.loads(good("--json", "-c", server, "--json", "check", "--json"))["ok"] is True
+
+
 def test_users(server):
     assert good("user", "add", "bob@example.test", "--password-stdin", "--quota", "5M", stdin="pw\n", conf=server) == ""
     made = json.loads(good("user", "add", "carol@example.test", "--json", conf=server))
