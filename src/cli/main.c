@@ -24,7 +24,7 @@ static const struct command commands[] = {
     {"user add", "ADDRESS [--password-stdin] [--quota SIZE]",
         "Adds an account; without --password-stdin its password is made and printed.", cli_user_add, true},
     {"user list", "", "Lists the accounts.", cli_user_list},
-    {"user remove", "ADDRESS", "Removes an account; its mailbox files stay.", cli_user_remove, true},
+    {"user remove", "ADDRESS [--purge]", "Removes an account; its mail stays, or goes with --purge.", cli_user_remove, true},
     {"user passwd", "ADDRESS [--password-stdin]",
         "Changes a password; without --password-stdin it is made and printed.", cli_user_passwd, true},
     {"user set", "ADDRESS [--quota SIZE] [--enabled yes|no]", "Changes an account.", cli_user_set, true},
