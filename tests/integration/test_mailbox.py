@@ -277,7 +277,7 @@ def test_purging_takes_account_and_mail(server):
         server.cli("user", "remove", "--purge", word, status=1)
     server.stop()
     assert server.cli("user", "remove", "--purge", "alice@example.test", status=1).startswith(
-        "eilbote user remove: nothing is removed: the server is not running (")
+        "eilbote user remove: nothing is removed: the server is not running; start it with: eilbote -c ")
     assert "alice@" in server.cli("user", "list")
 
 

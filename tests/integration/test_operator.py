@@ -34,9 +34,9 @@ def states(server):
 def test_without_a_server_the_error_says_so(make_server):
     server = make_server(start=False)
     for words in (["queue", "ls"], ["queue", "why", "sender=<>"], ["queue", "hold", "--all"], ["top", "--once"]):
-        assert re.fullmatch(rf"eilbote {words[0]}.*: the server is not running \(.*/ctl/mta/sock: No such file or directory\); "
-                            "start it with: eilbote serve\n", server.cli(*words, status=1))
-    assert "the server is not running (" in server.cli("send", "--to", "a@b.test", status=1)
+        assert re.fullmatch(rf"eilbote {words[0]}.*: the server is not running; start it with: eilbote -c {server.conf} serve "
+                            r"\(.*/ctl/mta/sock: No such file or directory\)\n", server.cli(*words, status=1))
+    assert "the server is not running; start it with: eilbote -c " in server.cli("send", "--to", "a@b.test", status=1)
     server.cli("domain", "add", "more.test")
 
 
@@ -356,7 +356,7 @@ def test_sendmail_flushes_the_queue(make_server, make_stub):
 
 def test_sendmail_refuses_what_is_no_flush(make_server):
     server = make_server(start=False)
-    assert "the server is not running (" in server.cli("sendmail", "-q", status=69)
+    assert "the server is not running; start it with: eilbote -c " in server.cli("sendmail", "-q", status=69)
     assert server.cli("sendmail", "-q15m", status=64) == (
         "eilbote sendmail: -q15m asks for a look at the queue every 15m; the server does that by itself (retry-first, retry-max in "
         "eilbote.conf), and -q alone tries everything now\n")

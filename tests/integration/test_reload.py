@@ -294,4 +294,4 @@ def test_a_signal_that_comes_while_a_role_starts_is_kept(make_server):
 
 def test_reload_without_a_server(make_server):
     server = make_server(start=False)
-    assert "the server is not running (" in server.cli("reload", status=1)
+    assert "the server is not running; start it with: eilbote -c " in server.cli("reload", status=1)
