@@ -4,6 +4,9 @@
  */
 #include "role/control.h"
 
+#include <errno.h>
+
+#include "cli/ask.h"
 #include "cli/story.h"
 #include "mail_test.h"
 #include "role/queue_filter.h"
@@ -148,6 +151,20 @@ static void test_an_event_with_a_nul_belongs_to_its_session(void **state)
     story_free(s);
 }
 
+static void test_what_starts_the_server_is_said(void **state)
+{
+    (void)state;
+    static struct conf conf = {.path = {"/etc/eilbote/eilbote.conf", 25}};
+    struct fault f = ask_trouble(&conf, "s", ENOENT);
+    assert_true(ask_is_absent(&f));
+    assert_non_null(strstr(f.text, "start it with: systemctl start eilbote, or eilbote serve ("));
+    conf.path = STR("here.conf");
+    f = ask_trouble(&conf, "s", ECONNREFUSED);
+    assert_non_null(strstr(f.text, "start it with: eilbote -c here.conf serve ("));
+    f = ask_trouble(&conf, "s", EACCES);
+    assert_false(ask_is_absent(&f));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -157,6 +174,7 @@ int main(void)
         cmocka_unit_test(test_a_filter_means_what_fits_all_of_it),
         cmocka_unit_test(test_a_filter_is_understood_whole_or_refused),
         cmocka_unit_test(test_a_choice_is_said),
+        cmocka_unit_test(test_what_starts_the_server_is_said),
         cmocka_unit_test(test_an_event_with_a_nul_belongs_to_its_session),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
