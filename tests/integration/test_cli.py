@@ -383,6 +383,15 @@ def test_unit_file_lets_the_roles_confine_themselves(tmp_path):
     assert {"seccomp", "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self"} <= allowed
 
 
+def test_unit_file_is_understood(tmp_path):
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("systemd-analyze is not installed")
+    unit = unit_file(tmp_path)
+    unit.write_text(unit.read_text().replace("/usr/sbin/eilbote", os.path.abspath(EILBOTE)))
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", str(unit)], capture_output=True, text=True, check=False)
+    assert (done.returncode, [line for line in done.stderr.splitlines() if "eilbote" in line]) == (0, [])
+
+
 def test_unit_file_is_hardened(tmp_path):
     if not shutil.which("systemd-analyze"):
         pytest.skip("systemd-analyze is not installed")
