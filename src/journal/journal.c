@@ -56,7 +56,7 @@ static void release(struct journal *j)
     free_list(&j->trimmed);
     free_list(&j->spare);
     for (unsigned i = 0; i < SEGMENT_COMMITTERS; i++)
-        free(j->committer[i].parts);
+        free(j->committer[i].stage);
     cond_destroy(&j->supply);
     cond_destroy(&j->keep);
     cond_destroy(&j->turn);
@@ -238,7 +238,7 @@ static struct fault read_payload(const struct journal *j, struct segment *s, uin
     unsigned char header[FORMAT_RECORD_HEADER];
     struct format_record record;
     size_t got;
-    struct fault fault = file_read_at(s->file[0], header, sizeof header, at, &got);
+    struct fault fault = file_read_at(s->reader, header, sizeof header, at, &got);
     if (fault.kind)
         return fault;
     if (got < sizeof header || !format_get_record(&s->format, header, &record))
@@ -250,7 +250,7 @@ static struct fault read_payload(const struct journal *j, struct segment *s, uin
     if (!buf_reserve(out, length))
         return fault_make(451, FAULT_STATUS(4, 3, 0), "a record of %zu bytes is too large here",
                           length);
-    fault = file_read_at(s->file[0], out->data + out->used, length,
+    fault = file_read_at(s->reader, out->data + out->used, length,
                          at + FORMAT_RECORD_HEADER + (int64_t)offset, &got);
     if (fault.kind)
         return fault;
