@@ -284,6 +284,8 @@ def test_top_prints_and_counts(make_server, make_stub):
 @pytest.mark.parametrize("role", ["mta", "mda"])
 def test_ps_shows_the_role(make_server, role):
     """Not the "exe" of the file that the role was started from."""
+    if IS_SANITIZED:
+        pytest.skip("under a sanitizer the roles are one process")
     server = make_server()
     assert pathlib.Path(f"/proc/{server.role(role)}/comm").read_text(encoding="utf-8") == f"eilbote {role}\n"
 
