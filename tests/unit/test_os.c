@@ -5,6 +5,7 @@
 #include "os/channel.h"
 #include "os/clock.h"
 #include "os/file.h"
+#include "os/memory.h"
 #include "os/process.h"
 #include "os/random.h"
 #include "os/signals.h"
@@ -163,6 +164,33 @@ static void test_zeroed_file_has_its_size(void **state)
     assert_fine(file_read_at(f, bytes, 4, 0, &got));
     assert_int_equal(got, 2);
     file_close(f);
+}
+
+/* Past the cache where the file system can; bytes that cannot go that way are written all the same. */
+static void test_cache_is_bypassed_and_not_needed(void **state)
+{
+    (void)state;
+    struct file *f, *reader;
+    char *pages = memory_pages(2 * MEMORY_PAGE), bytes[8];
+    size_t got;
+    assert_int_equal((uintptr_t)pages % MEMORY_PAGE, 0);
+    assert_fine(file_open(in_room("direct"), FILE_CREATE_NEW, &f));
+    file_bypass_cache(f);
+    assert_fine(file_zero(f, 4 * MEMORY_PAGE));
+    assert_fine(file_open(in_room("direct"), FILE_READ, &reader));
+    assert_fine(file_read_at(reader, bytes, 8, MEMORY_PAGE, &got)); /* now the cache has it */
+    memset(pages, 'a', 2 * MEMORY_PAGE);
+    assert_fine(file_write_at(f, &(struct iovec){pages, 2 * MEMORY_PAGE}, 1, MEMORY_PAGE));
+    assert_fine(file_read_at(reader, bytes, 8, MEMORY_PAGE - 4, &got));
+    assert_memory_equal(bytes, "\0\0\0\0aaaa", 8);
+    assert_fine(file_write_at(f, &(struct iovec){pages + 1, 3}, 1, 3));
+    assert_fine(file_write_at(f, &(struct iovec){pages, MEMORY_PAGE}, 1, 0));
+    assert_fine(file_sync(f));
+    assert_fine(file_read_at(reader, bytes, 8, 0, &got));
+    assert_memory_equal(bytes, "aaaaaaaa", 8);
+    file_close(reader);
+    file_close(f);
+    free(pages);
 }
 
 static void count_name(const char *name, void *arg)
@@ -443,6 +471,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_full_disk_is_452),
         cmocka_unit_test(test_open_modes),
         cmocka_unit_test(test_zeroed_file_has_its_size),
+        cmocka_unit_test(test_cache_is_bypassed_and_not_needed),
         cmocka_unit_test(test_save_replaces_and_leaves_nothing_else),
         cmocka_unit_test(test_remove_tree_does_not_follow_links),
         cmocka_unit_test(test_lock_has_one_holder),
