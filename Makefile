@@ -2,9 +2,11 @@
 SHELL := /bin/bash
 BUILD ?= build
 T ?= 60
+POINTS ?= 1000
+CONTROL ?=
 DESTDIR ?=
 
-.PHONY: all run test asan tsan fuzz lint fmt bench install deb clean help
+.PHONY: all run test asan tsan fuzz torture-powercut lint fmt bench install deb clean help
 all:            ## build build/eilbote, installing the packages that are missing
 	@tools/deps build && tools/build $(BUILD)
 run: all        ## demonstrate on 127.0.0.1 and keep serving (ONCE=1: stop after the demonstration)
@@ -17,6 +19,9 @@ tsan:           ## every test with the thread sanitizer
 	@tools/deps build test && tools/build build-tsan -Db_sanitize=thread && tools/run-tests build-tsan
 fuzz:           ## every fuzz target, T seconds in all
 	@tools/deps build test && CC=clang tools/build build-fuzz -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false && tools/fuzz build-fuzz $(T)
+torture-powercut: ## cut the power POINTS times on a real ext4 and look for what was acknowledged (root; CONTROL=no-fdatasync takes syncs away)
+	@tools/deps build torture && tools/build build-torture -Dbench_hooks=true -Dtorture=true && \
+		tests/torture/powercut --build build-torture --points $(POINTS) --control "$(CONTROL)"
 lint:           ## the house rules
 	@tools/deps build test && tools/build $(BUILD) && tools/lint --build $(BUILD)
 fmt:            ## bring every C file into the house layout
@@ -28,6 +33,6 @@ install: all    ## install below DESTDIR
 deb: all        ## a Debian package in dist/
 	@tools/deb
 clean:          ## remove everything that was built
-	@rm -rf build build-asan build-tsan build-fuzz build-deb build-bench build-peers dist
+	@rm -rf build build-asan build-tsan build-fuzz build-torture build-deb build-bench build-peers dist
 help:           ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "net/offload.h"
+#include "role/bench_hooks.h"
 #include "role/steward.h"
 #include "serve/lmtp_session.h"
 #include "serve/pop3_session.h"
@@ -48,6 +49,7 @@ static void store_options_from(struct steward *s, const struct conf *conf, struc
         .thread_count = STORE_THREADS,
         .index_most = INDEX_MOST,
     };
+    bench_hooks_take(&o->journal);
 }
 
 static struct fault open_store(struct steward *s, const struct conf *conf)

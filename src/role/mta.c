@@ -7,9 +7,9 @@
  */
 #include <stdlib.h>
 
-#include "base/num.h"
 #include "net/offload.h"
 #include "os/memory.h"
+#include "role/bench_hooks.h"
 #include "role/mta_internal.h"
 #include "serve/smtp_session.h"
 
@@ -32,18 +32,6 @@ static void alarm_on_disk(void *arg, const struct fault *f)
     event_end(&e);
 }
 
-#ifdef BENCH_HOOKS
-/* EILBOTE_BENCH_SYNC=off, or delay-us:N, in builds that measure what the sync costs. */
-static void take_bench_hooks(struct journal_options *o)
-{
-    struct str value = str_from(getenv("EILBOTE_BENCH_SYNC"));
-    uint64_t us = 0;
-    o->is_sync_off = str_equal(value, STR("off"));
-    if (str_starts(value, STR("delay-us:")) && num_parse(str_skip(value, 9), 1000000, &us))
-        o->extra_sync_delay_us = (int64_t)us;
-}
-#endif
-
 static void queue_options_from(struct mta *m, const struct conf *conf, struct queue_options *o)
 {
     *o = (struct queue_options){
@@ -65,9 +53,7 @@ static void queue_options_from(struct mta *m, const struct conf *conf, struct qu
         .relieve = sender_relieve,
         .sender = m->sender,
     };
-#ifdef BENCH_HOOKS
-    take_bench_hooks(&o->journal);
-#endif
+    bench_hooks_take(&o->journal);
 }
 
 static struct fault start_resolver(struct mta *m, const struct conf *conf)
