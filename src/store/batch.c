@@ -111,6 +111,9 @@ static struct fault write_message(struct batch *b, const struct entry *e,
     struct file *file;
     struct fault f = index_make_place(b->account->index, row->uid);
     index_message_path(b->directory, row, path);
+    /* Where file systems have no journal, a name that a power cut left may be another's file by now. */
+    if (!f.kind && e->is_replayed)
+        f = file_remove(path);
     if (!f.kind)
         f = file_open(path, FILE_CREATE, &file);
     if (f.kind)

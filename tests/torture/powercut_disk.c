@@ -3,13 +3,14 @@
  * powercut_disk.c - a disk in a file: what a loop device writes to it is recorded
  *
  *     powercut_disk record MOUNTPOINT IMAGE INDEX DATA
- *     powercut_disk view MOUNTPOINT IMAGE
+ *     powercut_disk view MOUNTPOINT IMAGE [INDEX DATA]
  *
  * A FUSE file system with one file, "disk", whose bytes are those of the image. "record" writes
  * them through and notes each write and each flush in the order in which they are answered; one
  * thread, so that a flush stands behind every write that was answered before it came. "view" keeps
- * what is written to itself, and forgets it. The index is a page, whose first number counts the
- * entries and grows when an entry is whole, and then the entries.
+ * what is written to itself, and forgets it; when asked, it notes it too. The index is a page, whose first number counts the
+ * entries and grows when an entry is whole, and then the entries. POWERCUT_RATE is how many bytes a
+ * second a slow disk writes.
  */
 #define FUSE_USE_VERSION 31
 #include <errno.h>
@@ -23,6 +24,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { WRITE = 1, FLUSH = 2, INDEX_HEAD = 4096, ENTRIES_MOST = 1 << 22 };
@@ -41,6 +43,7 @@ struct disk {
     struct entry *entry;
     int data;
     uint64_t data_size;
+    uint64_t rate; /* 0: as fast as it goes */
 };
 
 static struct disk *disk(void)
@@ -65,6 +68,16 @@ static int note(struct disk *d, struct entry e, const char *bytes)
     d->entry[at] = e;
     atomic_store(d->count, at + 1);
     return 0;
+}
+
+static void take_time(const struct disk *d, size_t size)
+{
+    enum { NS = 1000000000 };
+    if (d->rate == 0)
+        return;
+    uint64_t ns = size * (uint64_t)NS / d->rate;
+    struct timespec pause = {.tv_sec = (time_t)(ns / NS), .tv_nsec = (long)(ns % NS)};
+    nanosleep(&pause, NULL);
 }
 
 static int disk_getattr(const char *path, struct stat *out, struct fuse_file_info *info)
@@ -109,6 +122,7 @@ static int disk_write(const char *path, const char *bytes, size_t size, off_t of
     if (result != 0)
         return result;
     memcpy(d->bytes + at, bytes, size);
+    take_time(d, size);
     return (int)size;
 }
 
@@ -153,10 +167,11 @@ static void start_recording(struct disk *d, const char *index, const char *data)
 
 int main(int argc, char **argv)
 {
-    bool is_recording = argc == 6 && strcmp(argv[1], "record") == 0;
-    if (!is_recording && !(argc == 4 && strcmp(argv[1], "view") == 0)) {
+    bool is_view = argc >= 4 && strcmp(argv[1], "view") == 0;
+    bool is_recording = argc == 6 && (is_view || strcmp(argv[1], "record") == 0);
+    if (!is_recording && !(is_view && argc == 4)) {
         fputs("usage: powercut_disk record MOUNTPOINT IMAGE INDEX DATA\n"
-              "       powercut_disk view MOUNTPOINT IMAGE\n",
+              "       powercut_disk view MOUNTPOINT IMAGE [INDEX DATA]\n",
               stderr);
         return 2;
     }
@@ -165,8 +180,9 @@ int main(int argc, char **argv)
         perror(argv[3]);
         return 1;
     }
-    struct disk d = {.size = (uint64_t)image.st_size};
-    d.bytes = map_file(argv[3], d.size, is_recording ? MAP_SHARED : MAP_PRIVATE | MAP_NORESERVE);
+    const char *rate = getenv("POWERCUT_RATE");
+    struct disk d = {.size = (uint64_t)image.st_size, .rate = rate ? strtoull(rate, NULL, 10) : 0};
+    d.bytes = map_file(argv[3], d.size, is_view ? MAP_PRIVATE | MAP_NORESERVE : MAP_SHARED);
     if (is_recording)
         start_recording(&d, argv[4], argv[5]);
     char *words[] = {argv[0], "-f", "-s", argv[2], NULL};

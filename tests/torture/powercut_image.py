@@ -8,7 +8,8 @@ import time
 
 WRITE, FLUSH = 1, 2
 INDEX_HEAD, ENTRY_WORDS = 4096, 4
-SECTOR = 512
+SECTOR, BLOCK = 512, 4096
+COMMIT = bytes.fromhex("c03b399800000002")  # how a commit block of the journal begins: the magic number and its type
 PATIENCE_S = 30
 
 
@@ -27,6 +28,9 @@ class Disk:
             if self.program.poll() is not None or time.monotonic() > end:
                 raise MountFailed("FUSE does not serve the disk")
             time.sleep(0.002)
+
+    def bytes(self):
+        return open(self.fuse / "disk", "r+b", buffering=0)
 
     def repair(self):
         """What a start of the machine does with a file system that has no journal of its own."""
@@ -73,48 +77,67 @@ class Counter:
 
 
 class Recording:
-    """The log of a disk, and an image that follows it from flush to flush."""
+    """The log of a disk."""
 
-    def __init__(self, base, index, data, stable):
+    def __init__(self, index, data):
         self.data = open(data, "rb")
         with open(index, "rb") as file:
             count = int.from_bytes(file.read(8), "little")
             file.seek(INDEX_HEAD)
             self.entries = array.array("Q", file.read(count * ENTRY_WORDS * 8))
-        subprocess.run(["cp", "--sparse=always", base, stable], check=True)
-        self.image, self.stable, self.at = stable, open(stable, "r+b", buffering=0), 0
 
     def __len__(self):
         return len(self.entries) // ENTRY_WORDS
 
-    def entry(self, at):
-        return self.entries[at * ENTRY_WORDS:(at + 1) * ENTRY_WORDS]
+    def kind(self, at):
+        return self.entries[at * ENTRY_WORDS]
+
+    def size(self, at):
+        return self.entries[at * ENTRY_WORDS + 2]
 
     def apply(self, at, fd, size=None):
-        _, offset, whole, data_at = self.entry(at)
-        size = whole if size is None else size
-        os.pwrite(fd, os.pread(self.data.fileno(), size, data_at), offset)
+        _, offset, whole, data_at = self.entries[at * ENTRY_WORDS:(at + 1) * ENTRY_WORDS]
+        os.pwrite(fd, os.pread(self.data.fileno(), whole if size is None else size, data_at), offset)
+
+    def apply_all(self, first, end, fd):
+        for at in range(first, end):
+            if self.kind(at) == WRITE:
+                self.apply(at, fd)
+
+    def commits(self, first, end):
+        """Where ext4 ends a transaction of its journal: until then, what names files have is in memory only."""
+        return [at for at in range(first, end) if self.kind(at) == WRITE and self.has_commit(at)]
+
+    def has_commit(self, at):
+        _, _, size, data_at = self.entries[at * ENTRY_WORDS:(at + 1) * ENTRY_WORDS]
+        return any(os.pread(self.data.fileno(), len(COMMIT), data_at + k) == COMMIT for k in range(0, size, BLOCK))
 
     def last_flush(self, cut):
         """The number of entries up to and with the last flush before the cut."""
-        while cut > 0 and self.entry(cut - 1)[0] != FLUSH:
+        while cut > 0 and self.kind(cut - 1) != FLUSH:
             cut -= 1
         return cut
 
+
+class Follower:
+    """An image that follows a recording from flush to flush."""
+
+    def __init__(self, recording, base, image):
+        subprocess.run(["cp", "--sparse=always", base, image], check=True)
+        self.recording, self.path, self.file, self.at = recording, image, open(image, "r+b", buffering=0), 0
+
     def advance(self, cut):
-        """Brings the image to the last flush before the cut; gives the writes after it. Cuts come in rising order."""
-        flush = self.last_flush(cut)
-        for at in range(self.at, flush):
-            if self.entry(at)[0] == WRITE:
-                self.apply(at, self.stable.fileno())
+        """To the last flush before the cut; gives the writes after it. Cuts come in rising order."""
+        flush = self.recording.last_flush(cut)
+        self.recording.apply_all(self.at, flush, self.file.fileno())
         self.at = max(self.at, flush)
-        return list(range(self.at, cut))
+        return range(self.at, cut)
 
 
 def choose(rng, pending, recording):
     """What of the writes after the flush reached the disk: (entry, bytes) in their order; the last one maybe in part."""
-    share = rng.choice((0, 0.2, 0.5, 0.8, 1))
-    chosen = [(at, recording.entry(at)[2]) for at in pending if rng.random() < share]
+    share = rng.choice((0, 0.1, 0.2, 0.3, 0.5, 0.5, 0.7, 0.8, 0.9, 1))
+    chosen = [(at, recording.size(at)) for at in pending if rng.random() < share]
     if chosen:
         at, size = chosen[-1]
         chosen[-1] = (at, rng.randint(0, size // SECTOR) * SECTOR)

@@ -16,20 +16,23 @@ from peers import SmtpStub
 from server import PASSWORD
 
 FAR, LATER, HERE = "you@far.test", "you@later.test", ("alice@example.test", "bob@example.test")
-RCPTS = ((FAR,), (HERE[0],), (HERE[1],), (FAR, HERE[0]), (FAR, HERE[1]), (LATER, HERE[1]), (FAR, LATER, *HERE))
-SIZES = ((60, 200, 2000), (30, 4000, 40000), (9, 100000, 300000), (1, 1200000, 1500000))  # weight, least and most
+RCPTS = {"mixed": ((FAR,), (HERE[0],), (HERE[1],), (FAR, HERE[0]), (FAR, HERE[1]), (LATER, HERE[1]), (FAR, LATER, *HERE)), "heavy": ((LATER,),)}
+SIZES = {"mixed": ((60, 200, 2000), (30, 4000, 40000), (9, 100000, 300000), (1, 1200000, 1500000)), "heavy": ((1, 300000, 900000),)}  # weight, least and most
 ACCEPT, ABORT, REFUSE_RCPT, REFUSE_CONTENT = "accept", "abort", "refuse-rcpt", "refuse-content"
 KINDS = (ACCEPT,) * 17 + (ABORT, REFUSE_RCPT, REFUSE_CONTENT)
-RATE = 50  # messages a second of a client
+RATE = {"mixed": 50, "heavy": 500}  # messages a second of a client
 PAUSE_S = 0.3  # of who reads the mailboxes
 AHEAD = 60  # so many deliveries may be under way: more are no better test
 TIMEOUT_S = 60
+LINE, POOL_LINES = 78, 10000
+POOL = base64.encodebytes(random.Random(1).randbytes((POOL_LINES + 20000) * 57)).replace(b"\n", b"\r\n")  # where bodies are cut from
 LOOP = "Received: from a by b; Thu, 1 Jan 2026 00:00:00 +0000\r\n" * 120
 
 
-def content(rng, mark, head=""):
-    low, high = rng.choices([s[1:] for s in SIZES], [s[0] for s in SIZES])[0]
-    text = base64.encodebytes(rng.randbytes(rng.randint(low, high) * 3 // 4)).replace(b"\n", b"\r\n")
+def content(rng, sizes, mark, head=""):
+    low, high = rng.choices([s[1:] for s in sizes], [s[0] for s in sizes])[0]
+    start, size = rng.randrange(POOL_LINES), rng.randint(low, high) // LINE
+    text = POOL[start * LINE:(start + size) * LINE]
     return f"{head}Subject: t\r\nX-Mark: {mark}\r\nX-Sum: {hashlib.sha256(text).hexdigest()}\r\n\r\n".encode() + text
 
 
@@ -108,9 +111,9 @@ class Ledger:
 class Client(threading.Thread):
     """Sends one message after the other: most are to be accepted, some to be refused, some break off."""
 
-    def __init__(self, label, where, ledger, rng):
+    def __init__(self, label, where, ledger, load, rng):
         super().__init__(daemon=True)
-        self.label, self.where, self.ledger, self.rng = label, where, ledger, rng
+        self.label, self.where, self.ledger, self.load, self.rng = label, where, ledger, load, rng
         self.number, self.is_over, self.fault = 0, False, None
 
     def run(self):
@@ -138,12 +141,12 @@ class Client(threading.Thread):
 
     def one(self, s, lines):
         """One message; False when the connection was left."""
-        time.sleep(self.rng.random() * 2 / RATE)
+        time.sleep(self.rng.random() * 2 / RATE[self.load])
         if self.ledger.open > AHEAD:
             return True
         self.number += 1
         mark, kind = f"{self.label}.{self.number}", self.rng.choice(KINDS)
-        sent = self.ledger.sent[mark] = Sent(kind, self.rng.choice(RCPTS))
+        sent = self.ledger.sent[mark] = Sent(kind, self.rng.choice(RCPTS[self.load]))
         begin = time.monotonic()
         self.say(s, lines, b"MAIL FROM:<me@back.test>\r\n", b"250")
         if kind == REFUSE_RCPT:
@@ -152,7 +155,7 @@ class Client(threading.Thread):
         for rcpt in sent.rcpts:
             self.say(s, lines, f"RCPT TO:<{rcpt}>\r\n".encode(), b"250")
         self.say(s, lines, b"DATA\r\n", b"354")
-        text = content(self.rng, mark, LOOP if kind == REFUSE_CONTENT else "")
+        text = content(self.rng, SIZES[self.load], mark, LOOP if kind == REFUSE_CONTENT else "")
         if kind == ABORT:
             s.sendall(text[:self.rng.randint(0, len(text))])
             return False
@@ -215,10 +218,10 @@ class Reader(threading.Thread):
         self.ledger.removed.update(((mark, user), now) for mark in marks)
 
 
-def check(ledger, early, cut, late, here):
+def check(ledger, early, cut, late, here, cuts):
     """
-    What is wrong when the power was cut then: early is what the next hop had taken in the whole recording, late what it took after the start
-    from the image, here what the mailboxes have. A list of sentences.
+    What is wrong when the power was cut then, for the first time or the second: early is when the next hop took what in the recordings, late what
+    it took after the start from the image, here what the mailboxes have. A list of sentences.
     """
     wrong = []
     came = collections.Counter({key: len(times) for key, times in late.items()})
@@ -233,19 +236,19 @@ def check(ledger, early, cut, late, here):
             is_gone = before > 0 or ledger.removing.get((mark, rcpt), cut + 1) <= cut
             if sent.acknowledged is not None and sent.acknowledged <= cut and copies == 0 and not is_gone:
                 wrong.append(f"lost: {word}")
-            if copies > allowed(ledger, mark, rcpt, cut):
+            if copies > allowed(ledger, mark, rcpt, cut, cuts):
                 wrong.append(f"{copies} copies: {word}")
     wrong.extend(f"unknown: {key} {copies}" for key, copies in came.items())
     return wrong
 
 
-def allowed(ledger, mark, rcpt, cut):
-    """How many copies may come after the cut: what is not there yet or not yet removed, and one more that was under way."""
+def allowed(ledger, mark, rcpt, cut, cuts):
+    """How many copies may be after the cut: the one not yet removed, and what was under way: to a mailbox maybe at each of the cuts."""
     if rcpt == LATER:
         return 1
     is_present = rcpt in HERE and ledger.removed.get((mark, rcpt), cut + 1) > cut
     is_settled = ledger.settled.get((ledger.sent[mark].ident, rcpt), cut + 1) <= cut
-    return is_present + (not is_settled)
+    return is_present + (cuts if rcpt in HERE else 1) * (not is_settled)
 
 
 def generator(*words):

@@ -207,6 +207,37 @@ static void test_a_lost_file_comes_back(void **state)
     store_close(store);
 }
 
+static void find_second(const char *name, void *arg)
+{
+    if (strncmp(name, "2.", 2) == 0)
+        snprintf(arg, 100, "%s", name);
+}
+
+/* A file system without a journal may leave a name whose file has become another one. */
+static void test_a_file_of_somebody_else_is_left_alone(void **state)
+{
+    (void)state;
+    open_store();
+    in_task(remove_two);
+    store_close(store);
+    char theirs[160], place[160], name[100] = "", path[300];
+    static const char text[] = "theirs, and longer than the message that is written again\r\n";
+    snprintf(theirs, sizeof theirs, "%s/theirs", directory);
+    assert_fine(file_save(theirs, str_from(text), 0600));
+    snprintf(place, sizeof place, "%s/accounts/example.test/bob/mailbox-1/0", directory);
+    assert_fine(file_list(place, find_second, name));
+    snprintf(path, sizeof path, "%s/%s", place, name);
+    assert_fine(file_remove(path));
+    assert_int_equal(link(theirs, path), 0);
+    open_store();
+    in_task(see_two_and_four);
+    store_close(store);
+    struct buf found = buf_make(1000);
+    assert_fine(file_load(theirs, &found));
+    assert_true(str_equal(buf_str(&found), str_from(text)));
+    buf_free(&found);
+}
+
 static void read_after_new_journal(void)
 {
     assert_fine(deliver("bob@example.test", "five\r\n"));
@@ -420,6 +451,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_replay_changes_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_damaged_index_is_made_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_lost_file_comes_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_file_of_somebody_else_is_left_alone, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_another_journal_loses_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_spooled_body_goes_after_the_checkpoint, set_up,
                                         tear_down),
