@@ -36,7 +36,7 @@ struct transaction {
     size_t asked_rcpts;       /* RCPT commands accepted */
     uint64_t announced_size;
     uint64_t id;
-    bool is_8bit;
+    size_t trace_size;            /* of our field on top of the content */
     struct mailbox_rcpt *mailbox; /* LMTP, instead of the envelope's */
     size_t mailbox_count, mailbox_size;
     struct intake intake;

@@ -317,8 +317,27 @@ static void add_trace(struct session *s)
     struct transaction *t = &s->transaction;
     struct buf field = buf_make(RECEIVED_FIELD_MAX);
     session_append_received(s, t->asked_rcpts == 1 ? &t->only_rcpt : NULL, &field);
+    t->trace_size = field.used;
     intake_add(&t->intake, buf_str(&field));
     buf_free(&field);
+}
+
+/* Puts the empty line between our trace field and a message without a header section, whose first
+ * line would else become a part of ours. */
+static struct fault keep_apart(void *arg, struct buf *content)
+{
+    const struct session *s = arg;
+    struct str trace = str_head(buf_str(content), s->transaction.trace_size);
+    struct str message = str_skip(buf_str(content), trace.n);
+    if (!header_is_missing(message))
+        return FINE;
+    struct buf apart = buf_make(content->limit);
+    buf_append(&apart, trace);
+    buf_append(&apart, STR("\r\n"));
+    buf_append(&apart, message);
+    buf_free(content);
+    *content = apart;
+    return FINE;
 }
 
 /* The header section may go on behind what is here, with a Bcc field perhaps. */
@@ -337,20 +356,16 @@ static struct fault repair(void *arg, struct buf *content)
     struct session *s = arg;
     char id[QUEUE_ID_TEXT_MAX];
     int64_t now = clock_real_ms() / 1000;
-    size_t header = header_size(buf_str(content));
+    keep_apart(s, content);
     if (content->used >= INTAKE_MEMORY_MAX && is_header_open(buf_str(content)))
         return fault_make(552, FAULT_STATUS(5, 3, 4), "the header section is larger than %d bytes",
                           INTAKE_MEMORY_MAX);
-    struct str rest = str_skip(buf_str(content), header);
     struct buf repaired = buf_make(content->limit);
-    bool is_changed = submit_repair(
-        str_head(buf_str(content), header), s->visitor.live->conf->hostname,
-        queue_id_text(s->transaction.id, id), now, clock_zone_minutes(now), &repaired);
-    if (is_changed && buf_append(&repaired, rest)) {
+    if (submit_repair(buf_str(content), s->visitor.live->conf->hostname,
+                      queue_id_text(s->transaction.id, id), now, clock_zone_minutes(now),
+                      &repaired)) {
         buf_free(content);
         *content = repaired;
-    } else {
-        buf_free(&repaired);
     }
     return FINE;
 }
@@ -385,10 +400,8 @@ static struct fault on_data(struct session *s)
                  &s->visitor.server->in_flight_bytes, limit, t->announced_size);
     ask_client_name(s);
     add_trace(s);
-    if (is_submission(s)) {
-        t->intake.prepare = repair;
-        t->intake.prepare_arg = s;
-    }
+    t->intake.prepare = is_submission(s) ? repair : keep_apart;
+    t->intake.prepare_arg = s;
     return FINE;
 }
 

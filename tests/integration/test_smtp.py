@@ -252,6 +252,50 @@ def test_submission_repairs_the_header(make_server, stub):
     assert "\r\nDate: " in head and "\r\nMessage-ID: <" in head and "@mail.example.test>" in head
 
 
+@pytest.mark.parametrize("text,hidden", [
+    ("Subject: s\r\nResent-Bcc: secret@far.test\r\n\r\nbody\r\n", True),  # RFC 5322 section 3.6.6
+    ("Date: d\r\nMessage-ID: <i>\r\nResent-Bcc: secret@far.test\r\n\r\nbody\r\n", True),
+    ("Subject: s\r\nno field\r\nBcc: secret@far.test\r\n\r\nbody\r\n", False),
+    ("Date: d\r\nMessage-ID: <i>\r\nno field\r\nBcc: secret@far.test\r\n\r\nbody\r\n", False)])
+def test_submission_shows_no_blind_copy_in_the_header(make_server, stub, text, hidden):
+    server = make_server(conf=transport("far.test", stub.port))
+    with server.submission() as c:
+        c.message("alice@example.test", ["you@far.test"], text)
+    head, _, body = stub.wait()[0].text.partition("\r\n\r\n")
+    assert "secret@far.test" not in head and "\r\nDate: " in head
+    assert body == "body\r\n" if hidden else body.startswith("no field\r\nBcc:")
+
+
+@pytest.mark.parametrize("way", ["submission", "smtp", "lmtp"])
+def test_a_message_without_a_header_keeps_its_text(server, way):
+    """What stands behind the trace fields without an empty line would be taken for a header, or for the end of the last field."""
+    texts = ["hello world\r\nBcc: x\r\n", " by another.test; today\r\nSubject: s\r\n\r\nx\r\n", "\r\nhello\r\n", "Subject: s\r\n\r\nhello\r\n"]
+    for text in texts:
+        with server.submission() if way == "submission" else server.smtp() if way == "smtp" else lmtp_client(server) as c:
+            c.expect("MAIL FROM:<alice@example.test>", "250 ")
+            c.expect("RCPT TO:<bob@example.test>", "250 ")
+            c.expect("DATA", "354 ")
+            c.expect(text + ".", "250 ")
+    server.wait_empty()
+    with Talk(server.where("pop3s"), implicit_tls=True) as c:
+        c.reply()
+        c.expect("USER bob@example.test", "+OK")
+        c.expect(f"PASS {PASSWORD}", "+OK 4 ")
+        for number, text in enumerate(texts, 1):
+            c.expect(f"RETR {number}", "+OK")
+            head, _, body = b"".join(iter(c.file.readline, b".\r\n")).decode().partition("\r\n\r\n")
+            assert all(line.startswith((" ", "Return-Path:", "Delivered-To:", "Received:", "Date:", "Message-ID:", "Subject:"))
+                       for line in head.split("\r\n")), head
+            assert " by another" not in head and body == {2: "hello\r\n", 3: "hello\r\n"}.get(number - 1, text)
+
+
+def lmtp_client(server):
+    client = Talk(str(server.directory / "ctl" / "lmtp.sock"))
+    client.reply()
+    client.expect("LHLO client.test", "250-")
+    return client
+
+
 def test_local_socket_needs_no_login_and_mx_gives_none(server):
     with Smtp(str(server.directory / "ctl" / "submit.sock")) as c:
         c.expect("MAIL FROM:<root@example.test>", "250 ")
