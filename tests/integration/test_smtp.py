@@ -52,6 +52,18 @@ def test_login_mechanisms(server, name):
                 c.expect(base64.b64encode(PASSWORD.encode()).decode(), "235 ")
 
 
+def test_login_takes_the_name_with_the_command(server):
+    """As .NET and many devices send it: a second question for the name would be answered with the password."""
+    name, password = base64.b64encode(b"alice@example.test").decode(), base64.b64encode(PASSWORD.encode()).decode()
+    with server.smtp("submissions") as c:
+        c.expect(f"AUTH LOGIN {name}", "334 UGFzc3dvcmQ=")
+        c.expect(password, "235 ")
+    with Talk(server.where("pop3s"), implicit_tls=True) as c:
+        c.reply()
+        c.expect(f"AUTH LOGIN {name}", "+ UGFzc3dvcmQ=")
+        c.expect(password, "+OK")
+
+
 def test_authenticated_sender_uses_its_own_addresses_only(server):
     server.cli("alias", "add", "sales@example.test", "alice@example.test")
     with server.submission() as c:
