@@ -322,6 +322,7 @@ static size_t line_limit(const struct smtp_server *s, struct str line)
 static void answer_long_line(struct smtp_server *s, struct smtp_event *out)
 {
     bool is_auth = s->is_auth_line, is_response = s->phase == SMTP_PHASE_AUTH;
+    s->line_count++;
     struct fault f = fault_make(500, is_auth ? FAULT_STATUS(5, 5, 6) : FAULT_STATUS(5, 5, 2),
                                 is_auth ? "Authentication line too long" : "Line too long");
     s->phase = SMTP_PHASE_COMMAND;
@@ -358,6 +359,7 @@ static size_t drain(struct smtp_server *s, struct str in, struct smtp_event *out
 static void run_line(struct smtp_server *s, struct str line, struct smtp_event *out)
 {
     bool is_response = s->phase == SMTP_PHASE_AUTH;
+    s->line_count++;
     if (line.n < 2 || line.p[line.n - 2] != '\r' || str_has(str_head(line, line.n - 2), '\r') ||
         str_has(line, '\0')) {
         struct fault f =

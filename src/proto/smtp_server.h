@@ -164,6 +164,7 @@ struct smtp_server {
     size_t reply_start;         /* in output: where the reply to the last group end begins */
     uint32_t transaction_count; /* MAIL accepted */
     uint32_t message_count;     /* messages accepted (LMTP: for at least one recipient) */
+    uint32_t line_count;        /* commands and responses to AUTH, good or bad */
     uint32_t error_count, auth_failure_count;
     uint8_t phase;
     bool is_line_used;                       /* line belongs to an event given out */

@@ -194,6 +194,27 @@ def test_trusted_clients_may_err_about_recipients(make_server):
         c.expect("RCPT TO:<bob@example.test>", "250 ")
 
 
+@pytest.mark.parametrize("lines", [["NOOP"], ["RSET"], ["VRFY x", "HELP"], ["MAIL FROM:<a@far.test>", "RSET"], ["what"]])
+def test_commands_of_an_address_are_limited(make_server, lines):
+    """All of them, in one session or many; loopback addresses are exempt, so a proxy stands in front."""
+    server = make_server(start=False, conf="limits {\n commands-per-minute = 30\n errors-per-connection = 1000\n}\n")
+    server.listener_conf("mx", 'proxy-from = {"127.0.0.1/32"}')
+    server.start()
+
+    def session():
+        """Says 20 commands more; gives the last reply."""
+        with Talk(server.where("smtp")) as c:
+            c.send(b"PROXY TCP4 192.0.2.7 192.0.2.1 4711 25\r\n")
+            c.reply()
+            c.expect("EHLO client.test", "250-")
+            c.send("".join(lines[k % len(lines)] + "\r\n" for k in range(20)).encode())
+            c.socket.shutdown(socket.SHUT_WR)
+            return c.file.read().decode().splitlines()[-1]
+
+    assert not session().startswith("421")
+    assert session() == "421 4.7.0 too many commands from your address, try again in a minute"
+
+
 def test_sessions_of_the_listener_are_limited(make_server):
     server = make_server(conf="limits {\n sessions = 2\n}\n")
     with server.smtp(), server.smtp():
