@@ -13,12 +13,13 @@
 #include "mail/received.h"
 #include "net/offload.h"
 #include "os/clock.h"
+#include "os/random.h"
 #include "serve/client_name.h"
 #include "serve/session.h"
 #include "serve/submit.h"
 
 enum {
-    ARENA_LIMIT = 16 << 20,     /* of a transaction: ENVELOPE_RCPT_MAX addresses with their ORCPT */
+    ARENA_LIMIT = 17 << 20,     /* of a transaction: ENVELOPE_RCPT_MAX addresses with their ORCPT */
     EXPANSION_LIMIT = 32 << 20, /* of one RCPT: all that one alias may stand for */
     ORIGINAL_MAX = 1024,
     NAME_LIMIT = 1 << 20,
@@ -28,6 +29,7 @@ enum {
 void session_forget(struct session *s)
 {
     intake_drop(&s->transaction.intake);
+    map_free(&s->transaction.rcpt_seen);
     struct arena arena = s->transaction.arena;
     arena_free(&arena);
     s->transaction = (struct transaction){.arena = arena_make(ARENA_LIMIT)};
@@ -104,9 +106,43 @@ static struct fault on_mail(struct session *s, const struct smtp_mail *mail)
     return FINE;
 }
 
-static struct queue_rcpt *add_rcpt(struct transaction *t)
+/* Where a recipient of that address stands in the envelope. */
+struct seen_rcpt {
+    struct map_node node;
+    size_t index;
+};
+
+static void note_rcpt(struct transaction *t, size_t index)
+{
+    struct seen_rcpt *seen = arena_alloc(&t->arena, sizeof *seen);
+    seen->index = index;
+    map_insert(&t->rcpt_seen, &seen->node, t->envelope.rcpt[index].address);
+}
+
+/* The recipient with that address, or NULL. */
+static const struct queue_rcpt *find_rcpt(struct transaction *t, struct str address)
+{
+    if (t->envelope.rcpt_count == 0)
+        return NULL;
+    if (t->rcpt_seen.count == 0) {
+        t->rcpt_seen = map_make(random_u64(), random_u64());
+        note_rcpt(t, 0);
+    }
+    struct map_node *n = map_find(&t->rcpt_seen, address);
+    return n ? &t->envelope.rcpt[MAP_ENTRY(n, struct seen_rcpt, node)->index] : NULL;
+}
+
+/*
+ * Adds a copy of the recipient. One that was named before, as itself or by an alias, gets one
+ * message; it is there twice only where reports of a different kind or name were asked for.
+ */
+static void add_rcpt(struct transaction *t, const struct queue_rcpt *rcpt)
 {
     struct queue_envelope *e = &t->envelope;
+    const struct queue_rcpt *same = find_rcpt(t, rcpt->address);
+    if (same && same->notify == rcpt->notify &&
+        (rcpt->notify == 0 || str_equal(same->orcpt, rcpt->orcpt)))
+        return;
     if (e->rcpt_count == t->rcpt_size) {
         size_t size = t->rcpt_size ? t->rcpt_size * 2 : 4;
         struct queue_rcpt *grown = arena_alloc(&t->arena, size * sizeof *grown);
@@ -115,18 +151,21 @@ static struct queue_rcpt *add_rcpt(struct transaction *t)
         e->rcpt = grown;
         t->rcpt_size = size;
     }
-    return &e->rcpt[e->rcpt_count++];
+    e->rcpt[e->rcpt_count++] = (struct queue_rcpt){
+        arena_copy(&t->arena, rcpt->address), arena_copy(&t->arena, rcpt->orcpt), rcpt->notify};
+    if (e->rcpt_count > 1 && !same)
+        note_rcpt(t, e->rcpt_count - 1);
 }
 
 /* The ORCPT of an address that we replace (RFC 3461 section 5.2.7); a UTF-8 one gets none. */
-static struct str original_of(struct transaction *t, const struct smtp_rcpt *rcpt, struct str own)
+static struct str original_of(struct arena *arena, const struct smtp_rcpt *rcpt, struct str own)
 {
     if (rcpt->orcpt.n > 0 || rcpt->address.is_utf8)
-        return arena_copy(&t->arena, rcpt->orcpt);
+        return rcpt->orcpt;
     struct buf text = buf_make(ORIGINAL_MAX);
     buf_append(&text, STR("rfc822;"));
     encode_xtext(&text, own);
-    struct str copy = arena_copy(&t->arena, buf_str(&text));
+    struct str copy = arena_copy(arena, buf_str(&text));
     buf_free(&text);
     return copy;
 }
@@ -143,27 +182,32 @@ static struct fault take_expanded(struct session *s, const struct smtp_rcpt *rcp
     if (t->envelope.rcpt_count + r->count > ENVELOPE_RCPT_MAX)
         return fault_make(452, FAULT_STATUS(4, 5, 3), "too many recipients behind aliases");
     struct str own = address_text(scratch, &rcpt->address);
+    struct str original = original_of(scratch, rcpt, own);
     for (size_t i = 0; i < r->count; i++) {
         bool is_same =
             rcpt->address.kind != ADDRESS_POSTMASTER && str_equal_nocase(r->item[i].address, asked);
-        struct queue_rcpt *to = add_rcpt(t);
-        to->address = arena_copy(&t->arena, is_same ? own : r->item[i].address);
-        to->orcpt = is_same ? arena_copy(&t->arena, rcpt->orcpt) : original_of(t, rcpt, own);
-        to->notify = (uint8_t)rcpt->notify;
+        struct queue_rcpt to = {
+            .address = is_same ? own : r->item[i].address,
+            .orcpt = is_same ? rcpt->orcpt : original,
+            .notify = (uint8_t)rcpt->notify,
+        };
         /* Several targets cannot each report success for the one address asked for. */
-        if (r->count > 1 && to->notify)
-            to->notify &= (uint8_t)~DSN_NOTIFY_SUCCESS;
+        if (r->count > 1 && to.notify)
+            to.notify &= (uint8_t)~DSN_NOTIFY_SUCCESS;
+        add_rcpt(t, &to);
     }
     return FINE;
 }
 
-static struct fault take_as_is(struct session *s, const struct smtp_rcpt *rcpt)
+static struct fault take_as_is(struct session *s, const struct smtp_rcpt *rcpt,
+                               struct arena *scratch)
 {
-    struct transaction *t = &s->transaction;
-    struct queue_rcpt *to = add_rcpt(t);
-    to->address = address_text(&t->arena, &rcpt->address);
-    to->orcpt = arena_copy(&t->arena, rcpt->orcpt);
-    to->notify = (uint8_t)rcpt->notify;
+    struct queue_rcpt to = {
+        .address = address_text(scratch, &rcpt->address),
+        .orcpt = rcpt->orcpt,
+        .notify = (uint8_t)rcpt->notify,
+    };
+    add_rcpt(&s->transaction, &to);
     return FINE;
 }
 
@@ -239,7 +283,7 @@ static struct fault decide_rcpt(struct session *s, const struct smtp_rcpt *rcpt,
             arena_printf(scratch, STR_FMT "@" STR_FMT, STR_ARG(local), STR_ARG(domain)), scratch);
     bool may_relay = s->account.n > 0 || s->visitor.is_trusted;
     if (may_relay || conf_is_relay_domain(conf, domain))
-        return take_as_is(s, rcpt);
+        return take_as_is(s, rcpt, scratch);
     return fault_make(550, FAULT_STATUS(5, 7, 1), "relaying denied");
 }
 
