@@ -93,7 +93,8 @@ static struct fault_status status_of(const struct fault *f)
  */
 static struct str remote_mta(const struct job *j)
 {
-    return j->remote[0] == '/' ? STR_NONE : str_from(j->remote);
+    struct str remote = str_from(j->remote);
+    return str_starts(remote, STR("unix:")) ? STR_NONE : remote;
 }
 
 static void add_told(struct verdict *v, size_t i, enum dsn_action action)

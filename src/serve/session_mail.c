@@ -191,8 +191,11 @@ static struct fault take_expanded(struct session *s, const struct smtp_rcpt *rcp
             .orcpt = is_same ? rcpt->orcpt : original,
             .notify = (uint8_t)rcpt->notify,
         };
-        /* Several targets cannot each report success for the one address asked for. */
-        if (r->count > 1 && to.notify)
+        /* Several targets cannot each report success for the one address asked for; who asked for
+         * nothing else did not ask for failures. */
+        if (r->count > 1 && to.notify == DSN_NOTIFY_SUCCESS)
+            to.notify = DSN_NOTIFY_NEVER;
+        else if (r->count > 1)
             to.notify &= (uint8_t)~DSN_NOTIFY_SUCCESS;
         add_rcpt(t, &to);
     }
