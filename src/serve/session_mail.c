@@ -10,6 +10,7 @@
 #include "base/encode.h"
 #include "directory/edit.h"
 #include "mail/header.h"
+#include "mail/idna.h"
 #include "mail/received.h"
 #include "net/offload.h"
 #include "os/clock.h"
@@ -158,37 +159,42 @@ static void add_rcpt(struct transaction *t, const struct queue_rcpt *rcpt)
 }
 
 /* The ORCPT of an address that we replace (RFC 3461 section 5.2.7); a UTF-8 one gets none. */
-static struct str original_of(struct arena *arena, const struct smtp_rcpt *rcpt, struct str own)
+static struct str original_of(struct arena *arena, const struct smtp_rcpt *rcpt)
 {
     if (rcpt->orcpt.n > 0 || rcpt->address.is_utf8)
         return rcpt->orcpt;
     struct buf text = buf_make(ORIGINAL_MAX);
     buf_append(&text, STR("rfc822;"));
-    encode_xtext(&text, own);
+    encode_xtext(&text, address_text(arena, &rcpt->address));
     struct str copy = arena_copy(arena, buf_str(&text));
     buf_free(&text);
     return copy;
 }
 
 /*
- * Takes what the directory says the address stands for. The directory knows the asked address
- * without its quotes, and such a one is not fit for an envelope: our own text of it goes there.
+ * Takes what the directory says the address stands for, which is what the client said or what is
+ * meant by it here. The directory knows it without its quotes, and such a one is not fit for an
+ * envelope: our own text of it goes there.
  */
 static struct fault take_expanded(struct session *s, const struct smtp_rcpt *rcpt,
-                                  const struct directory_recipients *r, struct str asked,
+                                  const struct address *meant, const struct directory_recipients *r,
                                   struct arena *scratch)
 {
     struct transaction *t = &s->transaction;
     if (t->envelope.rcpt_count + r->count > ENVELOPE_RCPT_MAX)
         return fault_make(452, FAULT_STATUS(4, 5, 3), "too many recipients behind aliases");
-    struct str own = address_text(scratch, &rcpt->address);
-    struct str original = original_of(scratch, rcpt, own);
+    struct str asked =
+        arena_printf(scratch, STR_FMT "@" STR_FMT, STR_ARG(meant->local), STR_ARG(meant->domain));
+    struct str own = address_text(scratch, meant);
+    bool is_as_said = address_equal(meant, &rcpt->address);
+    struct str original = r->count == 1 && is_as_said && str_equal_nocase(r->item[0].address, asked)
+                              ? rcpt->orcpt
+                              : original_of(scratch, rcpt);
     for (size_t i = 0; i < r->count; i++) {
-        bool is_same =
-            rcpt->address.kind != ADDRESS_POSTMASTER && str_equal_nocase(r->item[i].address, asked);
+        bool is_same = str_equal_nocase(r->item[i].address, asked);
         struct queue_rcpt to = {
             .address = is_same ? own : r->item[i].address,
-            .orcpt = is_same ? rcpt->orcpt : original,
+            .orcpt = is_same && is_as_said ? rcpt->orcpt : original,
             .notify = (uint8_t)rcpt->notify,
         };
         /* Several targets cannot each report success for the one address asked for; who asked for
@@ -242,26 +248,57 @@ static struct fault expand(const struct session *s, struct str local, struct str
 }
 
 /*
- * Postmaster without a domain (RFC 5321 4.5.1) is that of the host's name, of the nearest domain
- * above it that is ours, or of our first domain. Gives that domain.
+ * Expands what is meant for this host: of the domain that is its name, of the nearest domain above
+ * it that is ours, or of our first domain. Gives that domain; *is_ours is false when there is none.
  */
-static struct fault expand_postmaster(const struct session *s, struct arena *scratch, bool *is_ours,
-                                      struct directory_recipients *out, struct str *domain)
+static struct fault expand_here(const struct session *s, struct str local, struct arena *scratch,
+                                bool *is_ours, struct directory_recipients *out, struct str *domain)
 {
     struct fault f = FINE;
     struct str label, rest = s->visitor.live->conf->hostname;
     *is_ours = false;
     do {
         *domain = rest;
-        f = expand(s, STR("postmaster"), *domain, scratch, is_ours, out);
+        f = expand(s, local, *domain, scratch, is_ours, out);
     } while (!f.kind && !*is_ours && str_cut(rest, '.', &label, &rest));
     if (!f.kind && !*is_ours) {
         struct first_domain first = {.directory = s->visitor.server->directory, .arena = scratch};
         offload(find_first, &first);
         *domain = first.domain;
-        f = expand(s, STR("postmaster"), *domain, scratch, is_ours, out);
+        f = expand(s, local, *domain, scratch, is_ours, out);
     }
-    return !f.kind && !*is_ours ? fault_make(550, FAULT_STATUS(5, 1, 1), "no postmaster") : f;
+    return f;
+}
+
+/* Whether mail for the domain has nowhere to go but here: it is this host's name. */
+static bool is_this_host(const struct conf *conf, struct str domain)
+{
+    return idna_equal(domain, conf->hostname) && !conf_transport(conf, domain) &&
+           conf->smarthost.host.n == 0;
+}
+
+/*
+ * The directory's word on a recipient, and what address of ours is meant. Postmaster may come
+ * without a domain (RFC 5321 4.5.1); local programs send to users of this host, like root.
+ */
+static struct fault expand_rcpt(const struct session *s, const struct address *a,
+                                struct arena *scratch, bool *is_ours,
+                                struct directory_recipients *out, struct address *meant)
+{
+    struct str here;
+    *meant = *a;
+    if (a->kind != ADDRESS_POSTMASTER) {
+        struct fault f = expand(s, a->local, a->domain, scratch, is_ours, out);
+        if (f.kind || *is_ours || !is_this_host(s->visitor.live->conf, a->domain))
+            return f;
+    }
+    struct fault f = expand_here(s, a->local, scratch, is_ours, out, &here);
+    if (*is_ours)
+        *meant = (struct address){
+            .kind = ADDRESS_DOMAIN, .is_utf8 = a->is_utf8, .local = a->local, .domain = here};
+    else if (!f.kind && a->kind == ADDRESS_POSTMASTER)
+        return fault_make(550, FAULT_STATUS(5, 1, 1), "no postmaster");
+    return f;
 }
 
 /* What is allocated in scratch goes when the command is answered, or a client that asks for ever
@@ -270,22 +307,18 @@ static struct fault decide_rcpt(struct session *s, const struct smtp_rcpt *rcpt,
                                 struct arena *scratch)
 {
     const struct conf *conf = s->visitor.live->conf;
-    struct str local = rcpt->address.local, domain = rcpt->address.domain;
     struct directory_recipients expanded;
+    struct address meant;
     bool is_ours;
-    struct fault f = rcpt->address.kind == ADDRESS_POSTMASTER
-                         ? expand_postmaster(s, scratch, &is_ours, &expanded, &domain)
-                         : expand(s, local, domain, scratch, &is_ours, &expanded);
+    struct fault f = expand_rcpt(s, &rcpt->address, scratch, &is_ours, &expanded, &meant);
     if (f.kind == FAULT_NEVER)
         return fault_make(550, FAULT_STATUS(5, 1, 1), "no such user here");
     if (f.kind)
         return f;
     if (is_ours)
-        return take_expanded(
-            s, rcpt, &expanded,
-            arena_printf(scratch, STR_FMT "@" STR_FMT, STR_ARG(local), STR_ARG(domain)), scratch);
+        return take_expanded(s, rcpt, &meant, &expanded, scratch);
     bool may_relay = s->account.n > 0 || s->visitor.is_trusted;
-    if (may_relay || conf_is_relay_domain(conf, domain))
+    if (may_relay || conf_is_relay_domain(conf, rcpt->address.domain))
         return take_as_is(s, rcpt, scratch);
     return fault_make(550, FAULT_STATUS(5, 7, 1), "relaying denied");
 }
