@@ -304,6 +304,8 @@ def test_send_and_sendmail(make_server, stub):
     assert server.cli("sendmail", "-t", stdin="Subject: none\n\nx\n", status=67).endswith("no recipient is named\n")
     assert "is refused: 550 5.1.1" in server.cli("sendmail", "gone@example.test", stdin="x\n", status=67)
     assert server.cli("sendmail", "-by", status=64).endswith('-b "y" is not understood\n')
+    assert server.cli("sendmail", "-iZfoo", "a@far.test", status=64).endswith(': the option "-Z" is not understood\n')
+    assert server.cli("sendmail", "-i", "-f", status=64).endswith(': without a value the option "-f" is not understood\n')
 
 
 def test_mail_for_users_of_this_host(server):
