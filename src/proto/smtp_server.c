@@ -229,7 +229,7 @@ static struct draft complete(enum smtp_event_kind question, const struct fault *
             d.status = FAULT_STATUS(0, 0, 0);
         d.status.class = (uint16_t)(d.code / 100);
     }
-    if (verdict->text[0] != '\0')
+    if (verdict->text[0] != '\0' && !verdict->is_private)
         d.text = fault_text(verdict);
     return d;
 }

@@ -194,8 +194,8 @@ size_t smtp_server_feed(struct smtp_server *s, struct str in, struct smtp_event 
 
 /*
  * Answers the open question. FINE without a reply code gives the standard reply; code, status and
- * text of the verdict are used where present, the status' class follows the code. 421 and 521 end
- * the session: the next feed, also of nothing, gives CLOSE.
+ * text of the verdict are used where present (a private text is not), the status' class follows the
+ * code. 421 and 521 end the session: the next feed, also of nothing, gives CLOSE.
  */
 void smtp_server_answer(struct smtp_server *s, const struct fault *verdict);
 

@@ -72,10 +72,11 @@ static void tell_event(const struct verdict *v, size_t i, const char *name)
 /* "550 5.1.1 No such user" as DSNs and people want to see it. */
 static struct str reply_text(struct arena *a, const struct fault *f)
 {
+    const char *text = f->is_private ? "trouble on our own server" : f->text;
     if (f->status.class)
         return arena_printf(a, "%u %u.%u.%u %s", f->reply, f->status.class, f->status.subject,
-                            f->status.detail, f->text);
-    return arena_printf(a, "%u %s", f->reply, f->text);
+                            f->status.detail, text);
+    return arena_printf(a, "%u %s", f->reply, text);
 }
 
 /*

@@ -237,6 +237,21 @@ def test_disk_low_is_452(make_server):
         c.expect("MAIL FROM:<a@far.test>", "452 4.3.1")
 
 
+def test_trouble_with_the_disk_is_told_without_paths(server):
+    """Strangers hear what to do; the operator finds the reason among the events."""
+    bodies = server.directory / "spool" / "bodies"
+    bodies.rename(server.directory / "spool" / "away")
+    bodies.write_text("in the way")
+    with server.smtp() as c:
+        c.expect("MAIL FROM:<a@far.test>", "250 ")
+        c.expect("RCPT TO:<bob@example.test>", "250 ")
+        c.expect("DATA", "354 ")
+        assert c.ask("Subject: large\r\n\r\n" + ("x" * 76 + "\r\n") * 20000 + ".") == "451 4.3.0 Local trouble, try again later"
+    assert "spool/bodies/" in server.wait_event("message.refused")["text"]
+    bodies.unlink()
+    (server.directory / "spool" / "away").rename(bodies)
+
+
 def test_looping_message_is_stopped(server):
     received = "Received: from a by b; Mon, 01 Jan 2024 00:00:00 +0000\r\n"
     with server.smtp() as c:
