@@ -124,23 +124,33 @@ static void stop_keeper(struct journal *j)
     thread_join(&j->keeper);
 }
 
-/* The log goes on in a fresh segment, which says where the old one ends. */
+static void start_committers(struct journal *j)
+{
+    for (unsigned i = 0; i < SEGMENT_COMMITTERS; i++)
+        thread_start(&j->committer[i].thread, "journal commit", commit_run, &j->committer[i]);
+}
+
+/*
+ * The log goes on in a fresh segment, which says where the old one ends. On a full disk there is
+ * none yet: records are refused until there is, and what is there can be read, sent and removed.
+ */
 static struct fault start(struct journal *j)
 {
     trim_empty(j, false);
     thread_start(&j->keeper, "journal keeper", keeper_run, j);
     j->has_void = true;
     struct fault fault = commit_next_segment(j, 0);
-    if (fault.kind) {
+    if (fault.kind && fault.reply != 452) {
         stop_keeper(j);
         return fault;
     }
-    mutex_lock(&j->mutex);
-    trim_empty(j, true);
-    cond_signal(&j->keep);
-    mutex_unlock(&j->mutex);
-    for (unsigned i = 0; i < SEGMENT_COMMITTERS; i++)
-        thread_start(&j->committer[i].thread, "journal commit", commit_run, &j->committer[i]);
+    if (!fault.kind) {
+        mutex_lock(&j->mutex);
+        trim_empty(j, true);
+        cond_signal(&j->keep);
+        mutex_unlock(&j->mutex);
+    }
+    start_committers(j);
     return FINE;
 }
 

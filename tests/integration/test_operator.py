@@ -2,6 +2,7 @@
 """The operator's view of a running server: queue, why, trace, top, send, sendmail, changes of the directory."""
 import json
 import os
+import pathlib
 import re
 import signal
 import smtplib
@@ -278,6 +279,15 @@ def test_top_prints_and_counts(make_server, make_stub):
     assert (status["messages"], status["accepted"], status["disk_low"]) == (2, 2, False)
     assert set(status["per_second"]) == {"accepted", "finished", "journal_records", "journal_syncs"}
     assert re.search(r"queue +2 ", server.cli("top", "--once"))
+
+
+@pytest.mark.parametrize("role", ["mta", "mda"])
+def test_ps_shows_the_role(make_server, role):
+    """Not the "exe" of the file that the role was started from."""
+    if IS_SANITIZED:
+        pytest.skip("under a sanitizer the roles are one process")
+    server = make_server()
+    assert pathlib.Path(f"/proc/{server.role(role)}/comm").read_text(encoding="utf-8") == f"eilbote {role}\n"
 
 
 def test_send_and_sendmail(make_server, stub):
