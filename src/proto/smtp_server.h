@@ -169,6 +169,7 @@ struct smtp_server {
     uint8_t phase;
     bool is_line_used;                       /* line belongs to an event given out */
     bool is_auth_line, is_drain_of_response; /* what the line being drained was */
+    bool is_drain_at_cr;                     /* its last octet so far */
     bool is_waiting;                         /* the client must not speak before it has the reply */
     bool is_close_due;                       /* an answer ended the session; CLOSE comes next */
     bool is_asked_extended, is_asked_utf8;   /* facts that become true when the answer is FINE */
