@@ -324,7 +324,7 @@ def test_a_message_without_a_header_keeps_its_text(server, way):
             c.expect("RCPT TO:<bob@example.test>", "250 ")
             c.expect("DATA", "354 ")
             c.expect(text + ".", "250 ")
-    server.wait_empty()
+        server.wait_empty()
     with Talk(server.where("pop3s"), implicit_tls=True) as c:
         c.reply()
         c.expect("USER bob@example.test", "+OK")
