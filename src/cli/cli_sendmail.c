@@ -65,7 +65,7 @@ static int take_options(const struct invocation *i, struct words *w, int argc, c
 {
     optind = 1;
     opterr = 0;
-    for (int c; (c = getopt(argc, argv, "+A:B:F:GIL:N:O:R:UV:X:b:e:f:h:imno:p:q::r:tv")) != -1;) {
+    for (int c; (c = getopt(argc, argv, "+:A:B:F:GIL:N:O:R:UV:X:b:e:f:h:imno:p:q::r:tv")) != -1;) {
         switch (c) {
         case 'b':
             if (!take_mode(w, optarg))
@@ -100,7 +100,10 @@ static int take_options(const struct invocation *i, struct words *w, int argc, c
             w->ignores_dot = w->ignores_dot || strcmp(optarg, "i") == 0;
             break;
         case '?':
-            return usage_error(i, "the option", argv[optind - 1]);
+        case ':': {
+            const char option[] = {'-', (char)optopt, '\0'};
+            return usage_error(i, c == '?' ? "the option" : "without a value the option", option);
+        }
         default:
             break;
         }

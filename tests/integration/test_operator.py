@@ -336,6 +336,32 @@ def test_send_and_sendmail(make_server, stub):
     assert server.cli("sendmail", "-t", stdin="Subject: none\n\nx\n", status=67).endswith("no recipient is named\n")
     assert "is refused: 550 5.1.1" in server.cli("sendmail", "gone@example.test", stdin="x\n", status=67)
     assert server.cli("sendmail", "-by", status=64).endswith('-b "y" is not understood\n')
+    assert server.cli("sendmail", "-iZfoo", "a@far.test", status=64).endswith(': the option "-Z" is not understood\n')
+    assert server.cli("sendmail", "-i", "-f", status=64).endswith(': without a value the option "-f" is not understood\n')
+
+
+def test_mail_for_users_of_this_host(server):
+    """As cron and its like send it: to a name alone, which is one of our nearest domain, and not a loop that ends nowhere."""
+    assert "<root@mail.example.test> is refused: 550 5.1.1 no such user here" in server.cli("sendmail", "root", stdin="x\n", status=67)
+    server.cli("alias", "add", "root@example.test", "bob@example.test")
+    server.cli("sendmail", "root", stdin="Subject: cron\n\nx\n")
+    server.cli("sendmail", "bob", stdin="Subject: cron\n\nx\n")
+    with server.smtp() as c:
+        c.message("x@far.test", ['"bob+a b"@MAIL.example.test'])
+        c.expect("MAIL FROM:<x@far.test>", "250 ")
+        c.expect("RCPT TO:<gone@mail.example.test>", "550 5.1.1")
+        c.expect("RCPT TO:<bob@other.example.test>", "550 5.7.1")
+    server.wait_empty()
+    until(lambda: len(server.events("mailbox.stored", to="bob@example.test")) == 3)
+    assert server.events("delivery.failed") == []
+
+
+@pytest.mark.parametrize("way", ["transport", "smarthost"])
+def test_mail_for_this_host_goes_where_the_configuration_says(make_server, stub, way):
+    title = '"mail.example.test" ' if way == "transport" else ""
+    server = make_server(conf=f'{way} {title}{{\n host = "127.0.0.1"\n port = {stub.port}\n}}\n')
+    server.cli("sendmail", "root", stdin="x\n")
+    assert stub.wait()[0].rcpt == ["RCPT TO:<root@mail.example.test>"]
 
 
 @pytest.mark.parametrize("more", [[], ["--json"]])
