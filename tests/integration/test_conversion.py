@@ -87,6 +87,40 @@ def test_what_cannot_be_converted_is_returned(old, name):
     assert far.messages == []
 
 
+INTERNATIONAL = {
+    "header": "Subject: \u00e4\r\n\r\nx\r\n",
+    "part": HEAD + multipart("a", "Content-Type: text/plain\r\nContent-Description: \u00e4\r\n\r\nx"),
+    "part of a signed part": HEAD + multipart("s", "Content-Description: \u00e4\r\n\r\nx", kind="signed"),
+    "message": HEAD + multipart("a", "Content-Type: message/rfc822\r\n\r\nSubject: \u00e4\r\n\r\nx"),
+}
+
+
+@pytest.mark.parametrize("extensions", [("8BITMIME",), ()])
+@pytest.mark.parametrize("name", INTERNATIONAL)
+def test_utf8_in_any_header_needs_smtputf8(make_server, make_stub, name, extensions):
+    far, back = make_stub(extensions=extensions), make_stub()
+    server = make_server("--trust", "127.0.0.1/32", conf=FAST + transport("far.test", far.port) + transport("back.test", back.port))
+    ident = send(server, INTERNATIONAL[name], " BODY=8BITMIME SMTPUTF8")
+    failed = server.wait_event("delivery.failed", message=ident)
+    assert (failed["reply"], failed["status"]) == (550, "5.6.9")
+    assert "Status: 5.6.9\r\n" in back.wait()[0].text
+    assert far.messages == []
+
+
+@pytest.mark.parametrize("mail,text", [
+    (" BODY=8BITMIME SMTPUTF8", MESSAGES["mixed"]),
+    (" BODY=8BITMIME SMTPUTF8", HEAD + multipart("a", "Content-Type: message/global\r\n\r\nSubject: \u00e4\r\n\r\nx")),
+    (" BODY=8BITMIME", INTERNATIONAL["header"]),
+    (" BODY=8BITMIME", INTERNATIONAL["part"]),
+])
+def test_what_needs_no_smtputf8_goes_without(make_server, make_stub, mail, text):
+    far = make_stub(extensions=("8BITMIME",))
+    server = make_server("--trust", "127.0.0.1/32", conf=FAST + transport("far.test", far.port))
+    send(server, text, mail)
+    got = far.wait()[0]
+    assert got.text.endswith(text) and "SMTPUTF8" not in got.mail and "BODY=8BITMIME" in got.mail
+
+
 def test_8bit_only_announced_goes_as_it_is(old):
     server, far, _ = old
     text = HEAD + "Content-Type: text/plain\r\nContent-Transfer-Encoding: 8bit\r\n\r\n= plain \r\n"
