@@ -2,6 +2,7 @@
 """8-bit mail for servers without 8BITMIME (RFC 6152 section 3), judged by Python's email package."""
 import email
 import email.policy
+import quopri
 import re
 
 import pytest
@@ -144,3 +145,23 @@ def test_notices_are_converted(make_server, make_stub):
     assert got.data.isascii()
     _, _, returned = email.message_from_bytes(got.data, policy=email.policy.SMTP).get_payload()
     assert leaves(returned.get_payload(0).as_bytes()) == leaves(MESSAGES["mixed"].encode())
+
+
+@pytest.mark.parametrize("subject,kind", [("\u00e4", "message/global"), ("\udce4", "text/rfc822-headers")])
+@pytest.mark.parametrize("ret", ["", " RET=HDRS"])
+def test_notices_about_8bit_headers_reach_old_servers(make_server, make_stub, subject, kind, ret):
+    far, back = make_stub(replies={"RCPT": ["550 5.1.1 no", ...]}), make_stub(extensions=())
+    server = make_server("--trust", "127.0.0.1/32", conf=FAST + transport("far.test", far.port) + transport("back.test", back.port))
+    text = f"Subject: {subject}\r\n\r\nx\r\n".encode("utf-8", "surrogateescape")
+    with server.smtp() as c:
+        c.expect(f"MAIL FROM:<me@back.test> BODY=8BITMIME{ret}", "250 ")
+        c.expect("RCPT TO:<you@far.test>", "250 ")
+        c.expect("DATA", "354 ")
+        c.send(text + b".\r\n")
+        assert c.reply().startswith("250 ")
+    got = back.wait()[0]
+    assert got.data.isascii()
+    _, _, returned = email.message_from_bytes(got.data).get_payload()
+    assert returned.get_content_type() == (kind if not ret else "text/rfc822-headers")
+    assert returned["Content-Transfer-Encoding"] == "quoted-printable"
+    assert text.splitlines(keepends=True)[0] in quopri.decodestring(got.data)
