@@ -444,8 +444,12 @@ static struct transaction *next_transaction(struct transfer *t)
     return link ? make_transaction(t, LIST_ENTRY(link, struct job, link)) : NULL;
 }
 
+/* No further message goes over this connection. One that another site needs carries what it was
+ * made for all the same. */
 static bool is_connection_spent(const struct transfer *t)
 {
+    if (t->carrier->is_dismissed && t->message_count > 0)
+        return true;
     uint64_t most = (uint64_t)t->limits->connection_message_max;
     if (t->client.mail_max > 0 && t->client.mail_max < most)
         most = t->client.mail_max;
