@@ -5,7 +5,7 @@ import re
 
 import pytest
 from peers import transport
-from server import free_port, until
+from server import free_port, has_ipv6, until
 
 FAST = "queue {\n retry-first = 200ms\n retry-max = 400ms\n}\n"
 
@@ -38,6 +38,16 @@ def test_message_arrives_as_it_was_with_a_trace_field(make_server, stub):
     server.wait_empty()
     done = server.wait_event("delivery.done", message=ident, to="two@far.test")
     assert done["remote"].startswith("127.0.0.1")
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="no IPv6 here")
+def test_a_relay_may_be_an_ipv6_address(make_server, make_stub):
+    stub = make_stub("::1")
+    server = make_server("--trust", "127.0.0.1/32", "--relay", f"[::1]:{stub.port}")
+    with server.smtp() as c:
+        ident = c.message("me@back.test", ["you@far.test"])
+    assert ident in stub.wait()[0].text
+    assert server.wait_event("delivery.done", message=ident)["remote"] == f"::1 ([::1]:{stub.port})"
 
 
 def test_greylisting_is_tried_again_and_never_bounced(make_server, make_stub):

@@ -35,9 +35,9 @@ def states(server):
 def test_without_a_server_the_error_says_so(make_server):
     server = make_server(start=False)
     for words in (["queue", "ls"], ["queue", "why", "sender=<>"], ["queue", "hold", "--all"], ["top", "--once"]):
-        assert re.fullmatch(rf"eilbote {words[0]}.*: the server is not running \(.*/ctl/mta/sock: No such file or directory\); "
-                            "start it with: eilbote serve\n", server.cli(*words, status=1))
-    assert "the server is not running (" in server.cli("send", "--to", "a@b.test", status=1)
+        assert re.fullmatch(rf"eilbote {words[0]}.*: the server is not running; start it with: eilbote -c {server.conf} serve "
+                            r"\(.*/ctl/mta/sock: No such file or directory\)\n", server.cli(*words, status=1))
+    assert "the server is not running; start it with: eilbote -c " in server.cli("send", "--to", "a@b.test", status=1)
     server.cli("domain", "add", "more.test")
 
 
@@ -55,10 +55,32 @@ def test_a_second_server_takes_nothing_from_the_first(server):
 
 def test_actions_need_a_filter_and_conditions_are_checked(server):
     assert server.cli("queue", "drop", status=2).startswith("eilbote queue drop: say which messages, or --all for every one\n")
+    assert server.cli("queue", "drop", "--all", "state=held", status=2).startswith(
+        "eilbote queue drop: --all is every message; leave it out to choose with conditions\n")
     for word in ("sender", "color=red", "state=gone", "age>x", "age<0", "age=1h", "sender=", "ABC"):
         assert server.cli("queue", "ls", word, status=2).startswith(f'eilbote queue ls: "{word}" is no condition; allowed')
     assert server.cli("queue", "drop", "age>1h", "age>2h", status=2).startswith('eilbote queue drop: "age>2h" is no condition; allowed, each once')
     assert server.cli("queue", "drop", "--all", status=1) == "eilbote queue drop: no such message is in the queue\n"
+
+
+def ask(server, request):
+    """The last line of the mta's answer to a request that no command makes."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(str(server.directory / "ctl" / "mta" / "sock"))
+        s.sendall(json.dumps(request).encode() + b"\n")
+        return json.loads(s.makefile("rb").read().splitlines()[-1])
+
+
+def test_the_server_wants_to_be_told_which_messages(make_server, make_stub):
+    server, _, _ = deferred(make_server, make_stub)
+    for verb in ("drop", "bounce", "hold", "release", "retry"):
+        for more in ({}, {"filter": {}}, {"filter": {}, "all": False}):
+            error = ask(server, {"verb": f"queue.{verb}", **more})["error"]
+            assert '"all"' in error
+    assert states(server) == ["waiting"]
+    assert ask(server, {"verb": "queue.ls"}) == {"done": True}
+    assert ask(server, {"verb": "queue.drop", "all": True}) == {"done": True}
+    assert states(server) == []
 
 
 def test_what_waits_for_a_silent_server_is_put_off_and_holds_up_nobody(make_server, make_stub):
@@ -347,6 +369,39 @@ def test_send_fails_when_a_recipient_is_refused(server, more):
     error = server.cli("send", *more, "--from", "alice@example.test", "--to", "gone@example.test", "--to", "bob@example.test", stdin="x\n",
                        status=1)
     assert "<gone@example.test> is refused: 550 5.1.1" in error
+
+
+def test_sendmail_flushes_the_queue(make_server, make_stub):
+    server, stub, ids = deferred(make_server, make_stub, 2)
+
+    def is_tried(recipient, *words):
+        before = len(server.events("delivery.deferred"))
+        assert server.cli("sendmail", *words) == ""
+        until(lambda: len(server.events("delivery.deferred")) == before + (2 if recipient is None else 1))
+        until(lambda: states(server) == ["waiting"] * 2)
+        lines = [line for line in stub.lines if line.startswith("RCPT") and "far.test" in line]
+        return recipient is None or lines[-1] == f"RCPT TO:<{recipient}>"
+
+    for words in (["-q"], ["-qf"], ["-v", "-q"], ["-qRfar.test"], ["-qSme@back.test"], ["-qSback.test"]):
+        assert is_tried(None, *words)
+    assert is_tried("u1@far.test", f"-qI{ids[1]}") and is_tried("u0@far.test", "-qRu0@far.test")
+    for words in (["-qRnobody@far.test"], ["-qRother.test"], ["-qS<>"]):
+        assert server.cli("sendmail", *words) == ""
+    assert server.cli("sendmail", "-qI0000000000001", status=69) == "eilbote sendmail: no such message is in the queue\n"
+
+
+def test_sendmail_refuses_what_is_no_flush(make_server):
+    server = make_server(start=False)
+    assert "the server is not running; start it with: eilbote -c " in server.cli("sendmail", "-q", status=69)
+    assert server.cli("sendmail", "-q15m", status=64) == (
+        "eilbote sendmail: -q15m asks for a look at the queue every 15m; the server does that by itself (retry-first, retry-max in "
+        "eilbote.conf), and -q alone tries everything now\n")
+    for word in ("-qI", "-qIabc", "-qR", "-qS", "-q!Ifoo", "-qGmain", "-qp", "-qQ"):
+        assert server.cli("sendmail", word, status=64).startswith(f"eilbote sendmail: {word} is not understood; allowed: -q, -qIID, ")
+    for words in (["-q", "a@b.test"], ["-q", "-bp"], ["-t", "-q"]):
+        assert server.cli("sendmail", *words, status=64).endswith("nothing else goes with it\n")
+    assert server.cli("sendmail", "-bd", "-q15m", status=64) == (
+        "eilbote sendmail: -bd is not for this program; eilbote serve is the server\n")
 
 
 def test_sendmail_by_name_speaks_smtp(server, tmp_path):
