@@ -8,6 +8,7 @@
 #include "cli/filter.h"
 #include "cli/say.h"
 #include "cli/story.h"
+#include "queue/envelope.h"
 
 struct why {
     const struct invocation *i;
@@ -125,6 +126,10 @@ static void print_delivery(const struct why *w, const json_t *m, const json_t *d
         putchar('>');
     }
     puts(":");
+    if (str_equal(str_from(domain), QUEUE_EXPANDED_DOMAIN)) {
+        puts("  Its sender is still to be told that this alias was expanded.");
+        return;
+    }
     print_trouble(w, d);
     print_next(w, d, site);
 }

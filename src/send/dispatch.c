@@ -295,6 +295,10 @@ void sender_ready(void *arg, struct queue_delivery *d)
     list_init(&d->link);
     if (s->is_stopping)
         return; /* stays with us; after the restart it is simply due again */
+    if (delivery_is_expanded(d)) {
+        settle_job(job_make(s, d));
+        return;
+    }
     struct destination *to = destination_of(s, d->domain);
     if (is_route_fresh(to)) {
         go_on(to, d);

@@ -106,7 +106,7 @@ static void add_told(struct verdict *v, size_t i, enum dsn_action action)
     struct address *final = arena_alloc(&v->arena, sizeof *final);
     if (!address_parse(&v->arena, r->address, ADDRESS_ALLOW_POSTMASTER | ADDRESS_ALLOW_UTF8, final))
         return;
-    bool is_success = action == DSN_DELIVERED || action == DSN_RELAYED;
+    bool is_success = action != DSN_FAILED && action != DSN_DELAYED;
     struct live *live = v->live;
     struct dsn_recipient *told = &v->told[v->told_count++];
     *told = (struct dsn_recipient){
@@ -117,7 +117,7 @@ static void add_told(struct verdict *v, size_t i, enum dsn_action action)
         .remote_mta = remote_mta(j),
         .diagnostic = is_success ? STR_NONE : reply_text(&v->arena, f),
         .is_diagnostic_smtp = f->is_answer,
-        .last_attempt = real_now_ms(j) / 1000,
+        .last_attempt = action == DSN_EXPANDED ? 0 : real_now_ms(j) / 1000,
     };
     if (action == DSN_DELAYED)
         told->will_retry_until =
@@ -137,6 +137,11 @@ static void judge_rcpt(struct verdict *v, size_t i)
     struct job *j = v->job;
     const struct fault *f = &j->result[i];
     const struct queue_rcpt *r = rcpt_of(j, i);
+    if (r->notify & QUEUE_NOTIFY_EXPANDED) {
+        tell_event(v, i, "delivery.expanded");
+        add_told(v, i, DSN_EXPANDED);
+        return;
+    }
     switch (f->kind) {
     case FAULT_FINE:
         tell_event(v, i, "delivery.done");

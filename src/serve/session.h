@@ -33,6 +33,7 @@ struct transaction {
     struct arena arena;
     struct queue_envelope envelope;
     size_t rcpt_size;         /* room in envelope.rcpt */
+    size_t alias_count;       /* of envelope.rcpt: QUEUE_NOTIFY_EXPANDED */
     struct map rcpt_seen;     /* envelope.rcpt by address; made with the second recipient */
     struct address only_rcpt; /* for the trace field, when asked_rcpts is 1 */
     size_t asked_rcpts;       /* RCPT commands accepted */

@@ -133,17 +133,10 @@ static const struct queue_rcpt *find_rcpt(struct transaction *t, struct str addr
     return n ? &t->envelope.rcpt[MAP_ENTRY(n, struct seen_rcpt, node)->index] : NULL;
 }
 
-/*
- * Adds a copy of the recipient. One that was named before, as itself or by an alias, gets one
- * message; it is there twice only where reports of a different kind or name were asked for.
- */
-static void add_rcpt(struct transaction *t, const struct queue_rcpt *rcpt)
+/* Puts a copy of the recipient behind the others. */
+static void append_rcpt(struct transaction *t, const struct queue_rcpt *rcpt)
 {
     struct queue_envelope *e = &t->envelope;
-    const struct queue_rcpt *same = find_rcpt(t, rcpt->address);
-    if (same && same->notify == rcpt->notify &&
-        (rcpt->notify == 0 || str_equal(same->orcpt, rcpt->orcpt)))
-        return;
     if (e->rcpt_count == t->rcpt_size) {
         size_t size = t->rcpt_size ? t->rcpt_size * 2 : 4;
         struct queue_rcpt *grown = arena_alloc(&t->arena, size * sizeof *grown);
@@ -154,6 +147,20 @@ static void add_rcpt(struct transaction *t, const struct queue_rcpt *rcpt)
     }
     e->rcpt[e->rcpt_count++] = (struct queue_rcpt){
         arena_copy(&t->arena, rcpt->address), arena_copy(&t->arena, rcpt->orcpt), rcpt->notify};
+}
+
+/*
+ * Adds the recipient. One that was named before, as itself or by an alias, gets one
+ * message; it is there twice only where reports of a different kind or name were asked for.
+ */
+static void add_rcpt(struct transaction *t, const struct queue_rcpt *rcpt)
+{
+    struct queue_envelope *e = &t->envelope;
+    const struct queue_rcpt *same = find_rcpt(t, rcpt->address);
+    if (same && same->notify == rcpt->notify &&
+        (rcpt->notify == 0 || str_equal(same->orcpt, rcpt->orcpt)))
+        return;
+    append_rcpt(t, rcpt);
     if (e->rcpt_count > 1 && !same)
         note_rcpt(t, e->rcpt_count - 1);
 }
@@ -171,6 +178,29 @@ static struct str original_of(struct arena *arena, const struct smtp_rcpt *rcpt)
     return copy;
 }
 
+static bool has_alias(const struct queue_envelope *e, struct str address, struct str original)
+{
+    for (size_t i = 0; i < e->rcpt_count; i++)
+        if (e->rcpt[i].notify & QUEUE_NOTIFY_EXPANDED && str_equal(e->rcpt[i].address, address) &&
+            str_equal(e->rcpt[i].orcpt, original))
+            return true;
+    return false;
+}
+
+/*
+ * Adds an alias of several, of which the sender wants to hear success. The addresses behind it
+ * cannot each report that for the one that was asked for: it is told that it was expanded (RFC 3461
+ * section 5.2.7). Nobody is told about a notice.
+ */
+static void add_alias(struct transaction *t, struct str address, struct str original)
+{
+    if (t->envelope.sender.n == 0 || has_alias(&t->envelope, address, original))
+        return;
+    append_rcpt(
+        t, &(struct queue_rcpt){address, original, DSN_NOTIFY_SUCCESS | QUEUE_NOTIFY_EXPANDED});
+    t->alias_count++;
+}
+
 /*
  * Takes what the directory says the address stands for, which is what the client said or what is
  * meant by it here. The directory knows it without its quotes, and such a one is not fit for an
@@ -181,7 +211,8 @@ static struct fault take_expanded(struct session *s, const struct smtp_rcpt *rcp
                                   struct arena *scratch)
 {
     struct transaction *t = &s->transaction;
-    if (t->envelope.rcpt_count + r->count > ENVELOPE_RCPT_MAX)
+    bool is_alias_told = r->count > 1 && rcpt->notify & DSN_NOTIFY_SUCCESS;
+    if (t->envelope.rcpt_count + r->count + is_alias_told > ENVELOPE_RCPT_MAX)
         return fault_make(452, FAULT_STATUS(4, 5, 3), "too many recipients behind aliases");
     struct str asked =
         arena_printf(scratch, STR_FMT "@" STR_FMT, STR_ARG(meant->local), STR_ARG(meant->domain));
@@ -197,14 +228,15 @@ static struct fault take_expanded(struct session *s, const struct smtp_rcpt *rcp
             .orcpt = is_same && is_as_said ? rcpt->orcpt : original,
             .notify = (uint8_t)rcpt->notify,
         };
-        /* Several targets cannot each report success for the one address asked for; who asked for
-         * nothing else did not ask for failures. */
+        /* Who asked for nothing but success did not ask for failures. */
         if (r->count > 1 && to.notify == DSN_NOTIFY_SUCCESS)
             to.notify = DSN_NOTIFY_NEVER;
         else if (r->count > 1)
             to.notify &= (uint8_t)~DSN_NOTIFY_SUCCESS;
         add_rcpt(t, &to);
     }
+    if (is_alias_told)
+        add_alias(t, own, original);
     return FINE;
 }
 
@@ -493,9 +525,10 @@ static void tell_message(const struct session *s, const struct transaction *t, u
     begin_event(s, &e, f->kind ? "message.refused" : "message.accepted");
     event_text(&e, "message", queue_id_text(t->id, id));
     event_text(&e, "from", t->envelope.sender);
-    event_number(&e, "recipients", (int64_t)t->envelope.rcpt_count);
+    event_number(&e, "recipients", (int64_t)(t->envelope.rcpt_count - t->alias_count));
     for (size_t i = 0; i < t->envelope.rcpt_count && i < 3; i++)
-        event_text(&e, "to", t->envelope.rcpt[i].address);
+        if (!(t->envelope.rcpt[i].notify & QUEUE_NOTIFY_EXPANDED))
+            event_text(&e, "to", t->envelope.rcpt[i].address);
     event_number(&e, "size", (int64_t)size);
     if (f->kind)
         event_fault(&e, f);
