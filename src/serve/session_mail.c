@@ -302,10 +302,24 @@ static struct fault expand_here(const struct session *s, struct str local, struc
     return f;
 }
 
-/* Whether mail for the domain has nowhere to go but here: it is this host's name. */
-static bool is_this_host(const struct conf *conf, struct str domain)
+/* Whether the literal is the address of ours that the client talks to (RFC 5321 section 4.1.3). */
+static bool is_our_literal(const struct session *s, struct str literal)
 {
-    return idna_equal(domain, conf->hostname) && !conf_transport(conf, domain) &&
+    struct endpoint local = conn_local(s->visitor.conn);
+    struct ip_address ours, named;
+    struct str inside = str_make(literal.p + 1, literal.n - 2);
+    if (str_starts_nocase(inside, STR("IPv6:")))
+        inside = str_skip(inside, 5);
+    return endpoint_ip(&local, &ours) && ip_parse(inside, &named) && ip_equal(&ours, &named);
+}
+
+/* Whether mail for the address has nowhere to go but here: it is at this host's name or address. */
+static bool is_at_this_host(const struct session *s, const struct address *a)
+{
+    const struct conf *conf = s->visitor.live->conf;
+    if (a->kind == ADDRESS_LITERAL)
+        return is_our_literal(s, a->domain);
+    return idna_equal(a->domain, conf->hostname) && !conf_transport(conf, a->domain) &&
            conf->smarthost.host.n == 0;
 }
 
@@ -321,7 +335,7 @@ static struct fault expand_rcpt(const struct session *s, const struct address *a
     *meant = *a;
     if (a->kind != ADDRESS_POSTMASTER) {
         struct fault f = expand(s, a->local, a->domain, scratch, is_ours, out);
-        if (f.kind || *is_ours || !is_this_host(s->visitor.live->conf, a->domain))
+        if (f.kind || *is_ours || !is_at_this_host(s, a))
             return f;
     }
     struct fault f = expand_here(s, a->local, scratch, is_ours, out, &here);

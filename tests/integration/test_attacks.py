@@ -136,11 +136,11 @@ def test_an_alias_passes_on_what_was_asked_for(make_server, stub):
                                                      ["RCPT TO:<x@away.test> ORCPT=rfc822;team+2Ba+3Db@example.test"]]
 
 
-RELAYED = ["x%other.test@[127.0.0.1]", "alice@[127.0.0.1]", "x@example.test.other.test", "x@sub.example.test", "x@relay.test.other.test",
+RELAYED = ["x%other.test@[127.0.0.2]", "alice@[127.0.0.2]", "x@example.test.other.test", "x@sub.example.test", "x@relay.test.other.test",
            "x@notrelay.test", '"x@other.test"@other.test', "@example.test:x@other.test", "@other.test,@example.test:x@other.test",
            "x@[IPv6:::1]", "x@xample.test"]
 UNKNOWN = ["x%other.test@example.test", '"x@other.test"@example.test', "@other.test:x@example.test", "other.test!x@example.test",
-           "x%other.test@EXAMPLE.TEST"]
+           "x%other.test@EXAMPLE.TEST", "x%other.test@[127.0.0.1]"]
 BROKEN = ["x@example.test.", "x@", "@", "@example.test", "x@example.test@other.test", "x@other.test@example.test", "x@@example.test",
           "x@.test", "x@example..test", "x@other.test:x@example.test", "x y@example.test", '"x@example.test', "x@[127.0.0.1", "x@[300.1.1.1]"]
 
