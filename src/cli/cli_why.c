@@ -21,14 +21,9 @@ static void print_dialogue(const char *text)
     if (!text[0])
         return;
     puts("  The last dialogue:");
-    for (bool is_at_start = true; *text; text++) {
-        if (is_at_start)
-            fputs("    ", stdout);
-        is_at_start = *text == '\n';
-        putchar(*text == '\n' || (unsigned char)*text >= 0x20 ? *text : '?');
-        if (!text[1] && !is_at_start)
-            putchar('\n');
-    }
+    say_lines(str_from(text), "    ");
+    if (text[strlen(text) - 1] != '\n')
+        putchar('\n');
 }
 
 static void print_trouble(const struct why *w, const json_t *d)
@@ -158,8 +153,7 @@ static void print_why(void *arg, const json_t *m)
     if (w->count++ > 0 && !w->i->is_json)
         putchar('\n');
     if (w->i->is_json) {
-        json_dumpf(m, stdout, JSON_COMPACT);
-        putchar('\n');
+        say_json(m);
         return;
     }
     int64_t arrival_ms = say_number(m, "arrival_ms");

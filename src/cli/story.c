@@ -141,37 +141,32 @@ static const struct {
 };
 /* clang-format on */
 
-/* Prints the field whose name ends at '}'; false when it is not there. */
-static bool print_field(const json_t *o, struct str name, FILE *to)
+static void print_field(const json_t *o, struct str name)
 {
     json_t *value = json_object_getn(o, name.p, name.n);
-    if (json_is_string(value)) {
-        const char *p = json_string_value(value);
-        for (size_t i = 0; i < json_string_length(value); i++)
-            fputc((unsigned char)p[i] < 0x20 || p[i] == 0x7F ? '?' : p[i], to);
-    } else if (value) {
-        json_dumpf(value, to, JSON_ENCODE_ANY | JSON_COMPACT);
-    }
-    return value != NULL;
+    if (json_is_string(value))
+        say_safely_slice(str_make(json_string_value(value), json_string_length(value)));
+    else if (value)
+        json_dumpf(value, stdout, JSON_ENCODE_ANY | JSON_COMPACT);
 }
 
-static void print_sentence(const json_t *o, struct str sentence, FILE *to)
+static void print_sentence(const json_t *o, struct str sentence)
 {
     while (sentence.n > 0) {
         char c = sentence.p[0];
         struct str inner = str_skip(sentence, 1);
         if (c == '{') {
             inner = str_head(inner, str_index(inner, '}'));
-            print_field(o, inner, to);
+            print_field(o, inner);
             sentence = str_skip(sentence, inner.n + 2);
         } else if (c == '[') {
             inner = str_head(inner, str_index(inner, ']'));
             struct str name = str_skip(inner, str_index(inner, '{') + 1);
             if (json_object_getn(o, name.p, str_index(name, '}')))
-                print_sentence(o, inner, to);
+                print_sentence(o, inner);
             sentence = str_skip(sentence, inner.n + 2);
         } else {
-            fputc(c, to);
+            putchar(c);
             sentence = inner;
         }
     }
@@ -187,7 +182,7 @@ static void print_plainly(const json_t *o, const char *event)
         if (strcmp(name, "time") == 0 || strcmp(name, "event") == 0)
             continue;
         printf(" %s=", name);
-        print_field(o, str_from(name), stdout);
+        print_field(o, str_from(name));
     }
 }
 
@@ -204,7 +199,7 @@ void story_print_line(struct str line, bool is_json)
             sentence = sentences[k].sentence;
     printf("%s  ", say_text(o, "time"));
     if (sentence)
-        print_sentence(o, str_from(sentence), stdout);
+        print_sentence(o, str_from(sentence));
     else
         print_plainly(o, event);
     putchar('\n');

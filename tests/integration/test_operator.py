@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import pty
 import re
 import signal
 import smtplib
@@ -258,6 +259,40 @@ def test_show_prints_the_content(make_server, make_stub):
     server, _, (ident,) = deferred(make_server, make_stub)
     assert "\nSubject: t\n\nx\n" in server.cli("queue", "show", ident)
     assert server.cli("queue", "show", "sender=<>", status=1).endswith("no such message is in the queue\n")
+
+
+def on_terminal(server, *words):
+    """What a command writes when its standard output is a terminal."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen([EILBOTE, "-c", str(server.conf), *words], stdout=theirs) as process:
+        os.close(theirs)
+        written = b""
+        try:
+            while piece := os.read(ours, 4096):
+                written += piece
+        except OSError:  # the other end is closed
+            pass
+        os.close(ours)
+    assert process.returncode == 0, words
+    return written.decode()
+
+
+def test_nothing_from_outside_speaks_to_the_terminal(make_server, make_stub):
+    """Neither by ESC nor by the one character that means the same (U+009B); a file gets the content as it is."""
+    evil = "\x1b[31m\u009b31m\x07\x7f"
+    stub = make_stub(replies={"RCPT": [f"451-4.2.0 busy {evil}\r\n451 4.2.0 {evil}", ...]})
+    server = make_server("--trust", "127.0.0.1/32", conf=SLOW + transport("far.test", stub.port))
+    with server.smtp() as c:
+        ident = c.message("me@back.test", ["you@far.test"], mail=" BODY=8BITMIME", text=f"Subject: t\r\n\r\na\tb{evil}\r\n\u00fc\r\n")
+    server.wait_event("delivery.deferred")
+    until(lambda: states(server) == ["waiting"])
+    for words in (["queue", "ls"], ["queue", "show", ident], ["queue", "why", ident], ["trace", ident], ["trace"], ["top", "--once"]):
+        for more in ([], ["--json"]):
+            written = on_terminal(server, *words, *more)
+            assert not re.search("[\0-\x08\x0b\x0c\x0e-\x1f\x80-\x9f]", written), (words, more, written)
+    assert "\r\na\tb\\x1B[31m\\x9B31m\\x07\\x7F\r\n\u00fc" in on_terminal(server, "queue", "show", ident)
+    raw = subprocess.run([EILBOTE, "-c", str(server.conf), "queue", "show", ident], capture_output=True, check=True).stdout.decode()
+    assert raw.endswith(f"Subject: t\r\n\r\na\tb{evil}\r\n\u00fc\r\n")
 
 
 def test_trace_finds_sessions_messages_and_addresses(make_server, make_stub):
