@@ -231,15 +231,27 @@ struct told {
     struct arena arena;
     struct told_line {
         struct str text;
+        int stage;
         size_t number;
     } * line;
     size_t count, size;
 };
 
+/* Within a millisecond: a message comes, is stored, and then that is known to the sender. */
+static int stage_of(struct str line)
+{
+    struct str name = events_name(line);
+    if (str_starts(name, STR("delivery.")) || str_starts(name, STR("notice.")))
+        return 2;
+    return str_starts(name, STR("mailbox."));
+}
+
 static int by_time(const void *a, const void *b)
 {
     const struct told_line *x = a, *y = b;
     int order = str_compare(events_time(x->text), events_time(y->text));
+    if (order == 0)
+        order = x->stage - y->stage;
     return order ? order : (x->number > y->number) - (x->number < y->number);
 }
 
@@ -251,7 +263,7 @@ static void keep(struct told *t, struct str line)
         if (!t->line)
             abort();
     }
-    t->line[t->count] = (struct told_line){arena_copy(&t->arena, line), t->count};
+    t->line[t->count] = (struct told_line){arena_copy(&t->arena, line), stage_of(line), t->count};
     t->count++;
 }
 

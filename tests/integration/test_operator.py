@@ -312,6 +312,18 @@ def test_trace_finds_sessions_messages_and_addresses(make_server, make_stub):
     assert server.cli("trace", "nobody@far.test", status=1) == "eilbote trace: the events know nothing of nobody@far.test\n"
 
 
+def test_trace_has_a_message_accepted_before_it_is_delivered(make_server):
+    """Two threads write, and their events may have the same millisecond."""
+    server = make_server(start=False)
+    ident, time = "1M81AF1QC0000", "2026-03-01T12:00:00.123Z"
+    names = ["mailbox.stored", "delivery.done", "notice.accepted", "smtp.login", "message.accepted", "smtp.session.ended"]
+    lines = [f'{{"time":"{time}","event":"{name}","session":"s1","message":"{ident}"}}\n' for name in names]
+    (server.directory / "log" / "mta" / "events.jsonl").write_text("".join(lines[1:]))
+    (server.directory / "log" / "mda" / "events.jsonl").write_text(lines[0])
+    told = [json.loads(line)["event"] for line in server.cli("trace", "--json", ident).splitlines()]
+    assert told == ["smtp.login", "message.accepted", "smtp.session.ended", "mailbox.stored", "delivery.done", "notice.accepted"]
+
+
 def test_trace_follow_is_live(server):
     server.wait_event("role.ready")
     follow = subprocess.Popen([EILBOTE, "-c", str(server.conf), "trace", "--follow"], stdout=subprocess.PIPE, text=True)
