@@ -160,8 +160,8 @@ static struct fault fill(struct handover *h, const struct words *w, char **addre
         f = take_sender(h, w);
     for (; *addresses && !f.kind; addresses++)
         f = handover_add_rcpts(h, str_from(*addresses));
-    if (!f.kind && !compose_read(stdin, !w->ignores_dot, &h->message))
-        f = fault_make(552, FAULT_STATUS(5, 3, 4), "the message cannot be read or is too large");
+    if (!f.kind)
+        f = compose_read(stdin, !w->ignores_dot, &h->message);
     if (!f.kind && w->has_header_rcpt)
         f = handover_add_header_rcpts(h);
     if (!f.kind && h->rcpt_count == 0)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """The operator's view of a running server: queue, why, trace, top, send, sendmail, changes of the directory."""
+import email
 import json
 import os
 import pathlib
@@ -385,6 +386,40 @@ def test_send_and_sendmail(make_server, stub):
     assert server.cli("sendmail", "-by", status=64).endswith('-b "y" is not understood\n')
     assert server.cli("sendmail", "-iZfoo", "a@far.test", status=64).endswith(': the option "-Z" is not understood\n')
     assert server.cli("sendmail", "-i", "-f", status=64).endswith(': without a value the option "-f" is not understood\n')
+
+
+def test_sendmail_sends_long_lines_of_text_as_quoted_printable(make_server, stub):
+    """As PHP and cron write them; what is not plain text stays refused."""
+    server = make_server(conf=transport("far.test", stub.port))
+    long = "-" + "a = b \u00fc " * 200
+    heads = {"Subject: t\n": ("text/plain", "utf-8"),
+             "Subject: t\nContent-Type: text/html; charset=UTF-8\nContent-transfer-encoding: 8bit\nX: y\n": ("text/html", "utf-8"),
+             "Subject: t\nMIME-Version: 1.0\nContent-Type: text/x; charset=x\n": ("text/x", "x")}
+    for count, (head, expected) in enumerate(heads.items()):
+        server.cli("sendmail", "-i", "a@far.test", stdin=f"{head}\nshort\n{long}\n.\nend \n")
+        got = email.message_from_bytes(stub.wait(count + 1)[count].data)
+        assert (got.get_content_type(), got.get_content_charset()) == expected
+        assert got.get_all("Content-Transfer-Encoding") == ["quoted-printable"] and got.get_all("MIME-Version") == ["1.0"]
+        assert got["Subject"] == "t" and got["From"] and got["X"] == ("y" if "X:" in head else None)
+        assert got.get_payload(decode=True).decode() == f"short\r\n{long}\r\n.\r\nend \r\n"
+        assert max(map(len, stub.messages[count].data.split(b"\r\n"))) < 998
+    server.cli("sendmail", "a@far.test", stdin="x" * 999 + "\n")
+    server.cli("sendmail", "a@far.test", stdin="Subject: t\n\n" + "x" * 998 + "\n")
+    plain, whole = stub.wait(5)[3:]
+    assert email.message_from_bytes(plain.data).get_payload(decode=True) == b"x" * 999 + b"\r\n"
+    assert "Content-Transfer-Encoding" not in whole.text and whole.text.endswith("\r\n\r\n" + "x" * 998 + "\r\n")
+    for head in ("Content-Type: multipart/mixed; boundary=b", "Content-Type: text/plain\nContent-Transfer-Encoding: base64",
+                 "Content-Type: application/pdf", "Content-Type: nonsense", "X: " + "x" * 999):
+        server.cli("sendmail", "a@far.test", stdin=f"{head}\n\n{'y' * 999}\n", status=65)
+    assert "accepted" in server.cli("send", "--to", "a@far.test", stdin=long)
+
+
+@pytest.mark.parametrize("bad, words", [("a\0b", "has a NUL in it"), ("a\rb", "has a CR that ends no line in it")])
+def test_sendmail_names_the_line_that_no_message_may_have(server, bad, words):
+    text = f"From bob Thu Jan  1 00:00:00 1970\nSubject: t\n\n{bad}\nmore\n".encode()
+    for command, status in (["sendmail", "bob"], 65), (["send", "--to", "bob@example.test", "--file", "-"], 1):
+        done = subprocess.run([EILBOTE, "-c", str(server.conf), *command], input=text, capture_output=True, check=False)
+        assert (done.returncode, done.stderr.decode()) == (status, f"eilbote {command[0]}: line 4 of the message {words}\n")
 
 
 def test_mail_for_users_of_this_host(server):
