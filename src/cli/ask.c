@@ -17,12 +17,26 @@
 
 enum { LINE_LIMIT = 256 << 20, READ_SIZE = 1 << 16, PATIENCE_S = 60 };
 
-struct fault ask_trouble(const char *path, int error)
+/* The packaged service has the configuration there. */
+static const char service_conf[] = "/etc/eilbote/eilbote.conf";
+
+static struct fault is_absent(const struct conf *conf, const char *path, int error)
+{
+    const char *file = conf->path.p;
+    if (strcmp(file, service_conf) == 0)
+        return fault_make(451, FAULT_STATUS(4, 3, 2),
+                          "the server is not running; start it with: systemctl start eilbote, or "
+                          "eilbote serve (%s: %s)",
+                          path, strerrordesc_np(error));
+    return fault_make(451, FAULT_STATUS(4, 3, 2),
+                      "the server is not running; start it with: eilbote -c %s serve (%s: %s)",
+                      file, path, strerrordesc_np(error));
+}
+
+struct fault ask_trouble(const struct conf *conf, const char *path, int error)
 {
     if (error == ENOENT || error == ECONNREFUSED)
-        return fault_make(451, FAULT_STATUS(4, 3, 2),
-                          "the server is not running (%s: %s); start it with: eilbote serve", path,
-                          strerrordesc_np(error));
+        return is_absent(conf, path, error);
     if (error == EACCES)
         return fault_make(451, FAULT_STATUS(4, 3, 0),
                           "%s: permission denied; run this as root or as the server's user", path);
@@ -37,17 +51,17 @@ bool ask_is_absent(const struct fault *f)
     return f->kind == FAULT_LATER && f->status.subject == 3 && f->status.detail == 2;
 }
 
-static struct fault open_socket(const char *path, int *out)
+static struct fault open_socket(const struct conf *conf, const char *path, int *out)
 {
     struct endpoint at;
     if (!endpoint_from_path(path, &at))
-        return ask_trouble(path, ENAMETOOLONG);
+        return ask_trouble(conf, path, ENAMETOOLONG);
     int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct timeval patience = {.tv_sec = PATIENCE_S};
     if (s >= 0)
         setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     if (s < 0 || connect(s, (const struct sockaddr *)&at.address, at.length) != 0) {
-        struct fault f = ask_trouble(path, errno);
+        struct fault f = ask_trouble(conf, path, errno);
         if (s >= 0)
             close(s);
         return f;
@@ -56,7 +70,7 @@ static struct fault open_socket(const char *path, int *out)
     return FINE;
 }
 
-static struct fault send_request(const char *path, int s, json_t *request)
+static struct fault send_request(const struct conf *conf, const char *path, int s, json_t *request)
 {
     char *text = json_dumps(request, JSON_COMPACT);
     if (!text)
@@ -69,7 +83,7 @@ static struct fault send_request(const char *path, int s, json_t *request)
         if (n > 0)
             sent += (size_t)n;
         else if (errno != EINTR)
-            f = ask_trouble(path, errno);
+            f = ask_trouble(conf, path, errno);
     }
     free(text);
     return f;
@@ -99,7 +113,8 @@ static bool take_line(struct str line, ask_line each, void *arg, struct fault *v
     return is_last;
 }
 
-static struct fault read_answer(const char *path, int s, ask_line each, void *arg)
+static struct fault read_answer(const struct conf *conf, const char *path, int s, ask_line each,
+                                void *arg)
 {
     struct buf in = buf_make(LINE_LIMIT);
     struct fault verdict = FINE;
@@ -112,7 +127,7 @@ static struct fault read_answer(const char *path, int s, ask_line each, void *ar
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0) {
-            verdict = n < 0 ? ask_trouble(path, errno)
+            verdict = n < 0 ? ask_trouble(conf, path, errno)
                             : fault_make(451, FAULT_STATUS(4, 3, 0),
                                          "the server broke off in the middle of its answer");
             break;
@@ -137,11 +152,11 @@ struct fault ask_role(const struct conf *conf, const char *role, json_t *request
     char *name = arena_c_string(&a, arena_printf(&a, "ctl/%s/sock", role));
     const char *path = conf_state_path(conf, &a, name);
     int s = -1;
-    struct fault f = open_socket(path, &s);
+    struct fault f = open_socket(conf, path, &s);
     if (!f.kind)
-        f = send_request(path, s, request);
+        f = send_request(conf, path, s, request);
     if (!f.kind)
-        f = read_answer(path, s, each, arg);
+        f = read_answer(conf, path, s, each, arg);
     if (s >= 0)
         close(s);
     json_decref(request);

@@ -23,7 +23,7 @@ bool ask_is_absent(const struct fault *f);
 
 /* What a socket of the server at path that cannot be used means, by its errno: 451 4.3.2 when no
  * server runs, else 451 4.3.0. */
-struct fault ask_trouble(const char *path, int error);
+struct fault ask_trouble(const struct conf *conf, const char *path, int error);
 
 /* Tells the roles that run that the directory has changed; those that do not are no error. */
 void ask_forget_directory(const struct invocation *i);

@@ -4,6 +4,7 @@
  */
 #include "cli/cli.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,9 +49,9 @@ static const struct cli_option *find_option(const struct cli_option *options, si
     return NULL;
 }
 
-/* Takes the option at argv[*at], and its value. */
+/* Takes the option at argv[*at], and its value. seen has a bit for each option with a value. */
 static int take_option(struct invocation *i, const struct cli_option *options, size_t count,
-                       int *at)
+                       int *at, uint64_t *seen)
 {
     const struct cli_option common[] = {{"-c", NULL, &i->conf_path, NULL},
                                         {"--json", &i->is_json, NULL, NULL}};
@@ -67,6 +68,10 @@ static int take_option(struct invocation *i, const struct cli_option *options, s
     if (++*at == i->argc)
         return cli_usage(i, "%s needs a value", name);
     const char **place = o->value;
+    uint64_t bit = UINT64_C(1) << (o == common ? 63 : o - options);
+    if (place && (*seen & bit))
+        return cli_usage(i, "%s is there twice: \"%s\" and \"%s\"", name, *place, i->argv[*at]);
+    *seen |= bit;
     if (o->list) {
         size_t used = 0;
         while (used < CLI_WORDS_MAX && o->list[used])
@@ -84,6 +89,8 @@ int cli_parse(struct invocation *i, const struct cli_option *options, size_t opt
 {
     size_t count = 0;
     bool is_over = false;
+    uint64_t seen = i->has_conf ? UINT64_C(1) << 63 : 0;
+    assert(option_count < 63);
     for (int at = 0; at < i->argc; at++) {
         const char *word = i->argv[at];
         if (!is_over && strcmp(word, "--") == 0) {
@@ -94,7 +101,7 @@ int cli_parse(struct invocation *i, const struct cli_option *options, size_t opt
             fputs(i->command->more ? i->command->more : "", stdout);
             return -1;
         } else if (!is_over && word[0] == '-' && word[1] != '\0') {
-            int result = take_option(i, options, option_count, &at);
+            int result = take_option(i, options, option_count, &at, &seen);
             if (result != CLI_DONE)
                 return result;
         } else if (count == most || count == CLI_WORDS_MAX) {

@@ -31,6 +31,7 @@ struct command {
 struct invocation {
     const struct command *command;
     const char *conf_path;
+    bool has_conf; /* by -c */
     bool is_json;
     int argc; /* what follows the name */
     char **argv;
@@ -46,7 +47,7 @@ struct cli_option {
 
 /*
  * Sorts the arguments into options and words (-c, --json and --help are understood everywhere);
- * "--" ends the options. CLI_DONE with at least least and at most most words in words (an array of
+ * "--" ends the options. An option has one value, unless it has a list. CLI_DONE with at least least and at most most words in words (an array of
  * CLI_WORDS_MAX), else CLI_USAGE after saying what is wrong. -1 when --help was answered.
  */
 int cli_parse(struct invocation *i, const struct cli_option *options, size_t option_count,

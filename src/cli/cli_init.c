@@ -45,6 +45,25 @@ static bool is_host(struct str s)
     return ip_parse(s, &ip) || is_name(s);
 }
 
+/* "HOST:PORT", or "[IPV6]:PORT". */
+static bool split_relay(const char *text, struct str *host, struct str *port)
+{
+    struct ip_address ip;
+    uint64_t number;
+    struct str whole = str_from(text);
+    size_t colon = str_last_index(whole, ':');
+    if (colon == whole.n)
+        return false;
+    *host = str_head(whole, colon);
+    *port = str_skip(whole, colon + 1);
+    bool is_bracketed = host->n > 2 && host->p[0] == '[' && host->p[host->n - 1] == ']';
+    if (is_bracketed)
+        *host = str_skip(str_head(*host, host->n - 1), 1);
+    if (is_bracketed != str_has(*host, ':') || (is_bracketed && !ip_parse(*host, &ip)))
+        return false;
+    return is_host(*host) && num_parse(*port, 65535, &number) && number > 0;
+}
+
 static int check_words(struct plan *p)
 {
     struct str local, domain, host, port;
@@ -63,9 +82,10 @@ static int check_words(struct plan *p)
                          p->hostname);
     if (p->port_offset && !num_parse(str_from(p->port_offset), 60000, &number))
         return cli_usage(p->i, "--port-offset is \"%s\"; allowed: 0 to 60000", p->port_offset);
-    if (p->relay && (!str_cut(str_from(p->relay), ':', &host, &port) || host.n == 0 ||
-                     !is_host(host) || !num_parse(port, 65535, &number) || number == 0))
-        return cli_usage(p->i, "--relay is \"%s\"; allowed: HOST:PORT", p->relay);
+    if (p->relay && !split_relay(p->relay, &host, &port))
+        return cli_usage(p->i,
+                         "--relay is \"%s\"; allowed: HOST:PORT, with an IPv6 address [IPV6]:PORT",
+                         p->relay);
     for (size_t k = 0; k < CLI_WORDS_MAX && p->trust[k]; k++)
         if (!ip_network_parse(str_from(p->trust[k]), &network))
             return cli_usage(p->i, "--trust is \"%s\"; allowed: a network like 192.0.2.0/24",
@@ -231,7 +251,7 @@ static bool write_conf(const struct plan *p, struct buf *out)
         write_listeners(p, out);
     if (!is_good || !p->relay)
         return is_good;
-    str_cut(str_from(p->relay), ':', &host, &port);
+    split_relay(p->relay, &host, &port);
     return buf_printf(out,
                       "\n# Mail for others leaves through this host.\n"
                       "smarthost {\n    host = \"" STR_FMT "\"\n    port = " STR_FMT "\n}\n",

@@ -10,14 +10,6 @@
 #include "cli/say.h"
 #include "os/clock.h"
 
-/* Asks the mta with a filter of these words. */
-static struct fault ask_queue(const struct conf *c, const char *verb, json_t *filter, ask_line each,
-                              void *arg)
-{
-    json_t *request = json_pack("{s:s, s:o}", "verb", verb, "filter", filter);
-    return ask_role(c, "mta", request, each, arg);
-}
-
 struct listing {
     const struct invocation *i;
     int64_t now_ms, count;
@@ -96,7 +88,9 @@ static int print_queue(struct invocation *i, const char *verb, size_t least)
         return CLI_FAILED;
     }
     struct listing l = {.i = i, .now_ms = clock_real_ms(), .has_content = least > 0};
-    result = cli_result(i, ask_queue(c, verb, filter, print_message, &l));
+    result =
+        cli_result(i, ask_role(c, "mta", json_pack("{s:s, s:o}", "verb", verb, "filter", filter),
+                               print_message, &l));
     if (result == CLI_DONE && !i->is_json && least == 0)
         printf("%lld message%s\n", (long long)l.count, l.count == 1 ? "" : "s");
     if (result == CLI_DONE && l.count == 0 && least > 0)
@@ -144,6 +138,8 @@ int cli_queue_act(struct invocation *i)
     int result = cli_parse(i, options, 1, 0, CLI_WORDS_MAX, words);
     if (result == CLI_DONE && !words[0] && !is_all)
         result = cli_usage(i, "say which messages, or --all for every one");
+    if (result == CLI_DONE && words[0] && is_all)
+        result = cli_usage(i, "--all is every message; leave it out to choose with conditions");
     json_t *filter = result == CLI_DONE ? filter_make(i, words) : NULL;
     if (!filter)
         return result == CLI_DONE ? CLI_USAGE : result;
@@ -154,8 +150,11 @@ int cli_queue_act(struct invocation *i)
     }
     char verb[32]; /* "queue hold" asks for queue.hold */
     snprintf(verb, sizeof verb, "queue.%s", i->command->name + strlen("queue "));
+    json_t *request = json_pack("{s:s, s:o}", "verb", verb, "filter", filter);
+    if (is_all)
+        json_object_set_new(request, "all", json_true());
     struct deed d = {0, 0};
-    result = cli_result(i, ask_queue(c, verb, filter, take_deed, &d));
+    result = cli_result(i, ask_role(c, "mta", request, take_deed, &d));
     conf_free(c);
     if (result != CLI_DONE)
         return result;

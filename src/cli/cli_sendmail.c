@@ -18,12 +18,14 @@
 
 #include "base/encode.h"
 #include "cli/compose.h"
+#include "cli/flush.h"
 #include "cli/handover.h"
 
 enum mode { MODE_SEND, MODE_SMTP, MODE_QUEUE, MODE_ALIASES };
 
 struct words {
     enum mode mode;
+    const char *flush; /* what stands behind -q */
     const char *from, *full_name, *notify, *ret, *envid;
     bool has_header_rcpt; /* -t */
     bool ignores_dot;     /* -i */
@@ -51,15 +53,23 @@ static bool take_mode(struct words *w, const char *word)
     return true;
 }
 
+static int refuse_mode(const struct invocation *i, const char *word)
+{
+    if (strcmp(word, "d") != 0 && strcmp(word, "D") != 0)
+        return usage_error(i, "-b", word);
+    cli_fail(i, "-b%s is not for this program; eilbote serve is the server", word);
+    return EX_USAGE;
+}
+
 static int take_options(const struct invocation *i, struct words *w, int argc, char **argv)
 {
     optind = 1;
     opterr = 0;
-    for (int c; (c = getopt(argc, argv, "+A:B:F:GIL:N:O:R:UV:X:b:e:f:h:imno:p:r:tv")) != -1;) {
+    for (int c; (c = getopt(argc, argv, "+:A:B:F:GIL:N:O:R:UV:X:b:e:f:h:imno:p:q::r:tv")) != -1;) {
         switch (c) {
         case 'b':
             if (!take_mode(w, optarg))
-                return usage_error(i, "-b", optarg);
+                return refuse_mode(i, optarg);
             break;
         case 'f':
         case 'r':
@@ -77,6 +87,9 @@ static int take_options(const struct invocation *i, struct words *w, int argc, c
         case 'V':
             w->envid = optarg;
             break;
+        case 'q':
+            w->flush = optarg ? optarg : "";
+            break;
         case 't':
             w->has_header_rcpt = true;
             break;
@@ -87,7 +100,10 @@ static int take_options(const struct invocation *i, struct words *w, int argc, c
             w->ignores_dot = w->ignores_dot || strcmp(optarg, "i") == 0;
             break;
         case '?':
-            return usage_error(i, "the option", argv[optind - 1]);
+        case ':': {
+            const char option[] = {'-', (char)optopt, '\0'};
+            return usage_error(i, c == '?' ? "the option" : "without a value the option", option);
+        }
         default:
             break;
         }
@@ -216,6 +232,16 @@ static int send_message(struct invocation *i, const struct words *w, char **addr
     return status;
 }
 
+static int flush(const struct invocation *i, const struct words *w, char **addresses)
+{
+    if (addresses[0] || w->mode != MODE_SEND || w->has_header_rcpt) {
+        cli_fail(i, "-q tries again what is in the queue; nothing else goes with it");
+        return EX_USAGE;
+    }
+    json_t *request = flush_request(i, w->flush);
+    return request ? flush_queue(i, request) : EX_USAGE;
+}
+
 int cli_sendmail(struct invocation *i)
 {
     struct words w = {.mode = MODE_SEND};
@@ -226,6 +252,8 @@ int cli_sendmail(struct invocation *i)
     if (result != EX_OK)
         return result;
     char **addresses = i->argv - 1 + optind;
+    if (w.flush)
+        return flush(i, &w, addresses);
     if (w.mode == MODE_ALIASES)
         return EX_OK; /* aliases are in force when they are added */
     return w.mode == MODE_QUEUE ? cli_mailq(i) : send_message(i, &w, addresses);

@@ -7,7 +7,35 @@
 #include <stdio.h>
 
 #include "base/num.h"
+#include "cli/ask.h"
+#include "cli/say.h"
 #include "directory/edit.h"
+#include "os/file.h"
+#include "store/name.h"
+
+enum { FOLDER_MAX = 1024 };
+
+/* An account as the roles call it. */
+static const char *canonical(struct arena *a, const char *address)
+{
+    char *name = arena_c_string(a, str_from(address));
+    for (char *p = name; *p; p++)
+        *p = str_lower_byte(*p);
+    return name;
+}
+
+/* The folder of an account's mailbox, which is made with its first message; NULL for a name that has
+ * none. */
+static const char *mail_path(const struct conf *c, struct arena *a, const char *address)
+{
+    struct buf name = buf_make(FOLDER_MAX);
+    const char *path = NULL;
+    if (buf_append(&name, STR("mail/accounts/")) &&
+        name_account_path(&name, str_from(canonical(a, address))))
+        path = conf_state_path(c, a, arena_c_string(a, buf_str(&name)));
+    buf_free(&name);
+    return path;
+}
 
 /* A password for an account: read, or made; the buffer gets it. */
 static int get_password(const struct invocation *i, bool is_read, struct buf *password)
@@ -42,6 +70,19 @@ static int get_quota(const struct invocation *i, const char *text, int64_t *quot
     return CLI_DONE;
 }
 
+/* The mail of an earlier account of that name is the new one's now. */
+static void warn_of_mail(const struct invocation *i, const char *address)
+{
+    struct arena a = arena_make(1 << 16);
+    struct conf *c = cli_conf(i);
+    const char *mail = c ? mail_path(c, &a, address) : NULL;
+    if (mail && file_exists(mail))
+        fprintf(stderr, "eilbote user add: %s had an account before; its mail in %s is there\n",
+                address, mail);
+    conf_free(c);
+    arena_free(&a);
+}
+
 int cli_user_add(struct invocation *i)
 {
     const char *words[CLI_WORDS_MAX] = {NULL}, *quota_text = NULL;
@@ -60,6 +101,8 @@ int cli_user_add(struct invocation *i)
     if (result == CLI_DONE)
         result = cli_result(
             i, directory_account_add(d, str_from(words[0]), buf_str(&password), quota_bytes));
+    if (result == CLI_DONE)
+        warn_of_mail(i, words[0]);
     if (result == CLI_DONE && !is_read)
         result = print_password(i, words[0], buf_str(&password));
     buf_free(&password);
@@ -135,14 +178,72 @@ int cli_user_list(struct invocation *i)
     return array && cli_print_json(array) != CLI_DONE ? CLI_FAILED : result;
 }
 
+static void take_count(void *arg, const json_t *line)
+{
+    *(int64_t *)arg = say_number(line, "messages");
+}
+
+/* Removes account and mail. The account may be gone, by an earlier removal. */
+static int remove_all(const struct invocation *i, const struct conf *c, struct directory *d,
+                      const char *address)
+{
+    struct arena a = arena_make(1 << 16);
+    const char *mail = mail_path(c, &a, address), *name = canonical(&a, address);
+    int64_t count = 0;
+    struct fault f = ask_role(c, "mda", json_pack("{s:s}", "verb", "status"), NULL, NULL);
+    bool is_answered = !f.kind;
+    if (!f.kind)
+        f = directory_account_remove(d, str_from(address));
+    bool is_removed = !f.kind;
+    if (is_removed || (is_answered && mail && file_exists(mail)))
+        f = ask_role(c, "mda", json_pack("{s:s, s:s}", "verb", "mailbox.purge", "account", name),
+                     take_count, &count);
+    int result = CLI_DONE;
+    if (f.kind && is_removed)
+        result = cli_fail(i, "the account is removed, its mail is not: %s; try again", f.text);
+    else if (f.kind)
+        result = cli_fail(i, is_answered ? "%s" : "nothing is removed: %s", f.text);
+    else if (i->is_json)
+        result =
+            cli_print_json(json_pack("{s:s, s:I}", "account", name, "messages", (json_int_t)count));
+    else
+        printf("%lld message%s removed\n", (long long)count, count == 1 ? "" : "s");
+    arena_free(&a);
+    return result;
+}
+
+/* Removes the account and says where its mail is. */
+static int remove_account(const struct invocation *i, const struct conf *c, struct directory *d,
+                          const char *address)
+{
+    struct arena a = arena_make(1 << 16);
+    int result = cli_result(i, directory_account_remove(d, str_from(address)));
+    const char *mail = result == CLI_DONE ? mail_path(c, &a, address) : NULL;
+    if (result == CLI_DONE && i->is_json)
+        result = cli_print_json(
+            json_pack("{s:s, s:s?}", "account", canonical(&a, address), "mail", mail));
+    else if (mail)
+        printf("Its mail, if any, stays in %s; eilbote user remove --purge %s removes it.\n", mail,
+               address);
+    arena_free(&a);
+    return result;
+}
+
 int cli_user_remove(struct invocation *i)
 {
     const char *words[CLI_WORDS_MAX] = {NULL};
-    int result = cli_parse(i, NULL, 0, 1, 1, words);
+    bool is_purge = false;
+    const struct cli_option options[] = {{"--purge", &is_purge, NULL, NULL}};
+    int result = cli_parse(i, options, 1, 1, 1, words);
     struct directory *d = result == CLI_DONE ? cli_directory(i, DIRECTORY_WRITE) : NULL;
     if (!d)
         return result == CLI_DONE ? CLI_FAILED : result;
-    result = cli_result(i, directory_account_remove(d, str_from(words[0])));
+    struct conf *c = cli_conf(i);
+    if (!c)
+        result = CLI_FAILED;
+    else
+        result = is_purge ? remove_all(i, c, d, words[0]) : remove_account(i, c, d, words[0]);
+    conf_free(c);
     directory_close(d);
     return result;
 }

@@ -116,7 +116,7 @@ struct fault handover_connect(const struct handover *h, int *descriptor)
         f = fault_make(551, FAULT_STATUS(5, 3, 5), "the path %s is too long", path);
     else if ((s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) < 0 ||
              connect(s, (const struct sockaddr *)&at.address, at.length) != 0)
-        f = ask_trouble(path, errno);
+        f = ask_trouble(h->conf, path, errno);
     if (f.kind && s >= 0)
         close(s);
     *descriptor = f.kind ? -1 : s;

@@ -24,7 +24,7 @@ static const struct command commands[] = {
     {"user add", "ADDRESS [--password-stdin] [--quota SIZE]",
         "Adds an account; without --password-stdin its password is made and printed.", cli_user_add, true},
     {"user list", "", "Lists the accounts.", cli_user_list},
-    {"user remove", "ADDRESS", "Removes an account; its mailbox files stay.", cli_user_remove, true},
+    {"user remove", "ADDRESS [--purge]", "Removes an account; its mail stays, or goes with --purge.", cli_user_remove, true},
     {"user passwd", "ADDRESS [--password-stdin]",
         "Changes a password; without --password-stdin it is made and printed.", cli_user_passwd, true},
     {"user set", "ADDRESS [--quota SIZE] [--enabled yes|no]", "Changes an account.", cli_user_set, true},
@@ -59,7 +59,7 @@ enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 
 static void print_help(FILE *to)
 {
-    fputs("usage: eilbote [-c FILE] COMMAND [--json] [--help] ...\n"
+    fputs("usage: eilbote [-c FILE] [--json] COMMAND [--help] ...\n"
           "       eilbote --help | --version\n\n",
           to);
     for (size_t k = 0; k < COMMAND_COUNT; k++)
@@ -138,10 +138,33 @@ static const struct command *find(const char *name)
     return NULL;
 }
 
+/* -c FILE and --json in front of the command: how many words; -1 after saying what is wrong. */
+static int take_options(struct invocation *i, int argc, char **argv)
+{
+    int at = 0;
+    for (; at < argc; at++) {
+        if (strcmp(argv[at], "--json") == 0) {
+            i->is_json = true;
+            continue;
+        }
+        if (strcmp(argv[at], "-c") != 0)
+            break;
+        const char *file = ++at < argc ? argv[at] : NULL;
+        if (!file)
+            fputs("eilbote: -c needs a file\n", stderr);
+        else if (i->has_conf)
+            fprintf(stderr, "eilbote: -c is there twice: \"%s\" and \"%s\"\n", i->conf_path, file);
+        if (!file || i->has_conf)
+            return -1;
+        i->conf_path = file;
+        i->has_conf = true;
+    }
+    return at;
+}
+
 int main(int argc, char **argv)
 {
     struct invocation i = {.conf_path = getenv("EILBOTE_CONF")};
-    int at = 1;
     if (!i.conf_path || !i.conf_path[0])
         i.conf_path = "/etc/eilbote/eilbote.conf";
     bool is_mailq = argc > 0 && is_called(argv[0], "mailq");
@@ -153,14 +176,10 @@ int main(int argc, char **argv)
         i.argv = argv + 1;
         return is_mailq ? cli_mailq(&i) : cli_sendmail(&i);
     }
-    if (at < argc && strcmp(argv[at], "-c") == 0) {
-        if (at + 1 == argc) {
-            fputs("eilbote: -c needs a file\n", stderr);
-            return CLI_USAGE;
-        }
-        i.conf_path = argv[at + 1];
-        at += 2;
-    }
+    int at = 1, taken = take_options(&i, argc - at, argv + at);
+    if (taken < 0)
+        return CLI_USAGE;
+    at += taken;
     if (at < argc && strcmp(argv[at], "--help") == 0) {
         print_help(stdout);
         return CLI_DONE;

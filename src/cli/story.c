@@ -132,6 +132,7 @@ static const struct {
     {"delivery.deferred", "{message} not delivered to <{to}> yet, attempt {attempt}[, {remote}]: {reply} [{status} ]{text}"},
     {"delivery.failed", "{message} cannot be delivered to <{to}>[, {remote}]: {reply} [{status} ]{text}"},
     {"delivery.expired", "{message} given up for <{to}> after attempt {attempt}[, {remote}]: {reply} [{status} ]{text}"},
+    {"mailbox.removed", "the mail of {account} is removed, {messages} message(s)[: {reply} {text}]"},
     {"notice.accepted", "{message} is a notice to <{to}> that {about} is {action}"},
     {"notice.incomplete", "{about} cannot be read, the notice to <{to}> goes without it: {text}"},
     {"notice.deferred", "<{to}> cannot be told yet that {about} is {action}: {reply} [{status} ]{text}"},

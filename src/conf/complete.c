@@ -210,6 +210,13 @@ static bool complete_domain(struct conf *c, const char *section, struct str *tit
                 STR_ARG(str_head(written, 60)));
 }
 
+/* The same domain in other letters; the same letters have been refused before. */
+static bool fail_again(const char *section, struct str domain, struct complete_error *error)
+{
+    return fail(error, section, domain, "%s \"" STR_FMT "\" is there a second time", section,
+                STR_ARG(domain));
+}
+
 static bool complete_hops(struct conf *c, struct complete_error *error)
 {
     struct conf_next_hop *hop = &c->smarthost;
@@ -223,6 +230,9 @@ static bool complete_hops(struct conf *c, struct complete_error *error)
         hop = &c->transport[i];
         if (!complete_domain(c, "transport", &hop->domain, error))
             return false;
+        for (size_t k = 0; k < i; k++)
+            if (str_equal(c->transport[k].domain, hop->domain))
+                return fail_again("transport", hop->domain, error);
         if (!complete_hop(c, hop, "transport", error))
             return false;
         if (hop->host.n == 0 && hop->path.n == 0)
@@ -253,6 +263,9 @@ static bool complete_stub_zones(struct conf *c, struct complete_error *error)
         struct conf_stub_zone *z = &c->stub_zone[i];
         if (!str_equal(z->zone, STR(".")) && !complete_domain(c, "stub-zone", &z->zone, error))
             return false;
+        for (size_t k = 0; k < i; k++)
+            if (str_equal(c->stub_zone[k].zone, z->zone))
+                return fail_again("stub-zone", z->zone, error);
         if (z->server.count == 0)
             return fail(error, "stub-zone", z->zone, "stub-zone \"" STR_FMT "\" has no server",
                         STR_ARG(z->zone));

@@ -2,8 +2,8 @@
 /*
  * conf.c - the configuration as an immutable snapshot
  *
- * libconfuse parses the file; every option is a string to it and is checked against its row of the
- * table as soon as it is read, while the line is known. Afterwards the values, which are all good,
+ * What is well formed (conf/syntax.c) libconfuse parses; every option is a string to it and is checked
+ * against its row of the table as soon as it is read, while the line is known. Afterwards the values, which are all good,
  * are copied into the struct and what hangs together is looked at in conf/complete.c.
  */
 #include "conf/conf.h"
@@ -17,6 +17,7 @@
 #include "conf/complete.h"
 #include "conf/field.h"
 #include "conf/scan.h"
+#include "conf/syntax.h"
 #include "conf/value.h"
 #include "os/file.h"
 #include "os/thread.h"
@@ -40,40 +41,6 @@ static const struct section *find_section(const char *name)
     return &field_sections[0];
 }
 
-/* Edits that turn one word into the other (Levenshtein), for names of options. */
-static size_t distance(struct str a, struct str b)
-{
-    size_t row[64];
-    assert(b.n < 64);
-    for (size_t j = 0; j <= b.n; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= a.n; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= b.n; j++) {
-            size_t change = diagonal + (a.p[i - 1] != b.p[j - 1]);
-            size_t shorter = row[j] < row[j - 1] ? row[j] : row[j - 1];
-            diagonal = row[j];
-            row[j] = change < shorter + 1 ? change : shorter + 1;
-        }
-    }
-    return row[b.n];
-}
-
-static const char *nearest_option(const cfg_t *cfg, struct str name)
-{
-    const char *best = "";
-    size_t least = SIZE_MAX;
-    for (const cfg_opt_t *opt = cfg->opts; opt->name; opt++) {
-        size_t d = distance(str_head(name, 63), str_from(opt->name));
-        if (d < least) {
-            least = d;
-            best = opt->name;
-        }
-    }
-    return best;
-}
-
 static void on_error(cfg_t *cfg, const char *format, va_list args)
     __attribute__((format(printf, 2, 0)));
 
@@ -84,12 +51,6 @@ static void on_error(cfg_t *cfg, const char *format, va_list args)
         return;
     char text[FAULT_TEXT_MAX];
     vsnprintf(text, sizeof text, format, args);
-    struct str name = STR_NONE, rest = str_from(text);
-    if (str_starts(rest, STR("no such option '"))) {
-        str_cut(str_skip(rest, 16), '\'', &name, &rest);
-        snprintf(text, sizeof text, "unknown option \"" STR_FMT "\"; did you mean \"%s\"?",
-                 STR_ARG(str_head(name, 60)), nearest_option(cfg, name));
-    }
     *parsing.fault =
         fault_make(500, (struct fault_status){0}, "%s:%d: %s", parsing.path, cfg->line, text);
 }
@@ -258,15 +219,19 @@ static struct fault parse(struct conf *c, const char *source)
         return fault_make(500, (struct fault_status){0},
                           "%s:%d: the %s that begins here is not closed%s", c->path.p, line, what,
                           what[0] == 'q' ? " in its line" : "");
-    struct fault f = FINE;
+    struct fault f = syntax_check(c->path.p, str_from(source));
+    if (f.kind)
+        return f;
     struct arena grammar = arena_make(ARENA_LIMIT);
     cfg_t *cfg = cfg_init(make_grammar(&grammar), CFGF_NONE);
     if (!cfg)
         abort();
     cfg_set_error_function(cfg, on_error);
+    char *bare = arena_c_string(&grammar, str_from(source));
+    scan_blank_comments(bare);
     parsing.path = c->path.p;
     parsing.fault = &f;
-    int result = cfg_parse_buf(cfg, source);
+    int result = cfg_parse_buf(cfg, bare);
     parsing.fault = NULL;
     if (result == CFG_SUCCESS) {
         fill_all(c, cfg);

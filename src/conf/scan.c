@@ -1,20 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * scan.c - what libconfuse does not tell of a configuration's text: open quotes, lines of sections
+ * scan.c - the tokens of a configuration's text, and what libconfuse does not tell: open quotes,
+ * lines of sections
  *
  * The tokens are those of libconfuse's scanner: # begins a comment anywhere, // and a slash with an
- * asterisk only where a word could begin.
+ * asterisk only where a word could begin; ${NAME} is what the environment has, as if it were quoted.
  */
 #include "conf/scan.h"
 
-struct scan {
-    struct str rest;
-    int line;         /* of the rest */
-    int token_line;   /* where the token begins */
-    struct str token; /* a word, what is quoted, or one of ={}(),+ */
-    bool is_quoted;
-    const char *trouble; /* what is left open */
-};
+static const char marks[] = "={}(),+";
 
 static void skip(struct scan *s, size_t n)
 {
@@ -60,11 +54,22 @@ static void take_word(struct scan *s)
     skip(s, s->token.n);
 }
 
-/* The next token; false at the end, or when something is left open. */
-static bool next(struct scan *s)
+static bool take_variable(struct scan *s)
+{
+    size_t end = str_index(s->rest, '}');
+    if (!str_starts(s->rest, STR("${")) || end == s->rest.n)
+        return false;
+    s->is_quoted = true;
+    s->token = str_head(s->rest, end + 1);
+    skip(s, end + 1);
+    return true;
+}
+
+bool scan_next(struct scan *s)
 {
     while (s->rest.n > 0 && !s->trouble) {
         s->token_line = s->line;
+        s->start = s->rest.p;
         if (str_has(STR(" \t\r\n"), s->rest.p[0])) {
             skip(s, 1);
         } else if (s->rest.p[0] == '#' || str_starts(s->rest, STR("//"))) {
@@ -75,16 +80,40 @@ static bool next(struct scan *s)
             take_quoted(s);
             return !s->trouble;
         } else {
-            take_word(s);
+            if (!take_variable(s))
+                take_word(s);
             return true;
         }
     }
     return false;
 }
 
-static bool is_mark(const struct scan *s, const char *mark)
+static void blank(char *from, const char *to)
 {
-    return !s->is_quoted && str_equal(s->token, str_from(mark));
+    for (; from < to; from++)
+        if (*from != '\n')
+            *from = ' ';
+}
+
+void scan_blank_comments(char *text)
+{
+    struct scan s = {.rest = str_from(text), .line = 1};
+    char *gap = text, *end = text + s.rest.n;
+    while (scan_next(&s)) {
+        blank(gap, s.start);
+        gap = end - s.rest.n;
+    }
+    blank(gap, end);
+}
+
+bool scan_is_mark(const struct scan *s)
+{
+    return !s->is_quoted && s->token.n == 1 && str_has(str_from(marks), s->token.p[0]);
+}
+
+bool scan_is(const struct scan *s, char mark)
+{
+    return scan_is_mark(s) && s->token.p[0] == mark;
 }
 
 int scan_for_open(struct str source, const char **what)
@@ -92,10 +121,10 @@ int scan_for_open(struct str source, const char **what)
     enum { DEPTH_MAX = 8 }; /* a list in a section is 2 */
     struct scan s = {.rest = source, .line = 1};
     int line[DEPTH_MAX] = {0}, depth = 0;
-    while (next(&s)) {
-        if (is_mark(&s, "{") && depth < DEPTH_MAX)
+    while (scan_next(&s)) {
+        if (scan_is(&s, '{') && depth < DEPTH_MAX)
             line[depth++] = s.token_line;
-        else if (is_mark(&s, "}") && depth > 0)
+        else if (scan_is(&s, '}') && depth > 0)
             depth--;
     }
     *what = s.trouble ? s.trouble : depth > 0 ? "brace" : NULL;
@@ -107,8 +136,8 @@ int scan_for_section(struct str source, struct str name, struct str title)
     struct scan s = {.rest = source, .line = 1};
     struct str before[2] = {STR_NONE, STR_NONE};
     int line[2] = {0, 0}, found = 0;
-    while (next(&s)) {
-        bool is_open = str_equal(s.token, STR("{"));
+    while (scan_next(&s)) {
+        bool is_open = scan_is(&s, '{');
         if (is_open && title.n == 0 && str_equal(before[1], name))
             found = line[1];
         if (is_open && title.n > 0 && str_equal(before[0], name) &&
@@ -127,10 +156,10 @@ int scan_for_option(struct str source, struct str name)
     struct scan s = {.rest = source, .line = 1};
     struct str before = STR_NONE;
     int line = 0, depth = 0, found = 0;
-    while (next(&s)) {
-        if (depth == 0 && is_mark(&s, "=") && str_equal(before, name))
+    while (scan_next(&s)) {
+        if (depth == 0 && scan_is(&s, '=') && str_equal(before, name))
             found = line;
-        depth += is_mark(&s, "{") - is_mark(&s, "}");
+        depth += scan_is(&s, '{') - scan_is(&s, '}');
         before = s.token;
         line = s.token_line;
     }

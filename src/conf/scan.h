@@ -1,11 +1,34 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * scan.h - what libconfuse does not tell of a configuration's text: open quotes, lines of sections
+ * scan.h - the tokens of a configuration's text, and what libconfuse does not tell: open quotes,
+ * lines of sections
  */
 #ifndef CONF_SCAN_H
 #define CONF_SCAN_H
 
 #include "base/str.h"
+
+/* A reader of tokens: a copy of it looks ahead. */
+struct scan {
+    struct str rest;
+    int line;          /* of the rest; begins with 1 */
+    int token_line;    /* where the token begins, */
+    const char *start; /* with its quote */
+    struct str token;  /* a word, what is quoted, or one of ={}(),+ */
+    bool is_quoted;
+    const char *trouble; /* what is left open */
+};
+
+/* The next token; false at the end, or when something is left open. */
+bool scan_next(struct scan *s);
+
+/* Writes blanks over the comments: libconfuse takes those behind an equal sign or in a list for
+ * tokens. Nothing is left open in the text. */
+void scan_blank_comments(char *text);
+
+/* Whether the token is one of ={}(),+, or that one. */
+bool scan_is_mark(const struct scan *s);
+bool scan_is(const struct scan *s, char mark);
 
 /*
  * Looks for a quote that is not closed in its line (one that ends in a backslash goes on), or a

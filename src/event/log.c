@@ -9,6 +9,7 @@
 #include "event/log.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -30,6 +31,7 @@ struct event_log {
     uint64_t id; /* tells this log from one that had its address before */
     struct mutex lock;
     struct list buffers;
+    atomic_bool has_lines;
     struct mutex flush_lock; /* guards what stands below */
     char *path;
     struct file *file;
@@ -97,6 +99,13 @@ void event_log_add(struct event_log *log, struct str line)
     if (!buf_append(&b->lines, line))
         b->dropped++;
     mutex_unlock(&b->lock);
+    if (!atomic_load_explicit(&log->has_lines, memory_order_relaxed))
+        atomic_store(&log->has_lines, true);
+}
+
+bool event_log_has_lines(const struct event_log *log)
+{
+    return atomic_load(&log->has_lines);
 }
 
 /* path becomes path.1, path.1 becomes path.2 ...; the oldest goes. */
@@ -164,6 +173,7 @@ struct fault event_flush(struct event_log *log)
 {
     struct fault first = FINE;
     mutex_lock(&log->flush_lock);
+    atomic_store(&log->has_lines, false); /* a line that comes from here on sets it again */
     mutex_lock(&log->lock);
     struct list *end = log->buffers.prev;
     mutex_unlock(&log->lock);

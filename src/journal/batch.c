@@ -2,18 +2,21 @@
 /*
  * batch.c - from submitted records to bytes in a segment
  *
- * Records are taken in the order of submission and written where their submitters hold them; only
- * the headers are made here.
+ * Records are taken in the order of submission and copied, with the headers that are made here, to
+ * pages from which they go to the disk past the system's cache.
  */
 #include "journal/batch.h"
 
 #include "os/clock.h"
+#include "os/memory.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
-/* A batch larger than this makes the records in it wait longer than they gain. */
-enum { BATCH_BYTES_MAX = 4 << 20 };
+enum {
+    BATCH_BYTES_MAX = 4 << 20, /* a larger one makes its records wait longer than they gain */
+    STAGE_BYTES = 1 << 20
+};
 
 static const unsigned char zeros[FORMAT_PAGE];
 
@@ -135,18 +138,6 @@ void batch_form(struct journal *j, struct committer *c)
         seal(j, c);
 }
 
-static void add_part(struct committer *c, size_t *count, const void *memory, size_t size_bytes)
-{
-    if (*count == c->part_size) {
-        c->part_size = c->part_size ? 2 * c->part_size : 64;
-        c->parts = realloc(c->parts, c->part_size * sizeof *c->parts);
-        if (!c->parts)
-            abort();
-    }
-    /* iovec knows no const; writing only reads. */
-    c->parts[(*count)++] = (struct iovec){(void *)(uintptr_t)memory, size_bytes};
-}
-
 struct fault batch_sync(struct journal *j, struct file *f)
 {
     struct fault fault = j->options.is_sync_off ? FINE : file_sync(f);
@@ -155,19 +146,51 @@ struct fault batch_sync(struct journal *j, struct file *f)
     return fault;
 }
 
+/* Bytes on their way to the disk. */
+struct stage {
+    unsigned char *memory;
+    size_t used;
+    struct file *file;
+    int64_t offset; /* in the file, of the memory's first byte */
+    struct fault fault;
+};
+
+static void flush(struct stage *s)
+{
+    struct iovec part = {s->memory, s->used};
+    s->fault = file_write_at(s->file, &part, 1, s->offset);
+    s->offset += (int64_t)s->used;
+    s->used = 0;
+}
+
+static void put(struct stage *s, const void *memory, size_t size_bytes)
+{
+    const char *from = memory;
+    while (size_bytes > 0 && !s->fault.kind) {
+        size_t room = STAGE_BYTES - s->used, n = size_bytes < room ? size_bytes : room;
+        memcpy(s->memory + s->used, from, n);
+        s->used += n;
+        from += n;
+        size_bytes -= n;
+        if (s->used == STAGE_BYTES)
+            flush(s);
+    }
+}
+
 struct fault batch_write(struct journal *j, struct committer *c)
 {
-    size_t count = 0;
+    if (!c->stage)
+        c->stage = memory_pages(STAGE_BYTES);
+    struct stage s = {.memory = c->stage,
+                      .file = c->segment->file[c->index],
+                      .offset = (int64_t)(c->position - c->segment->format.base)};
     for (struct journal_append *a = c->records.first; a; a = a->next) {
-        add_part(c, &count, a->header, sizeof a->header);
+        put(&s, a->header, sizeof a->header);
         for (size_t i = 0; i < a->part_count; i++)
-            add_part(c, &count, a->parts[i].iov_base, a->parts[i].iov_len);
+            put(&s, a->parts[i].iov_base, a->parts[i].iov_len);
     }
-    size_t rest = (size_t)format_page_up(c->bytes) - c->bytes;
-    if (rest > 0)
-        add_part(c, &count, zeros, rest);
-    struct file *f = c->segment->file[c->index];
-    struct fault fault =
-        file_write_at(f, c->parts, count, (int64_t)(c->position - c->segment->format.base));
-    return fault.kind ? fault : batch_sync(j, f);
+    put(&s, zeros, (size_t)format_page_up(c->bytes) - c->bytes);
+    if (s.used > 0 && !s.fault.kind)
+        flush(&s);
+    return s.fault.kind ? s.fault : batch_sync(j, s.file);
 }

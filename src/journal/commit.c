@@ -16,6 +16,7 @@
 
 #include "journal/crc32c.h"
 #include "os/clock.h"
+#include "os/memory.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -103,9 +104,7 @@ static struct segment *take_spare(struct journal *j, struct fault *fault)
 static struct fault write_void(struct journal *j, struct segment *s, unsigned committer,
                                uint64_t cut)
 {
-    unsigned char *page = calloc(1, FORMAT_PAGE);
-    if (!page)
-        abort();
+    unsigned char *page = memory_pages(FORMAT_PAGE);
     unsigned char *payload = page + FORMAT_RECORD_HEADER;
     format_put_position(cut, payload);
     struct format_record header = {

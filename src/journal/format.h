@@ -15,7 +15,7 @@
  * Each use of a file has a new generation, base and salt, greater than all before (the salt is
  * random). A file gets its name when it is zeroed and its header is durable.
  *
- * A batch is what one pwritev wrote and one fdatasync made durable. It begins at a page, so that no
+ * A batch is what was written in one go and made durable by one fdatasync. It begins at a page, so that no
  * byte of an acknowledged batch is ever written again, and holds records without a gap; zeros fill
  * the last page. A record is
  *

@@ -33,8 +33,7 @@ struct committer {
     uint64_t end;            /* behind its last record */
     size_t bytes;            /* of all records */
     struct segment *segment; /* pinned while in flight */
-    struct iovec *parts;     /* kept from batch to batch */
-    size_t part_size;
+    unsigned char *stage;    /* where bytes on their way to the disk are gathered */
 };
 
 struct journal {

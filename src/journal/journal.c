@@ -56,7 +56,7 @@ static void release(struct journal *j)
     free_list(&j->trimmed);
     free_list(&j->spare);
     for (unsigned i = 0; i < SEGMENT_COMMITTERS; i++)
-        free(j->committer[i].parts);
+        free(j->committer[i].stage);
     cond_destroy(&j->supply);
     cond_destroy(&j->keep);
     cond_destroy(&j->turn);
@@ -124,23 +124,33 @@ static void stop_keeper(struct journal *j)
     thread_join(&j->keeper);
 }
 
-/* The log goes on in a fresh segment, which says where the old one ends. */
+static void start_committers(struct journal *j)
+{
+    for (unsigned i = 0; i < SEGMENT_COMMITTERS; i++)
+        thread_start(&j->committer[i].thread, "journal commit", commit_run, &j->committer[i]);
+}
+
+/*
+ * The log goes on in a fresh segment, which says where the old one ends. On a full disk there is
+ * none yet: records are refused until there is, and what is there can be read, sent and removed.
+ */
 static struct fault start(struct journal *j)
 {
     trim_empty(j, false);
     thread_start(&j->keeper, "journal keeper", keeper_run, j);
     j->has_void = true;
     struct fault fault = commit_next_segment(j, 0);
-    if (fault.kind) {
+    if (fault.kind && fault.reply != 452) {
         stop_keeper(j);
         return fault;
     }
-    mutex_lock(&j->mutex);
-    trim_empty(j, true);
-    cond_signal(&j->keep);
-    mutex_unlock(&j->mutex);
-    for (unsigned i = 0; i < SEGMENT_COMMITTERS; i++)
-        thread_start(&j->committer[i].thread, "journal commit", commit_run, &j->committer[i]);
+    if (!fault.kind) {
+        mutex_lock(&j->mutex);
+        trim_empty(j, true);
+        cond_signal(&j->keep);
+        mutex_unlock(&j->mutex);
+    }
+    start_committers(j);
     return FINE;
 }
 
@@ -238,7 +248,7 @@ static struct fault read_payload(const struct journal *j, struct segment *s, uin
     unsigned char header[FORMAT_RECORD_HEADER];
     struct format_record record;
     size_t got;
-    struct fault fault = file_read_at(s->file[0], header, sizeof header, at, &got);
+    struct fault fault = file_read_at(s->reader, header, sizeof header, at, &got);
     if (fault.kind)
         return fault;
     if (got < sizeof header || !format_get_record(&s->format, header, &record))
@@ -250,7 +260,7 @@ static struct fault read_payload(const struct journal *j, struct segment *s, uin
     if (!buf_reserve(out, length))
         return fault_make(451, FAULT_STATUS(4, 3, 0), "a record of %zu bytes is too large here",
                           length);
-    fault = file_read_at(s->file[0], out->data + out->used, length,
+    fault = file_read_at(s->reader, out->data + out->used, length,
                          at + FORMAT_RECORD_HEADER + (int64_t)offset, &got);
     if (fault.kind)
         return fault;

@@ -8,6 +8,7 @@
 #include "journal/segment.h"
 
 #include "base/num.h"
+#include "os/memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,24 +73,26 @@ void segment_free(struct segment *s)
         return;
     for (int i = 0; i < SEGMENT_COMMITTERS; i++)
         file_close(s->file[i]);
+    file_close(s->reader);
     free(s->path);
     free(s);
 }
 
 static struct fault open_files(struct segment *s)
 {
-    struct fault fault = FINE;
-    for (int i = 0; i < SEGMENT_COMMITTERS && !fault.kind; i++)
+    struct fault fault = file_open(s->path, FILE_READ, &s->reader);
+    for (int i = 0; i < SEGMENT_COMMITTERS && !fault.kind; i++) {
         fault = file_open(s->path, FILE_READ_WRITE, &s->file[i]);
+        if (!fault.kind)
+            file_bypass_cache(s->file[i]);
+    }
     return fault;
 }
 
 /* The whole first page, so that writing it never needs the old one. */
 static struct fault write_header(struct file *f, const struct format_segment *format)
 {
-    unsigned char *page = calloc(1, FORMAT_PAGE);
-    if (!page)
-        abort();
+    unsigned char *page = memory_pages(FORMAT_PAGE);
     format_put_segment(format, page);
     struct iovec part = {page, FORMAT_PAGE};
     struct fault fault = file_write_at(f, &part, 1, 0);
@@ -97,8 +100,9 @@ static struct fault write_header(struct file *f, const struct format_segment *fo
     if (!fault.kind)
         fault = file_sync(f);
     /*
-     * The cache holds the old bytes in pieces as large as they were written; a small write would
-     * dirty one of those whole. Batches are whole pages, so nothing need be kept for them.
+     * Where the cache cannot be bypassed, it holds the old bytes in pieces as large as they were
+     * written; a small write would dirty one of those whole. Batches are whole pages, so nothing
+     * need be kept for them.
      */
     file_forget_cached(f);
     return fault;
@@ -110,6 +114,7 @@ static struct fault make_file(const char *path, const struct format_segment *for
     struct fault fault = file_open(path, FILE_CREATE, &f);
     if (fault.kind)
         return fault;
+    file_bypass_cache(f);
     fault = file_zero(f, (int64_t)format->size);
     if (!fault.kind)
         fault = write_header(f, format);
@@ -160,7 +165,7 @@ struct fault segment_open(const char *directory, uint32_t slot, struct segment *
     unsigned char header[FORMAT_SEGMENT_HEADER];
     size_t got = 0;
     if (!fault.kind)
-        fault = file_read_at(s->file[0], header, sizeof header, 0, &got);
+        fault = file_read_at(s->reader, header, sizeof header, 0, &got);
     if (!fault.kind && got == sizeof header && format_get_segment(header, &s->format)) {
         *is_segment = true;
         *out = s;

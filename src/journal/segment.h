@@ -13,8 +13,10 @@ enum { SEGMENT_COMMITTERS = 2 };
 
 struct segment {
     struct segment *next;
+    struct file *reader;
     /*
-     * Each committer writes and syncs through an open file of its own: the system reports a failed
+     * For writing, past the system's cache: nobody reads it but a replay and who looks for a body
+     * that has left memory. Each committer writes and syncs through an open file of its own: the system reports a failed
      * write-back once to each of them, so that one's sync cannot take the other's error away.
      */
     struct file *file[SEGMENT_COMMITTERS];

@@ -16,7 +16,7 @@ enum { WINDOW_BYTES = 4 << 20 };
 struct walk walk_make(struct segment *segment, uint64_t offset)
 {
     if (segment)
-        file_expect_sequential(segment->file[0]);
+        file_expect_sequential(segment->reader);
     return (struct walk){.segment = segment, .offset = offset};
 }
 
@@ -50,7 +50,7 @@ static struct fault move_window(struct walk *w, uint64_t offset, size_t n)
     if (kept >= n)
         return FINE;
     size_t got;
-    struct fault fault = file_read_at(w->segment->file[0], w->window + kept, n - kept,
+    struct fault fault = file_read_at(w->segment->reader, w->window + kept, n - kept,
                                       (int64_t)(offset + kept), &got);
     w->window_used += got;
     return fault;
@@ -105,7 +105,7 @@ static void next_segment(struct walk *w)
     w->offset = FORMAT_PAGE;
     w->window_used = 0;
     if (w->segment)
-        file_expect_sequential(w->segment->file[0]);
+        file_expect_sequential(w->segment->reader);
 }
 
 bool walk_next(struct walk *w, struct walk_record *out, struct fault *fault)

@@ -3,8 +3,8 @@
  * listen.c - accepting connections and spreading them over the loops
  *
  * Every loop watches every listening socket (the kernel wakes one of them); the loop that accepts
- * hands the new descriptor to the loop with the fewest streams. Sockets with SO_REUSEPORT would
- * spread by hash, which leaves one of two loops idle for small numbers, and would drop connections
+ * hands the new descriptor to the loop with the fewest streams. One with SO_REUSEPORT for each loop
+ * would spread by hash, which leaves one of two loops idle for small numbers, and would drop connections
  * that wait in the queue of a socket that is closed.
  */
 #include "net/listen.h"
@@ -93,7 +93,34 @@ static bool bind_and_listen(int s, const struct endpoint *at)
            listen(s, BACKLOG) == 0;
 }
 
+/* Whether sockets of this user that say the same may share the port. */
+static void share_port(const int *descriptors, size_t count, int is_shared)
+{
+    for (size_t i = 0; i < count; i++)
+        setsockopt(descriptors[i], SOL_SOCKET, SO_REUSEPORT, &is_shared, sizeof is_shared);
+}
+
+static bool bind_beside(int s, const struct endpoint *at, const int *others, size_t count)
+{
+    if (count == 0)
+        return bind_and_listen(s, at);
+    share_port(others, count, 1);
+    share_port(&s, 1, 1);
+    bool is_good = bind_and_listen(s, at);
+    int error = errno;
+    share_port(&s, 1, 0);
+    share_port(others, count, 0);
+    errno = error;
+    return is_good;
+}
+
 struct fault listen_open(const struct endpoint *at, int *descriptor)
+{
+    return listen_open_beside(at, NULL, 0, descriptor);
+}
+
+struct fault listen_open_beside(const struct endpoint *at, const int *others, size_t count,
+                                int *descriptor)
 {
     char text[ENDPOINT_TEXT_MAX];
     if (endpoint_is_unix(at)) {
@@ -106,7 +133,7 @@ struct fault listen_open(const struct endpoint *at, int *descriptor)
                               STR_ARG(endpoint_text(at, text)));
     }
     int s = socket(at->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (s >= 0 && bind_and_listen(s, at)) {
+    if (s >= 0 && bind_beside(s, at, others, count)) {
         *descriptor = s;
         return FINE;
     }

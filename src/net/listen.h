@@ -32,7 +32,15 @@ struct listener {
  */
 struct fault listen_open(const struct endpoint *at, int *descriptor);
 
-/* That last fault beforehand. */
+/*
+ * The same beside sockets of ours (count of them) that listen on its port at other addresses, where
+ * one of the addresses takes in the other: as long as both are open, the narrower one gets its
+ * clients. It must be the same user who has opened them.
+ */
+struct fault listen_open_beside(const struct endpoint *at, const int *others, size_t count,
+                                int *descriptor);
+
+/* That last fault of listen_open beforehand. */
 struct fault listen_may_replace(const char *path);
 
 /* Removes a Unix socket's file, unless something else has taken its place. */

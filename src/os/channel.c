@@ -4,6 +4,7 @@
  */
 #include "os/channel.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -32,6 +33,7 @@ struct fault channel_send(int channel, const void *packet, size_t size, const in
     union control control = {0};
     struct iovec part = {(void *)(uintptr_t)packet, size};
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    assert(count <= CHANNEL_DESCRIPTORS_MOST);
     if (count > 0) {
         message.msg_control = &control;
         message.msg_controllen = CMSG_SPACE(count * sizeof(int));
@@ -51,17 +53,31 @@ struct fault channel_send(int channel, const void *packet, size_t size, const in
                       strerrordesc_np(errno));
 }
 
-static size_t take_descriptors(struct msghdr *message, int *descriptors)
+static void close_all(const int *descriptors, size_t count)
 {
-    size_t count = 0;
-    for (struct cmsghdr *h = CMSG_FIRSTHDR(message); h; h = CMSG_NXTHDR(message, h)) {
-        if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
-            continue;
-        size_t bytes = h->cmsg_len - CMSG_LEN(0);
-        memcpy(descriptors + count, CMSG_DATA(h), bytes);
-        count += bytes / sizeof(int);
+    for (size_t i = 0; i < count; i++)
+        close(descriptors[i]);
+}
+
+/* Those of one control message. Its room is padded, so that one more may fit in than was asked for:
+ * false when there are more than most. */
+static bool take_descriptors(struct msghdr *message, size_t most, int *descriptors, size_t *count)
+{
+    int came[CHANNEL_DESCRIPTORS_MOST + 1];
+    struct cmsghdr *h = CMSG_FIRSTHDR(message);
+    if (!h || h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
+        return true;
+    size_t bytes = h->cmsg_len - CMSG_LEN(0);
+    assert(bytes <= sizeof came);
+    memcpy(came, CMSG_DATA(h), bytes);
+    *count = bytes / sizeof(int);
+    if (*count > most) {
+        close_all(came, *count);
+        *count = 0;
+        return false;
     }
-    return count;
+    memcpy(descriptors, came, bytes);
+    return true;
 }
 
 enum channel_result channel_receive(int channel, void *packet, size_t size, int *descriptors,
@@ -70,9 +86,11 @@ enum channel_result channel_receive(int channel, void *packet, size_t size, int 
     union control control = {0};
     struct iovec part = {packet, size};
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-    if (*count > 0) {
+    size_t most = *count;
+    assert(most <= CHANNEL_DESCRIPTORS_MOST);
+    if (most > 0) {
         message.msg_control = &control;
-        message.msg_controllen = CMSG_SPACE(*count * sizeof(int));
+        message.msg_controllen = CMSG_SPACE(most * sizeof(int));
     }
     *count = 0;
     ssize_t got;
@@ -81,13 +99,14 @@ enum channel_result channel_receive(int channel, void *packet, size_t size, int 
     while (got < 0 && errno == EINTR);
     if (got < 0 && errno == EAGAIN)
         return CHANNEL_NOTHING;
-    if (got > 0 && message.msg_control)
-        *count = take_descriptors(&message, descriptors);
-    if (got == (ssize_t)size && !(message.msg_flags & MSG_TRUNC))
+    bool is_cut = got > 0 && (!take_descriptors(&message, most, descriptors, count) ||
+                              (message.msg_flags & MSG_CTRUNC));
+    bool is_end = got != (ssize_t)size || (message.msg_flags & MSG_TRUNC);
+    if (!is_cut && !is_end)
         return CHANNEL_PACKET;
-    while (*count > 0)
-        close(descriptors[--*count]);
-    return CHANNEL_END;
+    close_all(descriptors, *count);
+    *count = 0;
+    return is_end ? CHANNEL_END : CHANNEL_CUT;
 }
 
 void channel_wait(int channel)

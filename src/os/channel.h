@@ -16,17 +16,19 @@ enum { CHANNEL_DESCRIPTORS_MOST = 128 };
 /* Both ends are closed on exec. */
 void channel_pair(int ends[2]);
 
-/* Sends size bytes and copies of the descriptors, which stay the caller's. 451 4.3.0 when the other
+/* Sends size bytes and copies of the descriptors (CHANNEL_DESCRIPTORS_MOST at most), which stay the
+ * caller's. 451 4.3.0 when the other
  * end is gone or has let too many packets lie. */
 struct fault channel_send(int channel, const void *packet, size_t size, const int *descriptors,
                           size_t count);
 
-enum channel_result { CHANNEL_PACKET, CHANNEL_NOTHING, CHANNEL_END };
+enum channel_result { CHANNEL_PACKET, CHANNEL_CUT, CHANNEL_NOTHING, CHANNEL_END };
 
 /*
  * Takes the next packet, of exactly size bytes; one of another size is the end: the other side is
  * not to be trusted. *count is how many descriptors may come, then how many came; they are the
- * caller's and closed on exec. With *count 0 none gets in.
+ * caller's and closed on exec. A packet is cut when it had more of them, or when this process has
+ * no room for all: then none is left open.
  */
 enum channel_result channel_receive(int channel, void *packet, size_t size, int *descriptors,
                                     size_t *count);

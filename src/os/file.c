@@ -18,9 +18,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "os/memory.h"
+
 struct file {
     int fd;
-    char path[]; /* for the texts of faults */
+    bool is_direct; /* O_DIRECT is set */
+    char path[];    /* for the texts of faults */
 };
 
 struct fault file_fault(const char *doing, const char *path, int error)
@@ -28,9 +31,12 @@ struct fault file_fault(const char *doing, const char *path, int error)
     const char *word = strerrordesc_np(error);
     if (!word)
         word = "unknown error";
-    if (error == ENOSPC || error == EDQUOT)
-        return fault_make(452, FAULT_STATUS(4, 3, 1), "%s %s: %s", doing, path, word);
-    return fault_make(451, FAULT_STATUS(4, 3, 0), "%s %s: %s", doing, path, word);
+    bool is_full = error == ENOSPC || error == EDQUOT;
+    struct fault f =
+        fault_make(is_full ? 452 : 451, is_full ? FAULT_STATUS(4, 3, 1) : FAULT_STATUS(4, 3, 0),
+                   "%s %s: %s", doing, path, word);
+    f.is_private = true;
+    return f;
 }
 
 static int flags_of_mode(enum file_mode mode)
@@ -63,6 +69,7 @@ struct fault file_open(const char *path, enum file_mode mode, struct file **out)
     if (!f)
         abort();
     f->fd = fd;
+    f->is_direct = false;
     memcpy(f->path, path, strlen(path) + 1);
     *out = f;
     return FINE;
@@ -106,12 +113,29 @@ static void consume_parts(struct iovec **parts, size_t *count, size_t n)
     }
 }
 
+static bool set_direct(struct file *f, bool is_direct)
+{
+    int flags = fcntl(f->fd, F_GETFL);
+    if (flags < 0 || fcntl(f->fd, F_SETFL, is_direct ? flags | O_DIRECT : flags & ~O_DIRECT) != 0)
+        return false;
+    f->is_direct = is_direct;
+    return true;
+}
+
+void file_bypass_cache(struct file *f)
+{
+    set_direct(f, true);
+}
+
 struct fault file_write_at(struct file *f, struct iovec *parts, size_t count, int64_t offset)
 {
     consume_parts(&parts, &count, 0);
     while (count > 0) {
         ssize_t n = pwritev(f->fd, parts, count < IOV_MAX ? (int)count : IOV_MAX, offset);
         if (n < 0 && errno == EINTR)
+            continue;
+        /* A device that wants larger blocks than pages, or the rest of a short write. */
+        if (n < 0 && errno == EINVAL && f->is_direct && set_direct(f, false))
             continue;
         if (n < 0)
             return file_fault("write", f->path, errno);
@@ -152,9 +176,7 @@ struct fault file_zero(struct file *f, int64_t size_bytes)
         return file_fault("allocate", f->path, error);
     /* Allocated blocks are marked unwritten; only written zeros clear that mark. */
     enum { CHUNK_BYTES = 1 << 20 };
-    void *zeros = calloc(1, CHUNK_BYTES);
-    if (!zeros)
-        abort();
+    void *zeros = memory_pages(CHUNK_BYTES);
     struct fault fault = FINE;
     for (int64_t at = 0; at < size_bytes && !fault.kind; at += CHUNK_BYTES) {
         int64_t left = size_bytes - at;

@@ -35,7 +35,10 @@ void file_close(struct file *f);
 struct fault file_read_at(struct file *f, void *memory, size_t size_bytes, int64_t offset,
                           size_t *got);
 
-/* Writes all parts one after the other at the offset; the parts array is used up (changed). */
+/*
+ * Writes all parts one after the other at the offset; the parts array is used up (changed). To a
+ * file with file_bypass_cache: whole pages of memory_pages() at offsets of whole pages.
+ */
 struct fault file_write_at(struct file *f, struct iovec *parts, size_t count, int64_t offset);
 
 /* Writes s at the end of a file opened with FILE_APPEND, or where the last such write ended. */
@@ -44,7 +47,17 @@ struct fault file_append(struct file *f, struct str s);
 /* Makes written data durable: fdatasync, and fsync for a file whose size changed is implied. */
 struct fault file_sync(struct file *f);
 
-/* Allocates and zeroes the first size_bytes, so that writing there changes no metadata. */
+/*
+ * Writes go past the system's cache from now on, where the file system can do that; elsewhere
+ * nothing changes. Saves the work of the cache for what is hardly ever read; what others read
+ * through the cache stays right.
+ */
+void file_bypass_cache(struct file *f);
+
+/*
+ * Allocates and zeroes the first size_bytes, whole pages, so that writing there changes no
+ * metadata.
+ */
 struct fault file_zero(struct file *f, int64_t size_bytes);
 
 /* Permission bits, whatever the umask. */

@@ -5,6 +5,13 @@
 #ifndef OS_MEMORY_H
 #define OS_MEMORY_H
 
+#include <stddef.h>
+
+enum { MEMORY_PAGE = 4096 };
+
+/* Zeroed memory that begins at a page; size_bytes is a number of whole pages. For free(). */
+void *memory_pages(size_t size_bytes);
+
 /* Heaps grow and shrink in steps of megabytes instead of pages, so that the coming and going of
  * messages does not cost a system call each time. First thing in a role. */
 void memory_expect_churn(void);

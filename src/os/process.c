@@ -31,6 +31,13 @@ struct fault process_start(char *const arguments[], int keep, int *pid)
     _exit(127);
 }
 
+void process_set_name(const char *name)
+{
+    char text[16];
+    snprintf(text, sizeof text, "eilbote %s", name);
+    prctl(PR_SET_NAME, text, 0, 0, 0);
+}
+
 void process_end_with_parent(void)
 {
     pid_t parent = getppid();

@@ -14,6 +14,9 @@
  * stay blocked: one that comes before the child listens waits for it instead of ending it. */
 struct fault process_start(char *const arguments[], int keep, int *pid);
 
+/* What ps and top show for this process, at most 15 bytes of "eilbote NAME". */
+void process_set_name(const char *name);
+
 /* Gets SIGTERM when the parent ends; after the last change of user, which forgets it. */
 void process_end_with_parent(void);
 

@@ -6,10 +6,11 @@
  */
 #include <stdlib.h>
 
+#include "net/offload.h"
 #include "role/steward.h"
 #include "serve/lmtp_session.h"
 #include "serve/pop3_session.h"
-#include "store/store.h"
+#include "store/maildrop.h"
 
 enum {
     SEGMENT_BYTES = 64 << 20,
@@ -85,8 +86,53 @@ static struct fault verb_status(struct control *c, void *role, const json_t *req
                                     (int)atomic_load(&s->server.is_disk_low)));
 }
 
+struct account_question {
+    struct directory *directory;
+    struct str name;
+    bool is_there;
+    struct fault fault;
+};
+
+static void find_account(void *arg)
+{
+    struct account_question *q = arg;
+    struct arena a = arena_make(1 << 16);
+    struct directory_account account;
+    q->fault = directory_account(q->directory, q->name, &a, &account, &q->is_there);
+    arena_free(&a);
+}
+
+/* The mail of an account that is none any more. */
+static struct fault verb_purge(struct control *c, void *role, const json_t *request)
+{
+    struct steward *s = role;
+    struct account_question q = {
+        .directory = s->server.directory,
+        .name = str_from(json_string_value(json_object_get(request, "account")))};
+    forget(s);
+    offload(find_account, &q);
+    if (q.fault.kind)
+        return q.fault;
+    if (q.is_there)
+        return fault_make(550, FAULT_STATUS(5, 5, 1), STR_FMT " is an account", STR_ARG(q.name));
+    struct maildrop *drop;
+    size_t removed = 0;
+    struct fault f = maildrop_open(s->server.store, q.name, &drop);
+    if (!f.kind)
+        f = maildrop_purge(drop, &removed);
+    maildrop_close(drop);
+    struct event e;
+    event_begin(&e, s->server.log, "mailbox.removed");
+    event_text(&e, "account", q.name);
+    event_number(&e, "messages", (int64_t)removed);
+    event_fault(&e, &f);
+    event_end(&e);
+    return f.kind ? f : control_say(c, json_pack("{s:I}", "messages", (json_int_t)removed));
+}
+
 static const struct control_verb verbs[] = {
     {"status", verb_status},
+    {"mailbox.purge", verb_purge},
     {NULL, NULL},
 };
 

@@ -237,9 +237,10 @@ static struct fault do_deed(struct control *c, struct mta *m, const json_t *requ
 {
     struct queue_filter f;
     struct deed deed = {.act = act};
-    struct fault fault = queue_filter_read(request, &f);
-    if (!fault.kind)
-        fault = walk(c, m, &f, act_on, &deed);
+    struct fault fault = queue_filter_read_choice(request, &f);
+    if (fault.kind)
+        return fault;
+    fault = walk(c, m, &f, act_on, &deed);
     /* What the operator is told has happened must not come back after a crash. */
     queue_sync(m->steward.server.queue);
     if (fault.kind)

@@ -46,7 +46,23 @@ struct fault queue_filter_read(const json_t *request, struct queue_filter *out)
         value) if (!read_condition(name, value,
                                    out)) return fault_make(501, FAULT_STATUS(5, 5, 4),
                                                            "\"%s\" is no good condition", name);
+    const json_t *all = json_object_get(request, "all");
+    size_t conditions = json_object_size(filter);
+    if (all && (!json_is_true(all) || conditions > 0))
+        return fault_make(501, FAULT_STATUS(5, 5, 4),
+                          "\"all\" is true and without conditions, or is not there");
+    out->has_choice = all || conditions > 0;
     return FINE;
+}
+
+struct fault queue_filter_read_choice(const json_t *request, struct queue_filter *out)
+{
+    struct fault f = queue_filter_read(request, out);
+    if (f.kind || out->has_choice)
+        return f;
+    return fault_make(501, FAULT_STATUS(5, 5, 4),
+                      "the request does not say which messages: \"filter\" with a condition, or "
+                      "\"all\": true for every one");
 }
 
 /* "a@b", or "@b" for everybody there; <> is the null sender. */

@@ -153,7 +153,8 @@ static void finish_when_all_have_reported(struct reload *r)
             send_word(r, role, ORDER_RESULT, role->wish_taken, &r->fault);
         role->wish_told = role->wish_taken;
     }
-    process_notify_systemd("READY=1");
+    if (reload_is_ready(r))
+        process_notify_systemd("READY=1");
     if (r->is_wanted)
         begin(r);
 }
@@ -250,7 +251,8 @@ static void begin(struct reload *r)
     r->fault = FINE;
     for (size_t i = 0; i < ROLES; i++)
         r->role[i].wish_taken = r->role[i].wish;
-    process_notify_systemd("RELOADING=1");
+    if (reload_is_ready(r))
+        process_notify_systemd("RELOADING=1");
     struct fault f = renew(r);
     if (f.kind) {
         complain("reload refused: %s", f.text);
@@ -356,7 +358,7 @@ void reload_read(struct reload *r, struct reload_role *role)
         report.text[sizeof report.text - 1] = '\0';
         if (result == CHANNEL_PACKET)
             take(r, role, &report);
-        else if (result == CHANNEL_END)
+        else if (result != CHANNEL_NOTHING)
             reload_detach(r, role);
     }
 }

@@ -125,6 +125,18 @@ void role_report(struct role *r, enum report_kind kind, uint64_t number, const s
         fprintf(stderr, "eilbote: a role cannot report: %s\n", sent.text);
 }
 
+/* A set whose sockets this process cannot take: no descriptor is free. */
+static bool refuse_cut_set(struct role *r)
+{
+    if (r->order->kind != ORDER_SET)
+        return false;
+    struct fault f = fault_make(451, FAULT_STATUS(4, 3, 0), "too many open files");
+    role_report(r, REPORT_FAILED, r->order->number, &f);
+    r->order->reply = f.reply;
+    memcpy(r->order->text, f.text, sizeof f.text);
+    return true;
+}
+
 static void grant(struct role *r)
 {
     for (struct list *link = r->wishes.next; link != &r->wishes; link = link->next) {
@@ -148,6 +160,10 @@ enum role_request role_wait(struct role *r)
         switch (receive(r)) {
         case CHANNEL_NOTHING:
             task_wait_answer();
+            break;
+        case CHANNEL_CUT:
+            if (refuse_cut_set(r))
+                return ROLE_REFUSED;
             break;
         case CHANNEL_END: /* nobody is there to tell us to stop */
             return ROLE_STOP;

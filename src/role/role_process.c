@@ -172,6 +172,7 @@ struct fault role_process_run(const char *name, const char *conf_path)
         kind++;
     if (kind == role_kinds + ROLES)
         return fault_make(551, FAULT_STATUS(5, 3, 5), "there is no role \"%s\"", name);
+    process_set_name(kind->name);
     if (!num_parse(str_from(getenv(CHANNEL_VARIABLE)), INT32_MAX, &channel))
         return fault_make(551, FAULT_STATUS(5, 3, 5), "a role is started by eilbote serve");
     struct fault f = role_open(&role, conf_path, (int)channel);

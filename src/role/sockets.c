@@ -61,6 +61,31 @@ static bool has_id(const struct sockets *s, uint64_t id)
     return false;
 }
 
+/* Those that hold the port at other addresses; systemd's belong to another user. */
+static size_t choose_neighbours(const struct sockets *s, const struct endpoint *at, int *out)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < s->count; i++) {
+        const struct held_socket *h = &s->item[i];
+        if (!h->is_lent && h->at.address.ss_family == at->address.ss_family &&
+            endpoint_port(&h->at) == endpoint_port(at))
+            out[count++] = h->socket.descriptor;
+    }
+    return count;
+}
+
+/* A listener that moves between one address and all of them finds its own old socket there. */
+static struct fault open_new(struct opening *o, const struct endpoint *at, int *descriptor)
+{
+    int others[2 * ROLE_SOCKETS_MOST];
+    size_t count = 0;
+    if (!endpoint_is_unix(at)) {
+        count = choose_neighbours(o->old, at, others);
+        count += choose_neighbours(o->spare, at, others + count);
+    }
+    return listen_open_beside(at, others, count, descriptor);
+}
+
 /* Finds or opens the socket for a place. */
 static struct fault take(struct opening *o, const struct endpoint *at, struct held_socket *out)
 {
@@ -77,7 +102,7 @@ static struct fault take(struct opening *o, const struct endpoint *at, struct he
     out->socket.id = ++*o->last_id;
     out->socket.descriptor = take_systemd_socket(at, o->systemd_first, o->systemd_count);
     out->is_lent = out->socket.descriptor >= 0;
-    return out->is_lent ? FINE : listen_open(at, &out->socket.descriptor);
+    return out->is_lent ? FINE : open_new(o, at, &out->socket.descriptor);
 }
 
 static struct fault add(struct opening *o, const struct conf_listener *l, const struct endpoint *at)

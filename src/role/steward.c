@@ -70,8 +70,10 @@ static void write_events(void *arg)
 
 static void flush_log(void *arg)
 {
+    struct steward *s = arg;
     do
-        offload(write_events, arg);
+        if (event_log_has_lines(s->server.log))
+            offload(write_events, s);
     while (!task_sleep(FLUSH_LOG_MS).kind);
 }
 

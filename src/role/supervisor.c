@@ -237,7 +237,9 @@ static struct fault start_thread(struct supervisor *s, struct child *c)
     int ends[2];
     channel_pair(ends);
     struct fault f = reload_attach(&s->reload, c->seen, ends[0]);
-    if (!f.kind)
+    if (f.kind)
+        close(ends[1]);
+    else
         f = role_open(&c->role, s->reload.conf_path, ends[1]);
     if (!f.kind)
         thread_start(&c->thread, c->seen->kind->name, run_on_thread, c);

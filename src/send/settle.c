@@ -72,10 +72,11 @@ static void tell_event(const struct verdict *v, size_t i, const char *name)
 /* "550 5.1.1 No such user" as DSNs and people want to see it. */
 static struct str reply_text(struct arena *a, const struct fault *f)
 {
+    const char *text = f->is_private ? "trouble on our own server" : f->text;
     if (f->status.class)
         return arena_printf(a, "%u %u.%u.%u %s", f->reply, f->status.class, f->status.subject,
-                            f->status.detail, f->text);
-    return arena_printf(a, "%u %s", f->reply, f->text);
+                            f->status.detail, text);
+    return arena_printf(a, "%u %s", f->reply, text);
 }
 
 /*
@@ -93,7 +94,8 @@ static struct fault_status status_of(const struct fault *f)
  */
 static struct str remote_mta(const struct job *j)
 {
-    return j->remote[0] == '/' ? STR_NONE : str_from(j->remote);
+    struct str remote = str_from(j->remote);
+    return str_starts(remote, STR("unix:")) ? STR_NONE : remote;
 }
 
 static void add_told(struct verdict *v, size_t i, enum dsn_action action)

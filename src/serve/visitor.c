@@ -107,10 +107,17 @@ __attribute__((noinline)) struct fault visitor_start_tls(struct visitor *v,
     return f;
 }
 
+/* After a wait. In the clear the loop's word will do; under TLS what came may be half a record. */
+static bool has_got_input(struct conn *c)
+{
+    return conn_is_tls(c) ? conn_has_input(c) : conn_may_have_input(c);
+}
+
 struct fault visitor_wait_input(struct visitor *v, int64_t deadline_ms)
 {
     bool is_quiet = false;
-    while (!conn_has_input(v->conn) && !atomic_load(&v->server->is_draining)) {
+    for (bool has = conn_has_input(v->conn); !has && !atomic_load(&v->server->is_draining);
+         has = has_got_input(v->conn)) {
         int64_t quiet_ms = visitor_deadline(QUIET_MS);
         bool is_last = is_quiet || quiet_ms >= deadline_ms;
         struct fault f = conn_wait_input(v->conn, is_last ? deadline_ms : quiet_ms);
@@ -124,11 +131,13 @@ struct fault visitor_wait_input(struct visitor *v, int64_t deadline_ms)
     return FINE;
 }
 
-struct fault visitor_count_command(const struct visitor *v)
+struct fault visitor_count_commands(struct visitor *v, uint32_t said)
 {
-    if (v->is_local || v->is_trusted || !v->is_ip)
+    uint32_t more = said - v->counted_commands;
+    v->counted_commands = said;
+    if (more == 0 || v->is_local || v->is_trusted || !v->is_ip)
         return FINE;
-    return clients_command(v->server->clients, &v->ip, &v->listener->limits);
+    return clients_command(v->server->clients, &v->ip, more, &v->listener->limits);
 }
 
 bool visitor_is_to_leave(const struct visitor *v)

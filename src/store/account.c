@@ -92,9 +92,10 @@ static void become_unused(struct store *s, struct account *a)
     cond_broadcast(&s->changed);
 }
 
-/* Closes a busy account's index. */
-static void close_index(struct store *s, struct account *a)
+void account_close_index(struct store *s, struct account *a)
 {
+    if (!a->index)
+        return;
     struct index *index = a->index;
     a->index = NULL;
     a->is_usage_known = false;
@@ -107,12 +108,12 @@ static void close_index(struct store *s, struct account *a)
 void account_give(struct store *s, struct account *a)
 {
     if (a->index && index_facts(a->index)->is_damaged)
-        close_index(s, a);
+        account_close_index(s, a);
     become_unused(s, a);
     while (s->unused_count > s->options.index_most) {
         struct account *oldest = LIST_ENTRY(s->unused.next, struct account, by_use);
         become_busy(s, oldest);
-        close_index(s, oldest);
+        account_close_index(s, oldest);
         become_unused(s, oldest);
         forget_if_unused(s, oldest);
     }

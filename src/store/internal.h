@@ -86,6 +86,9 @@ struct fault account_directory(const struct store *s, struct str name, char path
 /* Opens the index of a busy account, unless it is. Without the mutex. */
 struct fault account_open(struct store *s, struct account *a);
 
+/* Closes the index of a busy account, if it is open. With the mutex, which is let go meanwhile. */
+void account_close_index(struct store *s, struct account *a);
+
 /* Applies all that is pending for a busy account. With the mutex, which is let go meanwhile. */
 struct fault account_settle(struct store *s, struct account *a);
 

@@ -170,3 +170,42 @@ struct fault maildrop_remove(struct maildrop *m, const size_t *places, size_t co
     free(entry);
     return f;
 }
+
+static void remove_folder(void *arg)
+{
+    struct maildrop *m = arg;
+    struct store *s = m->store;
+    mutex_lock(&s->mutex);
+    account_take(s, m->account);
+    account_close_index(s, m->account);
+    mutex_unlock(&s->mutex);
+    m->fault = file_remove_tree(m->directory);
+    mutex_lock(&s->mutex);
+    account_give(s, m->account);
+    mutex_unlock(&s->mutex);
+}
+
+/* The records say that the messages are gone: a replay that finds their deliveries in the journal
+ * removes them again. */
+struct fault maildrop_purge(struct maildrop *m, size_t *removed)
+{
+    *removed = 0;
+    while (m->count > 0) {
+        size_t *places = calloc(m->count, sizeof *places);
+        if (!places)
+            abort();
+        for (size_t i = 0; i < m->count; i++)
+            places[i] = i;
+        struct fault f = maildrop_remove(m, places, m->count);
+        free(places);
+        if (f.kind)
+            return f;
+        *removed += m->count;
+        m->count = 0;
+        offload(list_messages, m);
+        if (m->fault.kind)
+            return m->fault;
+    }
+    offload(remove_folder, m);
+    return m->fault;
+}

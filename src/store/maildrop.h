@@ -31,4 +31,11 @@ struct fault maildrop_read(struct maildrop *m, size_t place, int64_t offset, cha
 /* Removes messages for good: on FINE that is durable and no later session sees them. */
 struct fault maildrop_remove(struct maildrop *m, const size_t *places, size_t count);
 
+/*
+ * Removes every message for good, also those that came since the opening, and then the account's
+ * folder; *removed counts them. After a fault or a crash the folder may still be there. Only
+ * maildrop_close may follow.
+ */
+struct fault maildrop_purge(struct maildrop *m, size_t *removed);
+
 #endif

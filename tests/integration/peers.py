@@ -34,7 +34,7 @@ class SmtpStub:
         self.messages, self.lines, self.connections = [], [], 0
         self.lock = threading.Lock()
         self.open = []
-        self.listener = socket.create_server((host, port), backlog=100)
+        self.listener = socket.create_server((host, port), backlog=100, family=socket.AF_INET6 if ":" in host else socket.AF_INET)
         threading.Thread(target=self.accept, daemon=True).start()
 
     def accept(self):

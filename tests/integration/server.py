@@ -46,6 +46,15 @@ def is_free(port):
     return True
 
 
+def has_ipv6():
+    with socket.socket(socket.AF_INET6) as s:
+        try:
+            s.bind(("::1", 0))
+        except OSError:
+            return False
+    return True
+
+
 def free_offset():
     """An offset at which all ports are free, below those that the system gives to clients."""
     start = 10000 + WORKER * 2500

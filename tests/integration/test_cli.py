@@ -86,6 +86,21 @@ def test_init_prints_the_password_it_made_and_the_dns(tmp_path):
     assert '    host = "smtp.example.net"\n    port = 587\n' in printed
 
 
+@pytest.mark.parametrize("relay, host, port", [("[::1]:25", "::1", 25), ("[2001:db8::2]:587", "2001:db8::2", 587),
+                                               ("192.0.2.1:25", "192.0.2.1", 25)])
+def test_init_takes_addresses_as_relay(tmp_path, relay, host, port):
+    good("init", "--dir", tmp_path, "--domain", "a.test", "--user", "x@a.test", "--relay", relay)
+    printed = json.loads(good("-c", tmp_path / "eilbote.conf", "check", "--print", "--json"))
+    assert (printed["smarthost"]["host"], printed["smarthost"]["port"]) == (host, port)
+
+
+@pytest.mark.parametrize("relay", ["::1:25", "::1", "[::1]", "[::1]:0", "[::1]:x", "[::1:25", "[192.0.2.1]:25", "[h.test]:25", "[]:25", ":25",
+                                   "[::g]:25", "h.test:", "[::1]25"])
+def test_init_refuses_what_is_no_relay(tmp_path, relay):
+    assert refused("init", "--dir", tmp_path / "d", "--domain", "a.test", "--user", "x@a.test", "--relay", relay, status=2)[0] == (
+        f'eilbote init: --relay is "{relay}"; allowed: HOST:PORT, with an IPv6 address [IPV6]:PORT')
+
+
 def test_init_with_the_configuration_elsewhere(tmp_path):
     (tmp_path / "etc").mkdir()
     conf = tmp_path / "etc" / "eilbote.conf"
@@ -110,10 +125,11 @@ def test_init_refuses_to_overwrite(server):
     (["--dir", "D", "--domain", "a.test", "--user", "x@a.test", "--hostname", "192.0.2.1"],
      '--hostname is "192.0.2.1"; allowed: a domain name in ASCII'),
     (["--dir", "D", "--domain", "a.test", "--user", "x@a.test", "--relay", "192.0.2.256:25"],
-     '--relay is "192.0.2.256:25"; allowed: HOST:PORT'),
+     '--relay is "192.0.2.256:25"; allowed: HOST:PORT, with an IPv6 address [IPV6]:PORT'),
     (["--dir", "D", "--domain", "a.test", "--user", "x@b.test"], '--user is "x@b.test"; allowed: an address like alice@a.test'),
     (["--dir", "D", "--domain", "a.test", "--user", "x@a.test", "--port-offset", "x"], '--port-offset is "x"; allowed: 0 to 60000'),
-    (["--dir", "D", "--domain", "a.test", "--user", "x@a.test", "--relay", "h"], '--relay is "h"; allowed: HOST:PORT'),
+    (["--dir", "D", "--domain", "a.test", "--user", "x@a.test", "--relay", "h"],
+     '--relay is "h"; allowed: HOST:PORT, with an IPv6 address [IPV6]:PORT'),
     (["--dir", "D", "--domain", "a.test", "--user", "x@a.test", "--trust", "10.0.0.1/8"],
      '--trust is "10.0.0.1/8"; allowed: a network like 192.0.2.0/24'),
     (["--dir"], "--dir needs a value"),
@@ -140,6 +156,20 @@ def test_unknown_commands_and_help():
     assert refused("serf", "--help", status=2)[0] == 'eilbote: unknown command "serf"'
     version = re.search(r"version: '([^']*)'", (ROOT / "meson.build").read_text())[1]
     assert good("--version") == f"eilbote {version}\n"
+
+
+def test_options_with_a_value_are_there_once(server):
+    said = f'-c is there twice: "{server}" and "other.conf"'
+    assert refused("-c", server, "-c", "other.conf", "check", status=2) == [f"eilbote: {said}"]
+    assert refused("-c", server, "check", "-c", "other.conf", status=2)[0] == f"eilbote check: {said}"
+    assert refused("check", "-c", server, "-c", "other.conf", status=2)[0] == f"eilbote check: {said}"
+    assert refused("user", "set", "alice@example.test", "--quota", "1M", "--quota", "2M", status=2, conf=server)[0] == (
+        'eilbote user set: --quota is there twice: "1M" and "2M"')
+    assert refused("bench", "source", "--from", "a@b.test", "--from", "c@d.test", status=2)[0] == (
+        'eilbote bench source: --from is there twice: "a@b.test" and "c@d.test"')
+    assert refused("-c", status=2) == ["eilbote: -c needs a file"]
+    # EILBOTE_CONF is no option, and what only says yes may be said again.
+    assert json.loads(good("--json", "-c", server, "--json", "check", "--json"))["ok"] is True
 
 
 def test_users(server):
@@ -351,6 +381,15 @@ def test_unit_file_lets_the_roles_confine_themselves(tmp_path):
     for sign, names in re.findall(r"^SystemCallFilter=(~?)(.*)$", unit_file(tmp_path).read_text(), re.M):
         allowed = allowed - set(names.split()) if sign else allowed | set(names.split())
     assert {"seccomp", "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self"} <= allowed
+
+
+def test_unit_file_is_understood(tmp_path):
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("systemd-analyze is not installed")
+    unit = unit_file(tmp_path)
+    unit.write_text(unit.read_text().replace("/usr/sbin/eilbote", os.path.abspath(EILBOTE)))
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", str(unit)], capture_output=True, text=True, check=False)
+    assert (done.returncode, [line for line in done.stderr.splitlines() if "eilbote" in line]) == (0, [])
 
 
 def test_unit_file_is_hardened(tmp_path):

@@ -5,7 +5,7 @@ import re
 
 import pytest
 from peers import transport
-from server import free_port, until
+from server import free_port, has_ipv6, until
 
 FAST = "queue {\n retry-first = 200ms\n retry-max = 400ms\n}\n"
 
@@ -38,6 +38,16 @@ def test_message_arrives_as_it_was_with_a_trace_field(make_server, stub):
     server.wait_empty()
     done = server.wait_event("delivery.done", message=ident, to="two@far.test")
     assert done["remote"].startswith("127.0.0.1")
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="no IPv6 here")
+def test_a_relay_may_be_an_ipv6_address(make_server, make_stub):
+    stub = make_stub("::1")
+    server = make_server("--trust", "127.0.0.1/32", "--relay", f"[::1]:{stub.port}")
+    with server.smtp() as c:
+        ident = c.message("me@back.test", ["you@far.test"])
+    assert ident in stub.wait()[0].text
+    assert server.wait_event("delivery.done", message=ident)["remote"] == f"::1 ([::1]:{stub.port})"
 
 
 def test_greylisting_is_tried_again_and_never_bounced(make_server, make_stub):
@@ -146,6 +156,39 @@ def test_notify_never_and_success(make_server, make_stub):
     server.wait_event("notice.accepted")
     server.wait_empty()
     assert len(server.events("notice.accepted")) == 1
+
+
+def test_notice_about_a_mailbox_names_no_socket(make_server, stub):
+    server = serve(make_server, stub)
+    with server.smtp() as c:
+        c.message("me@back.test", ["bob@example.test"], rcpt=" NOTIFY=SUCCESS")
+    text, (_, rcpt), _ = parts_of(stub.wait()[0])
+    assert rcpt["Action"] == "delivered" and "Remote-MTA" not in rcpt
+    assert "Mail server:" not in text and "lmtp.sock" not in text
+
+
+def test_notice_about_a_local_server_that_is_away_has_no_path(make_server, stub):
+    server = make_server("--trust", "127.0.0.1/32", conf=transport("back.test", stub.port) + "queue {\n retry-first = 100ms\n"
+                         " retry-max = 200ms\n bounce-after = 1s\n}\nlocal {\n protocol = lmtp\n path = \"ctl/gone.sock\"\n}\n")
+    with server.smtp() as c:
+        c.message("me@back.test", ["bob@example.test"])
+    server.wait_event("delivery.deferred")
+    assert "gone.sock" in server.cli("queue", "why", "recipient=bob@example.test")
+    notice = stub.wait()[0]
+    text, (_, rcpt), _ = parts_of(notice)
+    assert rcpt["Diagnostic-Code"] == "x-eilbote; 451 4.4.1 trouble on our own server"
+    assert "gone.sock" not in notice.text and "trouble on our own server" in text
+
+
+def test_success_is_not_asked_for_behind_an_alias_of_several(make_server, stub):
+    """Nor failure, where success was all that was asked for."""
+    server = serve(make_server, stub)
+    server.cli("alias", "add", "team@example.test", "a@far.test", "b@far.test")
+    with server.smtp() as c:
+        c.message("me@back.test", ["team@example.test"], rcpt=" NOTIFY=SUCCESS")
+        c.message("me@back.test", ["team@example.test"], rcpt=" NOTIFY=SUCCESS,DELAY")
+    asked = sorted(line.split("NOTIFY=")[1].split()[0] for message in stub.wait(2) for line in message.rcpt)
+    assert asked == ["DELAY", "DELAY", "NEVER", "NEVER"]
 
 
 def test_dsn_parameters_are_passed_on(make_server, stub):

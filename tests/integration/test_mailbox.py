@@ -3,13 +3,15 @@
 import base64
 import hashlib
 import hmac
+import json
 import poplib
 import smtplib
+import socket
 import ssl
 import subprocess
 
 import pytest
-from server import PASSWORD, PATIENCE_S
+from server import EILBOTE, PASSWORD, PATIENCE_S, Talk, until
 
 MESSAGE = b"From: <x@example.org>\r\nReturn-Path: <forged@example.org>\r\nSubject: hello\r\n\r\nbody\r\n.dot\r\n"
 
@@ -180,6 +182,23 @@ def test_wrong_passwords_are_limited(server):
     assert len(failed) == 3 and failed[0]["account"] == "bob@example.test"
 
 
+def test_commands_of_an_address_are_limited(make_server):
+    server = make_server(start=False, conf="limits {\n commands-per-minute = 30\n}\n")
+    server.listener_conf("pop3", 'proxy-from = {"127.0.0.1/32"}')
+    server.start()
+    with Talk(server.where("pop3")) as c:
+        c.send(b"PROXY TCP4 192.0.2.7 192.0.2.1 4711 110\r\n")
+        assert c.reply().startswith("+OK")
+        c.send(b"CAPA\r\n" * 40)
+        assert c.file.read().count(b"+OK") >= 30
+    assert server.wait_event("pop3.session.dropped")["reply"] == 421
+    with Talk(server.where("pop3")) as c:
+        c.send(b"PROXY TCP4 192.0.2.7 192.0.2.1 4711 110\r\n")
+        assert c.reply().startswith("+OK")
+        assert c.ask("NOOP").startswith("-ERR log in")
+        assert c.reply() == "-ERR [SYS/TEMP] too many commands, try again in a minute" and c.is_closed()
+
+
 def test_curl_reads_a_message(server):
     deliver(server, "bob@example.test")
     done = subprocess.run(["curl", "-ks", "--login-options", "AUTH=PLAIN", "-u", "bob@example.test:secret",
@@ -232,3 +251,55 @@ def test_a_reload_keeps_sessions(server):
     assert c.retr(1)[1][-1] == b".dot"
     deliver(server, "bob@example.test")
     c.quit()
+
+
+def test_the_mail_of_a_removed_account_stays_until_it_is_purged(server):
+    deliver(server, "carol@example.test", "bob@example.test")
+    deliver(server, "carol@example.test")
+    folder = server.directory / "mail" / "accounts" / "example.test" / "carol"
+    said = server.cli("user", "remove", "Carol@example.test")
+    assert said == f"Its mail, if any, stays in {folder}; eilbote user remove --purge Carol@example.test removes it.\n"
+    until(folder.is_dir)
+    # Who gets the name gets the mail, and is told so.
+    done = subprocess.run([EILBOTE, "-c", str(server.conf), "user", "add", "carol@example.test", "--password-stdin"], input=PASSWORD + "\n",
+                          capture_output=True, text=True, check=True)
+    assert done.stderr == f"eilbote user add: carol@example.test had an account before; its mail in {folder} is there\n"
+    carol = pop(server, "carol")
+    assert carol.stat()[0] == 2
+    in_use = server.cli("user", "remove", "carol@example.test", "--purge", status=1)
+    assert in_use == "eilbote user remove: the account is removed, its mail is not: the mailbox is open in another session; try again\n"
+    carol.quit()
+    # The session's end and ours are not one moment.
+    until(lambda: subprocess.run([EILBOTE, "-c", str(server.conf), "user", "remove", "carol@example.test", "--purge"], capture_output=True,
+                                 check=False).returncode == 0)
+    assert not folder.exists()
+    assert server.wait_event("mailbox.removed", account="carol@example.test", messages=2)
+    assert server.cli("user", "remove", "carol@example.test", "--purge", status=1) == (
+        "eilbote user remove: carol@example.test is not in the directory\n")
+    # A new account of that name is empty, and mail goes to it.
+    server.cli("user", "add", "carol@example.test", "--password-stdin", stdin=PASSWORD + "\n")
+    deliver(server, "carol@example.test")
+    assert pop(server, "carol").stat()[0] == 1 and pop(server, "bob").stat()[0] == 1
+    assert json.loads(server.cli("--json", "user", "remove", "carol@example.test")) == {"account": "carol@example.test", "mail": str(folder)}
+
+
+def test_purging_takes_account_and_mail(server):
+    deliver(server, "bob@example.test")
+    assert json.loads(server.cli("user", "remove", "--purge", "Bob@example.test", "--json")) == {"account": "bob@example.test", "messages": 1}
+    assert "bob@" not in server.cli("user", "list")
+    assert not (server.directory / "mail" / "accounts" / "example.test" / "bob").exists()
+    # An account that never got mail has none to lose.
+    assert server.cli("user", "remove", "--purge", "carol@example.test") == "0 messages removed\n"
+    for word in ("dave", "dave@example.test", "../x@example.test", "@example.test"):
+        server.cli("user", "remove", "--purge", word, status=1)
+    server.stop()
+    assert server.cli("user", "remove", "--purge", "alice@example.test", status=1).startswith(
+        "eilbote user remove: nothing is removed: the server is not running; start it with: eilbote -c ")
+    assert "alice@" in server.cli("user", "list")
+
+
+def test_the_server_purges_no_account(server):
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(str(server.directory / "ctl" / "mda" / "sock"))
+        s.sendall(b'{"verb": "mailbox.purge", "account": "Alice@example.test"}\n')
+        assert json.loads(s.makefile("rb").readline())["error"] == "Alice@example.test is an account"

@@ -2,6 +2,7 @@
 """The operator's view of a running server: queue, why, trace, top, send, sendmail, changes of the directory."""
 import json
 import os
+import pathlib
 import re
 import signal
 import smtplib
@@ -34,9 +35,9 @@ def states(server):
 def test_without_a_server_the_error_says_so(make_server):
     server = make_server(start=False)
     for words in (["queue", "ls"], ["queue", "why", "sender=<>"], ["queue", "hold", "--all"], ["top", "--once"]):
-        assert re.fullmatch(rf"eilbote {words[0]}.*: the server is not running \(.*/ctl/mta/sock: No such file or directory\); "
-                            "start it with: eilbote serve\n", server.cli(*words, status=1))
-    assert "the server is not running (" in server.cli("send", "--to", "a@b.test", status=1)
+        assert re.fullmatch(rf"eilbote {words[0]}.*: the server is not running; start it with: eilbote -c {server.conf} serve "
+                            r"\(.*/ctl/mta/sock: No such file or directory\)\n", server.cli(*words, status=1))
+    assert "the server is not running; start it with: eilbote -c " in server.cli("send", "--to", "a@b.test", status=1)
     server.cli("domain", "add", "more.test")
 
 
@@ -54,10 +55,32 @@ def test_a_second_server_takes_nothing_from_the_first(server):
 
 def test_actions_need_a_filter_and_conditions_are_checked(server):
     assert server.cli("queue", "drop", status=2).startswith("eilbote queue drop: say which messages, or --all for every one\n")
+    assert server.cli("queue", "drop", "--all", "state=held", status=2).startswith(
+        "eilbote queue drop: --all is every message; leave it out to choose with conditions\n")
     for word in ("sender", "color=red", "state=gone", "age>x", "age<0", "age=1h", "sender=", "ABC"):
         assert server.cli("queue", "ls", word, status=2).startswith(f'eilbote queue ls: "{word}" is no condition; allowed')
     assert server.cli("queue", "drop", "age>1h", "age>2h", status=2).startswith('eilbote queue drop: "age>2h" is no condition; allowed, each once')
     assert server.cli("queue", "drop", "--all", status=1) == "eilbote queue drop: no such message is in the queue\n"
+
+
+def ask(server, request):
+    """The last line of the mta's answer to a request that no command makes."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(str(server.directory / "ctl" / "mta" / "sock"))
+        s.sendall(json.dumps(request).encode() + b"\n")
+        return json.loads(s.makefile("rb").read().splitlines()[-1])
+
+
+def test_the_server_wants_to_be_told_which_messages(make_server, make_stub):
+    server, _, _ = deferred(make_server, make_stub)
+    for verb in ("drop", "bounce", "hold", "release", "retry"):
+        for more in ({}, {"filter": {}}, {"filter": {}, "all": False}):
+            error = ask(server, {"verb": f"queue.{verb}", **more})["error"]
+            assert '"all"' in error
+    assert states(server) == ["waiting"]
+    assert ask(server, {"verb": "queue.ls"}) == {"done": True}
+    assert ask(server, {"verb": "queue.drop", "all": True}) == {"done": True}
+    assert states(server) == []
 
 
 def test_what_waits_for_a_silent_server_is_put_off_and_holds_up_nobody(make_server, make_stub):
@@ -280,6 +303,15 @@ def test_top_prints_and_counts(make_server, make_stub):
     assert re.search(r"queue +2 ", server.cli("top", "--once"))
 
 
+@pytest.mark.parametrize("role", ["mta", "mda"])
+def test_ps_shows_the_role(make_server, role):
+    """Not the "exe" of the file that the role was started from."""
+    if IS_SANITIZED:
+        pytest.skip("under a sanitizer the roles are one process")
+    server = make_server()
+    assert pathlib.Path(f"/proc/{server.role(role)}/comm").read_text(encoding="utf-8") == f"eilbote {role}\n"
+
+
 def test_send_and_sendmail(make_server, stub):
     server = make_server(conf=transport("far.test", stub.port))
     assert re.fullmatch(r"accepted as \w{13}\n", server.cli("send", "--from", "alice@example.test", "--to", "a@far.test", "--subject",
@@ -304,6 +336,32 @@ def test_send_and_sendmail(make_server, stub):
     assert server.cli("sendmail", "-t", stdin="Subject: none\n\nx\n", status=67).endswith("no recipient is named\n")
     assert "is refused: 550 5.1.1" in server.cli("sendmail", "gone@example.test", stdin="x\n", status=67)
     assert server.cli("sendmail", "-by", status=64).endswith('-b "y" is not understood\n')
+    assert server.cli("sendmail", "-iZfoo", "a@far.test", status=64).endswith(': the option "-Z" is not understood\n')
+    assert server.cli("sendmail", "-i", "-f", status=64).endswith(': without a value the option "-f" is not understood\n')
+
+
+def test_mail_for_users_of_this_host(server):
+    """As cron and its like send it: to a name alone, which is one of our nearest domain, and not a loop that ends nowhere."""
+    assert "<root@mail.example.test> is refused: 550 5.1.1 no such user here" in server.cli("sendmail", "root", stdin="x\n", status=67)
+    server.cli("alias", "add", "root@example.test", "bob@example.test")
+    server.cli("sendmail", "root", stdin="Subject: cron\n\nx\n")
+    server.cli("sendmail", "bob", stdin="Subject: cron\n\nx\n")
+    with server.smtp() as c:
+        c.message("x@far.test", ['"bob+a b"@MAIL.example.test'])
+        c.expect("MAIL FROM:<x@far.test>", "250 ")
+        c.expect("RCPT TO:<gone@mail.example.test>", "550 5.1.1")
+        c.expect("RCPT TO:<bob@other.example.test>", "550 5.7.1")
+    server.wait_empty()
+    until(lambda: len(server.events("mailbox.stored", to="bob@example.test")) == 3)
+    assert server.events("delivery.failed") == []
+
+
+@pytest.mark.parametrize("way", ["transport", "smarthost"])
+def test_mail_for_this_host_goes_where_the_configuration_says(make_server, stub, way):
+    title = '"mail.example.test" ' if way == "transport" else ""
+    server = make_server(conf=f'{way} {title}{{\n host = "127.0.0.1"\n port = {stub.port}\n}}\n')
+    server.cli("sendmail", "root", stdin="x\n")
+    assert stub.wait()[0].rcpt == ["RCPT TO:<root@mail.example.test>"]
 
 
 @pytest.mark.parametrize("more", [[], ["--json"]])
@@ -311,6 +369,39 @@ def test_send_fails_when_a_recipient_is_refused(server, more):
     error = server.cli("send", *more, "--from", "alice@example.test", "--to", "gone@example.test", "--to", "bob@example.test", stdin="x\n",
                        status=1)
     assert "<gone@example.test> is refused: 550 5.1.1" in error
+
+
+def test_sendmail_flushes_the_queue(make_server, make_stub):
+    server, stub, ids = deferred(make_server, make_stub, 2)
+
+    def is_tried(recipient, *words):
+        before = len(server.events("delivery.deferred"))
+        assert server.cli("sendmail", *words) == ""
+        until(lambda: len(server.events("delivery.deferred")) == before + (2 if recipient is None else 1))
+        until(lambda: states(server) == ["waiting"] * 2)
+        lines = [line for line in stub.lines if line.startswith("RCPT") and "far.test" in line]
+        return recipient is None or lines[-1] == f"RCPT TO:<{recipient}>"
+
+    for words in (["-q"], ["-qf"], ["-v", "-q"], ["-qRfar.test"], ["-qSme@back.test"], ["-qSback.test"]):
+        assert is_tried(None, *words)
+    assert is_tried("u1@far.test", f"-qI{ids[1]}") and is_tried("u0@far.test", "-qRu0@far.test")
+    for words in (["-qRnobody@far.test"], ["-qRother.test"], ["-qS<>"]):
+        assert server.cli("sendmail", *words) == ""
+    assert server.cli("sendmail", "-qI0000000000001", status=69) == "eilbote sendmail: no such message is in the queue\n"
+
+
+def test_sendmail_refuses_what_is_no_flush(make_server):
+    server = make_server(start=False)
+    assert "the server is not running; start it with: eilbote -c " in server.cli("sendmail", "-q", status=69)
+    assert server.cli("sendmail", "-q15m", status=64) == (
+        "eilbote sendmail: -q15m asks for a look at the queue every 15m; the server does that by itself (retry-first, retry-max in "
+        "eilbote.conf), and -q alone tries everything now\n")
+    for word in ("-qI", "-qIabc", "-qR", "-qS", "-q!Ifoo", "-qGmain", "-qp", "-qQ"):
+        assert server.cli("sendmail", word, status=64).startswith(f"eilbote sendmail: {word} is not understood; allowed: -q, -qIID, ")
+    for words in (["-q", "a@b.test"], ["-q", "-bp"], ["-t", "-q"]):
+        assert server.cli("sendmail", *words, status=64).endswith("nothing else goes with it\n")
+    assert server.cli("sendmail", "-bd", "-q15m", status=64) == (
+        "eilbote sendmail: -bd is not for this program; eilbote serve is the server\n")
 
 
 def test_sendmail_by_name_speaks_smtp(server, tmp_path):

@@ -4,12 +4,14 @@ import os
 import pathlib
 import poplib
 import re
+import resource
 import signal
 import smtplib
 import socket
+import threading
 
 import pytest
-from server import IS_SANITIZED, Smtp, free_port, until
+from server import IS_SANITIZED, Smtp, free_port, has_ipv6, until
 
 ONE_PROCESS = "the sanitized builds serve with --single: there is no process of a role"
 in_processes = pytest.mark.skipif(IS_SANITIZED, reason=ONE_PROCESS)
@@ -123,6 +125,51 @@ def test_a_listener_that_is_renamed_keeps_its_socket(server):
         c.expect("NOOP", "250 ")
 
 
+@pytest.mark.parametrize("one, every", [("127.0.0.1", "0.0.0.0"), ("::1", "::")])
+def test_a_listener_moves_between_one_address_and_all(server, one, every):
+    """Within one reload, and nobody who connects meanwhile finds no listener."""
+    family = socket.AF_INET6 if ":" in one else socket.AF_INET
+    if family == socket.AF_INET6 and not has_ipv6():
+        pytest.skip("no IPv6 here")
+    port = free_port()
+    remove_listener(server, "mx")
+
+    def move(address, other):
+        if f'address = {{"{other}"}} #moves' in server.conf.read_text():
+            replace(server, f'address = {{"{other}"}} #moves', f'address = {{"{address}"}} #moves')
+        else:
+            server.add_conf(f'listener "mx" {{\n role = mx\n address = {{"{address}"}} #moves\n port = {port - server.offset}\n}}\n')
+        server.reload()
+
+    def knock():
+        while not is_over.wait(0.05):
+            with socket.socket(family) as s:
+                if error := s.connect_ex((one, port)):
+                    errors.append(error)
+
+    move(one, every)
+    errors, is_over = [], threading.Event()
+    visitor = threading.Thread(target=knock)
+    with Smtp((one, port)) as c:
+        c.expect("MAIL FROM:<a@far.test>", "250 ")
+        visitor.start()
+        try:
+            for address, other in ((every, one), (one, every)):
+                move(address, other)
+                # A second server gets no share of the port.
+                with pytest.raises(OSError, match="in use"):
+                    socket.create_server((one, port), family=family)
+                with Smtp((one, port)) as new:
+                    new.expect("NOOP", "250 ")
+        finally:
+            is_over.set()
+            visitor.join()
+        c.expect("RCPT TO:<bob@example.test>", "250 ")
+        c.expect("DATA", "354 ")
+        c.expect("Subject: s\r\n\r\nx\r\n.", "250 ")
+    assert errors == []
+
+
 def socket_inode(server, port):
     for line in pathlib.Path("/proc/net/tcp").read_text().split("\n")[1:]:
         field = line.split()
@@ -215,6 +262,23 @@ def test_a_role_that_dies_during_a_reload_is_started_with_the_new_set(make_serve
 
 
 @in_processes
+def test_a_role_without_room_for_the_sockets_refuses_and_goes_on(make_server):
+    server = make_server()
+    port = free_port()
+    add_listener(server, "more", "mx", port)
+    mta = until(lambda: server.role("mta"))
+    before = resource.prlimit(mta, resource.RLIMIT_NOFILE)
+    open_now = 1 + max(int(entry.name) for entry in pathlib.Path(f"/proc/{mta}/fd").iterdir())
+    resource.prlimit(mta, resource.RLIMIT_NOFILE, (open_now, before[1]))
+    server.hang_up("reload.failed", 1)
+    assert "too many open files" in server.events("reload.failed")[0]["text"]
+    until(lambda: any("reload: the mta refused: too many open files" in line for line in server.output))
+    resource.prlimit(mta, resource.RLIMIT_NOFILE, before)
+    server.reload()
+    assert is_open(("127.0.0.1", port)) and server.role("mta") == mta
+
+
+@in_processes
 def test_a_signal_that_comes_while_a_role_starts_is_kept(make_server):
     """Before it listens to signals a role would be ended by one, and leave things half done."""
     server = make_server(start=False)
@@ -230,4 +294,4 @@ def test_a_signal_that_comes_while_a_role_starts_is_kept(make_server):
 
 def test_reload_without_a_server(make_server):
     server = make_server(start=False)
-    assert "the server is not running (" in server.cli("reload", status=1)
+    assert "the server is not running; start it with: eilbote -c " in server.cli("reload", status=1)

@@ -290,6 +290,10 @@ static void test_contradictions_are_named(void **state)
          ":2: transport \"b.test\" has neither host nor path"},
         {"hostname = a.test\ntransport \"b..test\" {\n host = h\n}\n",
          ":2: \"b..test\" is not a domain name in ASCII"},
+        {"hostname = a.test\ntransport b.test {\n host = h\n}\ntransport B.test {\n host = i\n}\n",
+         ":5: transport \"b.test\" is there a second time"},
+        {"hostname = a.test\nstub-zone t {\n server = ::1\n}\nstub-zone T {\n server = ::1\n}\n",
+         ":5: stub-zone \"t\" is there a second time"},
         {"hostname = a.test\nstub-zone \"test\" {\n}\n", ":2: stub-zone \"test\" has no server"},
         {"hostname = a.test\nqueue {\n retry-first = 5h\n}\n",
          ":2: retry-first is 5h; allowed: at most retry-max, which is 4h"},
@@ -363,6 +367,21 @@ static void test_quotes_left_open_are_refused(void **state)
     conf_free(c);
 }
 
+static void test_comments_may_be_anywhere(void **state)
+{
+    (void)state;
+    struct conf *c = load_good("hostname = /* ours */ a.test\nrelay-domains = { # backup\n"
+                               " \"b.test\", // first\n c.test /* \" */\n}# it's\n"
+                               "mta-user = \"#x\"// last");
+    assert_int_equal(c->relay_domains.count, 2);
+    assert_str(c->relay_domains.item[1], "c.test");
+    assert_str(c->mta_user, "#x");
+    conf_free(c);
+    assert_error("hostname = a.test\nrelay-domains = {\n a.test, # one\n # two\n b.1\n}\n",
+                 ":5: relay-domains is \"b.1\"; allowed: a domain name in ASCII, like "
+                 "mail.example.org");
+}
+
 static void test_numbers_are_no_names(void **state)
 {
     static const struct {
@@ -388,7 +407,8 @@ static void test_broken_files_are_refused(void **state)
 {
     (void)state;
     struct conf *c;
-    assert_error("hostname a.test\n", ":1: missing equal sign after option 'hostname'");
+    assert_error("hostname a.test\n",
+                 ":1: hostname is followed by \"a.test\"; allowed: hostname = VALUE");
     assert_int_equal(load("listener \"x\" {\n", &c).kind, FAULT_NEVER);
     assert_int_equal(load("hostname = \"a\n", &c).kind, FAULT_NEVER);
     assert_int_equal(load("listener \"x\" {}\nlistener \"x\" {}\n", &c).kind, FAULT_NEVER);
@@ -409,6 +429,7 @@ int main(void)
         cmocka_unit_test(test_contradictions_are_named),
         cmocka_unit_test(test_two_listeners_at_one_place_are_refused),
         cmocka_unit_test(test_quotes_left_open_are_refused),
+        cmocka_unit_test(test_comments_may_be_anywhere),
         cmocka_unit_test(test_numbers_are_no_names),
         cmocka_unit_test(test_broken_files_are_refused),
     };

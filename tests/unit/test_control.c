@@ -4,6 +4,9 @@
  */
 #include "role/control.h"
 
+#include <errno.h>
+
+#include "cli/ask.h"
 #include "cli/story.h"
 #include "mail_test.h"
 #include "role/queue_filter.h"
@@ -111,6 +114,34 @@ static void test_a_filter_is_understood_whole_or_refused(void **state)
     assert_int_equal(count_fitting("{\"ids\":[]}"), -1);
 }
 
+/* What drops and bounces takes no silence for everybody. */
+static void test_a_choice_is_said(void **state)
+{
+    static const struct {
+        const char *request;
+        bool is_said;
+    } rows[] = {
+        {"{}", false},
+        {"{\"filter\":{}}", false},
+        {"{\"all\":false}", false},
+        {"{\"all\":1}", false},
+        {"{\"all\":true}", true},
+        {"{\"all\":true,\"filter\":{}}", true},
+        {"{\"filter\":{\"state\":\"held\"}}", true},
+        {"{\"all\":true,\"filter\":{\"state\":\"held\"}}", false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        json_t *request;
+        struct queue_filter f;
+        assert_int_equal(control_parse(str_from(rows[i].request), &request).kind, FAULT_FINE);
+        struct fault fault = queue_filter_read_choice(request, &f);
+        assert_int_equal(fault.reply, rows[i].is_said ? 0 : 501);
+        assert_non_null(strstr(rows[i].is_said ? "all" : fault.text, "all"));
+        json_decref(request);
+    }
+}
+
 static void test_an_event_with_a_nul_belongs_to_its_session(void **state)
 {
     (void)state;
@@ -118,6 +149,20 @@ static void test_an_event_with_a_nul_belongs_to_its_session(void **state)
     assert_true(story_has(s, STR("{\"session\":\"S1\",\"text\":\"a\\u0000b\"}")));
     assert_false(story_has(s, STR("{\"session\":\"S2\",\"text\":\"a\\u0000b\"}")));
     story_free(s);
+}
+
+static void test_what_starts_the_server_is_said(void **state)
+{
+    (void)state;
+    static struct conf conf = {.path = {"/etc/eilbote/eilbote.conf", 25}};
+    struct fault f = ask_trouble(&conf, "s", ENOENT);
+    assert_true(ask_is_absent(&f));
+    assert_non_null(strstr(f.text, "start it with: systemctl start eilbote, or eilbote serve ("));
+    conf.path = STR("here.conf");
+    f = ask_trouble(&conf, "s", ECONNREFUSED);
+    assert_non_null(strstr(f.text, "start it with: eilbote -c here.conf serve ("));
+    f = ask_trouble(&conf, "s", EACCES);
+    assert_false(ask_is_absent(&f));
 }
 
 int main(void)
@@ -128,6 +173,8 @@ int main(void)
         cmocka_unit_test(test_any_bytes_become_a_string),
         cmocka_unit_test(test_a_filter_means_what_fits_all_of_it),
         cmocka_unit_test(test_a_filter_is_understood_whole_or_refused),
+        cmocka_unit_test(test_a_choice_is_said),
+        cmocka_unit_test(test_what_starts_the_server_is_said),
         cmocka_unit_test(test_an_event_with_a_nul_belongs_to_its_session),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -187,7 +187,9 @@ static void test_file_is_rotated_at_line_ends(void **state)
     event_log_close(event_log);
     assert_int_equal(event_log_open(path, 200, 2, &event_log).kind, FAULT_FINE);
     for (int i = 0; i < 10; i++) {
+        assert_false(event_log_has_lines(event_log));
         add_numbered(i);
+        assert_true(event_log_has_lines(event_log));
         assert_int_equal(event_flush(event_log).kind, FAULT_FINE);
     }
     assert_int_equal(count_lines(path), 1);

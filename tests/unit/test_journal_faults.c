@@ -22,7 +22,8 @@ struct disk {
     _Atomic bool is_full; /* no new file fits */
     struct mutex mutex;
     struct cond cond;
-    int writes_awaited; /* the next sync waits for so many writes more */
+    int writes_awaited; /* a sync that fails waits for so many writes more */
+    bool is_failing;    /* the last sync that began */
 };
 
 static struct disk disk;
@@ -47,6 +48,8 @@ int __wrap_fdatasync(int fd)
 {
     bool is_failing = take_one(&disk.syncs_to_fail);
     mutex_lock(&disk.mutex);
+    disk.is_failing = is_failing;
+    cond_broadcast(&disk.cond);
     while (is_failing && disk.writes_awaited > 0)
         cond_wait(&disk.cond, &disk.mutex);
     mutex_unlock(&disk.mutex);
@@ -279,7 +282,7 @@ static void test_failure_takes_the_batch_in_flight_behind_it_along(void **state)
     struct put first = {.room = &r, .text = "first"}, second = {.room = &r, .text = "second"};
     thread_start(&first.thread, "first", put_in_thread, &first);
     mutex_lock(&disk.mutex);
-    while (disk.writes_awaited > 1)
+    while (!disk.is_failing)
         cond_wait(&disk.cond, &disk.mutex);
     mutex_unlock(&disk.mutex);
     thread_start(&second.thread, "second", put_in_thread, &second);
@@ -329,14 +332,44 @@ static void test_full_disk_refuses_with_452_and_recovers(void **state)
     while (room_statistics(&r).spares == 0)
         usleep(1000);
     room_put(&r, "recycled", 8);
-    room_close(&r);
-    /* A start needs a segment. */
-    assert_fine(file_remove_tree(r.directory));
-    fault = room_try_open(&r, SMALL, 1);
-    assert_int_equal(fault.reply, 452);
-    assert_null(r.journal);
+    room_free(&r);
     atomic_store(&disk.is_full, false);
+}
+
+/* What is there can be read and let go of; what comes is refused until there is room. */
+static void test_start_on_a_full_disk(void **state)
+{
+    (void)state;
+    struct room r;
+    room_make(&r, "journal_full_start");
+    atomic_store(&disk.is_full, true);
     room_open(&r, SMALL);
+    assert_int_equal(r.count, 0);
+    assert_refused(&r, "no room", 452);
+    atomic_store(&disk.is_full, false);
+    room_put(&r, "first", 5);
+    settle_keeper(&r, 1);
+    atomic_store(&disk.is_full, true);
+    uint64_t position, last = 0;
+    size_t accepted = 1;
+    for (; !room_try_put(&r, "record", 3000, &position).kind; last = position)
+        accepted++;
+    for (int start = 0; start < 2; start++) {
+        room_close(&r);
+        room_open(&r, SMALL);
+        assert_int_equal(r.count, accepted);
+        assert_int_equal(r.damage_count, 0);
+        assert_refused(&r, "still no room", 452);
+    }
+    journal_trim(r.journal, last);
+    while (room_statistics(&r).spares == 0)
+        usleep(1000);
+    room_put(&r, "behind", 6);
+    room_close(&r);
+    room_open(&r, SMALL);
+    assert_true(r.count > 0 && r.count < accepted);
+    assert_string_equal(r.record[r.count - 1].payload, "behind");
+    assert_int_equal(r.damage_count, 0);
     room_free(&r);
 }
 
@@ -351,6 +384,7 @@ int main(void)
         cmocka_unit_test_teardown(test_short_writes_are_continued, mend),
         cmocka_unit_test_teardown(test_failure_takes_the_batch_in_flight_behind_it_along, mend),
         cmocka_unit_test_teardown(test_full_disk_refuses_with_452_and_recovers, mend),
+        cmocka_unit_test_teardown(test_start_on_a_full_disk, mend),
     };
     return cmocka_run_group_tests(tests, make_disk, NULL);
 }

@@ -5,6 +5,7 @@
 #include "os/channel.h"
 #include "os/clock.h"
 #include "os/file.h"
+#include "os/memory.h"
 #include "os/process.h"
 #include "os/random.h"
 #include "os/signals.h"
@@ -116,6 +117,7 @@ static void test_full_disk_is_452(void **state)
     assert_int_equal(fault.status.subject, 3);
     assert_int_equal(fault.status.detail, 1);
     assert_string_equal(fault.text, "write /dev/full: No space left on device");
+    assert_true(fault.is_private);
     file_close(f);
 }
 
@@ -163,6 +165,33 @@ static void test_zeroed_file_has_its_size(void **state)
     assert_fine(file_read_at(f, bytes, 4, 0, &got));
     assert_int_equal(got, 2);
     file_close(f);
+}
+
+/* Past the cache where the file system can; bytes that cannot go that way are written all the same. */
+static void test_cache_is_bypassed_and_not_needed(void **state)
+{
+    (void)state;
+    struct file *f, *reader;
+    char *pages = memory_pages(2 * MEMORY_PAGE), bytes[8];
+    size_t got;
+    assert_int_equal((uintptr_t)pages % MEMORY_PAGE, 0);
+    assert_fine(file_open(in_room("direct"), FILE_CREATE_NEW, &f));
+    file_bypass_cache(f);
+    assert_fine(file_zero(f, 4 * MEMORY_PAGE));
+    assert_fine(file_open(in_room("direct"), FILE_READ, &reader));
+    assert_fine(file_read_at(reader, bytes, 8, MEMORY_PAGE, &got)); /* now the cache has it */
+    memset(pages, 'a', 2 * MEMORY_PAGE);
+    assert_fine(file_write_at(f, &(struct iovec){pages, 2 * MEMORY_PAGE}, 1, MEMORY_PAGE));
+    assert_fine(file_read_at(reader, bytes, 8, MEMORY_PAGE - 4, &got));
+    assert_memory_equal(bytes, "\0\0\0\0aaaa", 8);
+    assert_fine(file_write_at(f, &(struct iovec){pages + 1, 3}, 1, 3));
+    assert_fine(file_write_at(f, &(struct iovec){pages, MEMORY_PAGE}, 1, 0));
+    assert_fine(file_sync(f));
+    assert_fine(file_read_at(reader, bytes, 8, 0, &got));
+    assert_memory_equal(bytes, "aaaaaaaa", 8);
+    file_close(reader);
+    file_close(f);
+    free(pages);
 }
 
 static void count_name(const char *name, void *arg)
@@ -344,7 +373,7 @@ static void test_a_channel_lets_in_only_what_is_asked_for(void **state)
     size_t count = 0;
     channel_pair(ends);
     assert_int_equal(channel_send(ends[0], "packet", 7, &ends[0], 1).kind, FAULT_FINE);
-    assert_int_equal(channel_receive(ends[1], packet, 7, NULL, &count), CHANNEL_PACKET);
+    assert_int_equal(channel_receive(ends[1], packet, 7, NULL, &count), CHANNEL_CUT);
     assert_int_equal(count, 0);
     assert_int_equal(channel_send(ends[0], "packet", 6, NULL, 0).kind, FAULT_FINE);
     assert_int_equal(channel_receive(ends[1], packet, 7, NULL, &count), CHANNEL_END);
@@ -356,6 +385,58 @@ static void test_a_channel_lets_in_only_what_is_asked_for(void **state)
     int after = dup(0);
     assert_int_equal(after, before);
     close(after);
+}
+
+/* As many as are asked for, although the room for them is padded. */
+static void test_a_channel_leaves_no_descriptor_open_that_is_too_many(void **state)
+{
+    (void)state;
+    char packet[1];
+    int ends[2], many[4] = {0, 0, 0, 0}, got[4], before = dup(0);
+    close(before);
+    channel_pair(ends);
+    for (size_t sent = 1; sent <= 4; sent++)
+        for (size_t asked = 1; asked <= 3; asked++) {
+            size_t count = asked;
+            got[asked] = -1;
+            bool is_whole = sent <= asked;
+            assert_int_equal(channel_send(ends[0], "x", 1, many, sent).kind, FAULT_FINE);
+            assert_int_equal(channel_receive(ends[1], packet, 1, got, &count),
+                             is_whole ? CHANNEL_PACKET : CHANNEL_CUT);
+            assert_int_equal(count, is_whole ? sent : 0);
+            assert_int_equal(got[asked], -1);
+            while (count > 0)
+                close(got[--count]);
+        }
+    close(ends[0]);
+    close(ends[1]);
+    int after = dup(0);
+    assert_int_equal(after, before);
+    close(after);
+}
+
+static void test_a_packet_whose_descriptors_have_no_room_is_cut(void **state)
+{
+    (void)state;
+    char packet[1];
+    int ends[2], many[2] = {0, 0}, got[2];
+    struct rlimit limit, none;
+    size_t count = 2;
+    channel_pair(ends);
+    assert_int_equal(channel_send(ends[0], "x", 1, many, 2).kind, FAULT_FINE);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = limit;
+    none.rlim_cur = (rlim_t)ends[1] + 2; /* for one */
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    enum channel_result result = channel_receive(ends[1], packet, 1, got, &count);
+    int after = dup(0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_int_equal(result, CHANNEL_CUT);
+    assert_int_equal(count, 0);
+    assert_int_equal(after, ends[1] + 1);
+    close(after);
+    close(ends[0]);
+    close(ends[1]);
 }
 
 /* In a child, before it has done anything about signals. */
@@ -391,6 +472,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_full_disk_is_452),
         cmocka_unit_test(test_open_modes),
         cmocka_unit_test(test_zeroed_file_has_its_size),
+        cmocka_unit_test(test_cache_is_bypassed_and_not_needed),
         cmocka_unit_test(test_save_replaces_and_leaves_nothing_else),
         cmocka_unit_test(test_remove_tree_does_not_follow_links),
         cmocka_unit_test(test_lock_has_one_holder),
@@ -400,6 +482,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_random_stays_below_its_limit),
         cmocka_unit_test(test_a_channel_passes_packets_and_descriptors),
         cmocka_unit_test(test_a_channel_lets_in_only_what_is_asked_for),
+        cmocka_unit_test(test_a_channel_leaves_no_descriptor_open_that_is_too_many),
+        cmocka_unit_test(test_a_packet_whose_descriptors_have_no_room_is_cut),
         cmocka_unit_test(test_a_child_is_not_ended_by_a_signal_that_comes_early),
     };
     return cmocka_run_group_tests(tests, make_room, remove_room);

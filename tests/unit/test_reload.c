@@ -102,16 +102,19 @@ static void end_role(size_t role)
     reload_detach(&reload, &reload.role[role]);
 }
 
+static void start_reload(void)
+{
+    struct conf *conf;
+    assert_int_equal(reload_start(&reload, path, &conf).kind, FAULT_FINE);
+    conf_free(conf);
+}
+
 /* Both roles run with the listeners a, b (mta) and A, B (mda). */
 static int start(void **state)
 {
     (void)state;
-    struct conf *conf;
-    snprintf(path, sizeof path, "%s/eilbote.conf", folder);
     write_conf("abAB");
-    if (reload_start(&reload, path, &conf).kind)
-        return -1;
-    conf_free(conf);
+    start_reload();
     for (size_t i = 0; i < ROLES; i++) {
         start_role(i);
         say(i, REPORT_READY, hear_set(i, i == MTA ? "ab" : "AB"), "");
@@ -131,7 +134,10 @@ static int stop(void **state)
 static int make_folder(void **state)
 {
     (void)state;
-    return mkdtemp(folder) ? 0 : -1;
+    if (!mkdtemp(folder))
+        return -1;
+    snprintf(path, sizeof path, "%s/eilbote.conf", folder);
+    return 0;
 }
 
 static int remove_folder(void **state)
@@ -147,6 +153,47 @@ static void test_ready_once_both_have_said_so(void **state)
     end_role(MDA);
     assert_true(reload_is_ready(&reload));
     far_end[MDA] = -1;
+}
+
+/* What has been said to systemd since the last call, in one line. */
+static const char *heard_by_systemd(int s)
+{
+    static char all[256];
+    size_t used = 0;
+    for (ssize_t n = 0; n >= 0; used += n > 0 ? (size_t)n : 0)
+        n = recv(s, all + used, sizeof all - 1 - used, MSG_DONTWAIT);
+    all[used] = '\0';
+    return all;
+}
+
+static void test_systemd_is_not_told_of_reloads_before_the_roles_are_ready(void **state)
+{
+    (void)state;
+    char name[80];
+    struct endpoint at;
+    snprintf(name, sizeof name, "%s/notify", folder);
+    int s = socket(AF_UNIX, SOCK_DGRAM, 0);
+    assert_true(endpoint_from_path(name, &at));
+    assert_int_equal(bind(s, (const struct sockaddr *)&at.address, at.length), 0);
+    setenv("NOTIFY_SOCKET", name, 1);
+    write_conf("abAB");
+    start_reload();
+    start_role(MTA);
+    say(MTA, REPORT_READY, hear_set(MTA, "ab"), "");
+    reload_want(&reload);
+    uint64_t number = hear_set(MTA, "ab");
+    say(MTA, REPORT_DONE, number, "");
+    assert_string_equal(heard_by_systemd(s), "");
+    start_role(MDA);
+    say(MDA, REPORT_READY, hear_set(MDA, "AB"), "");
+    reload_want(&reload);
+    number = hear_set(MTA, "ab");
+    say(MTA, REPORT_DONE, number, "");
+    assert_string_equal(heard_by_systemd(s), "RELOADING=1");
+    say(MDA, REPORT_DONE, hear_set(MDA, "AB"), "");
+    assert_string_equal(heard_by_systemd(s), "READY=1");
+    unsetenv("NOTIFY_SOCKET");
+    close(s);
 }
 
 static void test_a_socket_retires_until_every_role_has_reported(void **state)
@@ -319,6 +366,17 @@ static void test_a_retired_socket_comes_back_as_it_was(void **state)
     start_role(MDA);
 }
 
+/* No role sends descriptors: one that does is not listened to any more. */
+static void test_a_role_that_sends_descriptors_is_let_go(void **state)
+{
+    (void)state;
+    struct report report = {.kind = REPORT_DONE};
+    assert_int_equal(channel_send(far_end[MTA], &report, sizeof report, &far_end[MTA], 1).kind,
+                     FAULT_FINE);
+    reload_read(&reload, &reload.role[MTA]);
+    assert_int_equal(reload.role[MTA].channel, -1);
+}
+
 static void test_a_stop_during_a_reload_is_the_end_of_it(void **state)
 {
     (void)state;
@@ -339,6 +397,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         RELOAD_TEST(test_ready_once_both_have_said_so),
+        cmocka_unit_test_teardown(test_systemd_is_not_told_of_reloads_before_the_roles_are_ready,
+                                  stop),
         RELOAD_TEST(test_a_socket_retires_until_every_role_has_reported),
         RELOAD_TEST(test_a_report_of_another_reload_does_not_count),
         RELOAD_TEST(test_a_refusal_brings_the_set_before_back),
@@ -347,6 +407,7 @@ int main(void)
         RELOAD_TEST(test_what_does_not_load_changes_nothing),
         RELOAD_TEST(test_what_cannot_be_opened_changes_nothing),
         RELOAD_TEST(test_who_asks_during_a_reload_gets_the_next_one),
+        RELOAD_TEST(test_a_role_that_sends_descriptors_is_let_go),
         RELOAD_TEST(test_a_stop_during_a_reload_is_the_end_of_it),
         RELOAD_TEST(test_a_retired_socket_comes_back_as_it_was),
     };
