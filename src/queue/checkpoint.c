@@ -7,6 +7,7 @@
  * journal go up to the oldest record that is still needed. A crash in between finds the message
  * twice and keeps one (queue.c, replay).
  */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -279,9 +280,14 @@ static void read_due(void *arg)
             l->fault = cold_load(l->queue->cold, l->ids[i], &l->message[i]);
 }
 
-/* Brings cold messages that are due into memory and gives them to the sender. */
+/*
+ * Brings cold messages that are due into memory and gives them to the sender. What is read cannot
+ * grow old meanwhile: the keeper alone writes queue.db, and what changes stays in memory until it
+ * has.
+ */
 static void load_due(struct queue *q)
 {
+    assert(task_current() == q->keeper);
     struct load *l = calloc(1, sizeof *l);
     if (!l)
         abort();

@@ -485,9 +485,9 @@ void queue_put_off(struct queue *q, struct queue_delivery *d, int64_t pause_ms)
 {
     take_back(q, d);
     put_to_rest(d, loop_real_ms(q->owner) + pause_ms);
-    /* A row at rest says when it is due, and what is due is loaded; for a hot message a replay that
-     * finds it due at once does no harm. */
-    if (d->message->is_cold || d->state == QUEUE_HELD)
+    /* A row at rest, or one that is just being written, says when it is due, and what is due is
+     * loaded; for a hot message a replay that finds it due at once does no harm. */
+    if (d->message->is_cold || d->message->is_checkpointed || d->state == QUEUE_HELD)
         queue_record(q, d);
     queue_schedule(q, d->message);
     queue_settle(q, d->message);
