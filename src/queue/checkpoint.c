@@ -420,7 +420,9 @@ void queue_keep(void *arg)
         next_checkpoint_ms = loop_now_ms(q->owner) + q->options.checkpoint_ms;
     }
     q->is_closing = true;
-    while (q->results_in_flight > 0)
+    /* Results on their way to the journal, and what was accepted on its way here. */
+    while (q->results_in_flight > 0 || atomic_load(&q->accepting[0]) > 0 ||
+           atomic_load(&q->accepting[1]) > 0)
         task_wait_answer();
     q->keeper = NULL;
 }

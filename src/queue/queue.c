@@ -291,6 +291,8 @@ static void arrive(struct loop_message *message)
     queue_schedule(q, m);
     queue_settle(q, m);
     queue_watch_memory(q);
+    if (q->is_closing && q->keeper)
+        task_wake(q->keeper);
 }
 
 static struct fault write_accept(struct queue *q, struct queue_message *m, struct str head,
