@@ -29,7 +29,7 @@ static void make_presentable(char *text, size_t n, bool is_cut)
     for (size_t i = 0; i < n;) {
         struct str rest = str_make(text + i, n - i);
         uint32_t character;
-        if (!utf8_take(&rest, &character) || character < 0x20 || character == 0x7F)
+        if (!utf8_take(&rest, &character) || utf8_is_control(character))
             text[i++] = '?';
         else
             i = n - rest.n;

@@ -25,8 +25,9 @@ enum { FAULT_TEXT_MAX = 240 };
 
 struct fault {
     enum fault_kind kind;
-    bool is_answer; /* another server's reply, in its words; else our own finding */
-    uint16_t reply; /* RFC 5321 reply code; 0 when nothing to say */
+    bool is_answer;  /* another server's reply, in its words; else our own finding */
+    bool is_private; /* the text is for the operator alone: it has paths of this machine */
+    uint16_t reply;  /* RFC 5321 reply code; 0 when nothing to say */
     struct fault_status status;
     char text[FAULT_TEXT_MAX]; /* NUL-terminated, printable ASCII or UTF-8, never a control byte */
 };

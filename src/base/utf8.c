@@ -27,6 +27,11 @@ bool utf8_take(struct str *s, uint32_t *character)
     return true;
 }
 
+bool utf8_is_control(uint32_t character)
+{
+    return character < 0x20 || (character >= 0x7F && character < 0xA0);
+}
+
 bool utf8_is_valid(struct str s)
 {
     uint32_t character;

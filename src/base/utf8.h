@@ -15,6 +15,10 @@
  */
 bool utf8_take(struct str *s, uint32_t *character);
 
+/* The control characters of ASCII and of Unicode's second row (U+0080 to U+009F), which terminals
+ * obey as well. */
+bool utf8_is_control(uint32_t character);
+
 /* True when all of s is well-formed; the empty slice is. */
 bool utf8_is_valid(struct str s);
 

@@ -186,19 +186,27 @@ static int make_certificate(struct plan *p)
     return result;
 }
 
+/* Postmaster must be there (RFC 5321 section 4.5.1); cron and its like write to root. */
+static struct fault add_alias(struct plan *p, struct directory *d, const char *name)
+{
+    struct str user = str_from(p->user), alias = arena_printf(&p->arena, "%s@%s", name, p->domain);
+    return str_equal_nocase(alias, user) ? FINE : directory_alias_add(d, alias, user);
+}
+
 static int make_directory_db(struct plan *p)
 {
     struct directory *d;
     const char *path = path_of(p, "directory.db");
-    struct str postmaster = arena_printf(&p->arena, "postmaster@%s", p->domain);
     struct fault f = directory_open(path, DIRECTORY_CREATE, &d);
     if (f.kind)
         return cli_result(p->i, f);
     f = directory_domain_add(d, str_from(p->domain));
     if (!f.kind)
         f = directory_account_add(d, str_from(p->user), buf_str(&p->password), 0);
-    if (!f.kind && !str_equal_nocase(postmaster, str_from(p->user)))
-        f = directory_alias_add(d, postmaster, str_from(p->user));
+    if (!f.kind)
+        f = add_alias(p, d, "postmaster");
+    if (!f.kind)
+        f = add_alias(p, d, "root");
     directory_close(d);
     if (!f.kind)
         f = owner_give(path, if_owners(p, &p->root), 0640);

@@ -55,8 +55,7 @@ static void print_message(void *arg, const json_t *m)
     const json_t *d;
     l->count++;
     if (l->i->is_json) {
-        json_dumpf(m, stdout, JSON_COMPACT);
-        putchar('\n');
+        say_json(m);
         return;
     }
     printf("%s  %s old  %s  from <", say_text(m, "id"),
@@ -67,12 +66,13 @@ static void print_message(void *arg, const json_t *m)
     json_array_foreach(json_object_get(m, "deliveries"), index, d) print_delivery(l, d);
     if (!l->has_content)
         return;
+    const json_t *content = json_object_get(m, "content");
+    struct str text = str_make(json_string_value(content), json_string_length(content));
     putchar('\n');
-    for (const char *p = say_text(m, "content"); *p; p++)
-        if (*p == '\n' || *p == '\t' || (unsigned char)*p >= 0x20)
-            putchar(*p == 0x7F ? '?' : *p);
-        else if (*p != '\r')
-            putchar('?');
+    if (say_to_terminal())
+        say_lines(text, "");
+    else
+        fwrite(text.p, 1, text.n, stdout);
 }
 
 static int print_queue(struct invocation *i, const char *verb, size_t least)

@@ -34,11 +34,13 @@ static int read_message(struct handover *h, const struct words *w)
     FILE *in = is_standard ? stdin : fopen(w->file, "re");
     if (!in)
         return cli_fail(h->i, "%s: %s", w->file, strerrordesc_np(errno));
-    bool is_read = (w->file || add_header(h, w)) && compose_read(in, false, &h->message);
+    struct fault f = w->file || add_header(h, w)
+                         ? compose_read(in, false, &h->message)
+                         : fault_make(552, FAULT_STATUS(5, 3, 4), "the header is too large");
     if (!is_standard)
         fclose(in);
-    if (!is_read)
-        return cli_fail(h->i, "the message cannot be read or is too large");
+    if (f.kind)
+        return cli_result(h->i, f);
     if (w->file && !compose_has_header(buf_str(&h->message)))
         return cli_fail(h->i, "%s does not begin with a header", w->file);
     return CLI_DONE;

@@ -65,7 +65,7 @@ static int take_options(const struct invocation *i, struct words *w, int argc, c
 {
     optind = 1;
     opterr = 0;
-    for (int c; (c = getopt(argc, argv, "+A:B:F:GIL:N:O:R:UV:X:b:e:f:h:imno:p:q::r:tv")) != -1;) {
+    for (int c; (c = getopt(argc, argv, "+:A:B:F:GIL:N:O:R:UV:X:b:e:f:h:imno:p:q::r:tv")) != -1;) {
         switch (c) {
         case 'b':
             if (!take_mode(w, optarg))
@@ -100,7 +100,10 @@ static int take_options(const struct invocation *i, struct words *w, int argc, c
             w->ignores_dot = w->ignores_dot || strcmp(optarg, "i") == 0;
             break;
         case '?':
-            return usage_error(i, "the option", argv[optind - 1]);
+        case ':': {
+            const char option[] = {'-', (char)optopt, '\0'};
+            return usage_error(i, c == '?' ? "the option" : "without a value the option", option);
+        }
         default:
             break;
         }
@@ -157,8 +160,8 @@ static struct fault fill(struct handover *h, const struct words *w, char **addre
         f = take_sender(h, w);
     for (; *addresses && !f.kind; addresses++)
         f = handover_add_rcpts(h, str_from(*addresses));
-    if (!f.kind && !compose_read(stdin, !w->ignores_dot, &h->message))
-        f = fault_make(552, FAULT_STATUS(5, 3, 4), "the message cannot be read or is too large");
+    if (!f.kind)
+        f = compose_read(stdin, !w->ignores_dot, &h->message);
     if (!f.kind && w->has_header_rcpt)
         f = handover_add_header_rcpts(h);
     if (!f.kind && h->rcpt_count == 0)

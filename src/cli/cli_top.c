@@ -109,8 +109,7 @@ static struct fault show(const struct invocation *i, const struct conf *c, bool 
         json_decref(before);
         before = now;
         if (i->is_json) {
-            json_dumpf(now, stdout, JSON_COMPACT);
-            putchar('\n');
+            say_json(now);
         } else {
             fputs(is_once ? "" : "\033[H\033[2J", stdout);
             print_table(now);

@@ -8,6 +8,7 @@
 #include "cli/filter.h"
 #include "cli/say.h"
 #include "cli/story.h"
+#include "queue/envelope.h"
 
 struct why {
     const struct invocation *i;
@@ -20,14 +21,9 @@ static void print_dialogue(const char *text)
     if (!text[0])
         return;
     puts("  The last dialogue:");
-    for (bool is_at_start = true; *text; text++) {
-        if (is_at_start)
-            fputs("    ", stdout);
-        is_at_start = *text == '\n';
-        putchar(*text == '\n' || (unsigned char)*text >= 0x20 ? *text : '?');
-        if (!text[1] && !is_at_start)
-            putchar('\n');
-    }
+    say_lines(str_from(text), "    ");
+    if (text[strlen(text) - 1] != '\n')
+        putchar('\n');
 }
 
 static void print_trouble(const struct why *w, const json_t *d)
@@ -125,6 +121,10 @@ static void print_delivery(const struct why *w, const json_t *m, const json_t *d
         putchar('>');
     }
     puts(":");
+    if (str_equal(str_from(domain), QUEUE_EXPANDED_DOMAIN)) {
+        puts("  Its sender is still to be told that this alias was expanded.");
+        return;
+    }
     print_trouble(w, d);
     print_next(w, d, site);
 }
@@ -153,8 +153,7 @@ static void print_why(void *arg, const json_t *m)
     if (w->count++ > 0 && !w->i->is_json)
         putchar('\n');
     if (w->i->is_json) {
-        json_dumpf(m, stdout, JSON_COMPACT);
-        putchar('\n');
+        say_json(m);
         return;
     }
     int64_t arrival_ms = say_number(m, "arrival_ms");

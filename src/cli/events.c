@@ -143,13 +143,26 @@ static bool read_ahead(struct stream *s)
     return true;
 }
 
+/* The string that begins behind start, with which the line begins. */
+static struct str string_behind(struct str line, struct str start)
+{
+    if (!str_starts(line, start))
+        return STR_NONE;
+    line = str_skip(line, start.n);
+    return str_head(line, str_index(line, '"'));
+}
+
+static const char time_start[] = "{\"time\":\"";
+
 struct str events_time(struct str line)
 {
-    static const char start[] = "{\"time\":\"";
-    if (!str_starts(line, str_from(start)))
-        return STR_NONE;
-    line = str_skip(line, sizeof start - 1);
-    return str_head(line, str_index(line, '"'));
+    return string_behind(line, str_from(time_start));
+}
+
+struct str events_name(struct str line)
+{
+    size_t before = sizeof time_start - 1 + events_time(line).n;
+    return string_behind(str_skip(line, before), STR("\",\"event\":\""));
 }
 
 bool events_next(struct events *e, struct str *line)

@@ -25,7 +25,8 @@ void events_skip(struct events *e);
 /* Waits until a role may have written more. Blocks. */
 struct fault events_wait(struct events *e);
 
-/* The "time" of a line; empty when it has none. */
+/* The "time" of a line, and the "event" behind it; empty when it has none. */
 struct str events_time(struct str line);
+struct str events_name(struct str line);
 
 #endif

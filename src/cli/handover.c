@@ -259,7 +259,9 @@ struct fault handover_send(struct handover *h)
 {
     struct talk t = {.h = h, .in = buf_make(1 << 16)};
     struct smtp_client_options options = {.hello_name = h->conf->hostname};
-    struct fault f = handover_connect(h, &t.socket);
+    struct fault f = compose_fit_lines(&h->message);
+    if (!f.kind)
+        f = handover_connect(h, &t.socket);
     if (f.kind)
         return f;
     t.mail = (struct smtp_client_mail){.sender = h->sender,

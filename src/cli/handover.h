@@ -44,7 +44,7 @@ struct fault handover_add_header_rcpts(struct handover *h);
 /* A stream to the local socket. 451 4.3.2 when the server does not run. */
 struct fault handover_connect(const struct handover *h, int *descriptor);
 
-/* Sends the message. Each recipient that is refused is told on standard error and kept in refusal;
+/* Sends the message, long lines of text as quoted-printable. Each recipient that is refused is told on standard error and kept in refusal;
  * the fault is that of the whole message. */
 struct fault handover_send(struct handover *h);
 

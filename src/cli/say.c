@@ -5,8 +5,10 @@
 #include "cli/say.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/time.h"
+#include "base/utf8.h"
 
 const char *say_duration(int64_t ms, char text[SAY_MAX])
 {
@@ -59,8 +61,58 @@ int64_t say_number(const json_t *o, const char *name)
     return json_integer_value(json_object_get(o, name));
 }
 
+/* Takes one character from the front; what is no UTF-8 counts as a NUL. */
+static struct str take_character(struct str *text, uint32_t *character)
+{
+    struct str before = *text;
+    if (!utf8_take(text, character)) {
+        *character = 0;
+        *text = str_skip(*text, 1);
+    }
+    return str_head(before, before.n - text->n);
+}
+
+void say_safely_slice(struct str text)
+{
+    uint32_t character;
+    while (text.n > 0) {
+        struct str bytes = take_character(&text, &character);
+        if (utf8_is_control(character))
+            putchar('?');
+        else
+            fwrite(bytes.p, 1, bytes.n, stdout);
+    }
+}
+
 void say_safely(const char *text)
 {
-    for (; *text; text++)
-        putchar((unsigned char)*text < 0x20 || *text == 0x7F ? '?' : *text);
+    say_safely_slice(str_from(text));
+}
+
+void say_lines(struct str text, const char *indent)
+{
+    uint32_t character;
+    for (bool is_at_start = true; text.n > 0;) {
+        if (str_starts(text, STR("\r\n")))
+            text = str_skip(text, 1);
+        struct str bytes = take_character(&text, &character);
+        if (is_at_start)
+            fputs(indent, stdout);
+        is_at_start = character == '\n';
+        if (utf8_is_control(character) && !is_at_start && character != '\t')
+            printf("\\x%02X", (unsigned)character);
+        else
+            fwrite(bytes.p, 1, bytes.n, stdout);
+    }
+}
+
+bool say_to_terminal(void)
+{
+    return isatty(STDOUT_FILENO);
+}
+
+void say_json(const json_t *o)
+{
+    json_dumpf(o, stdout, JSON_COMPACT | (say_to_terminal() ? JSON_ENSURE_ASCII : 0));
+    putchar('\n');
 }

@@ -25,7 +25,18 @@ const char *say_size(int64_t bytes, char text[SAY_MAX]);
 const char *say_text(const json_t *o, const char *name);
 int64_t say_number(const json_t *o, const char *name);
 
-/* A string from outside on a terminal: control bytes become '?'. */
+/* A string from outside: control characters become '?', so that it says nothing to a terminal. */
 void say_safely(const char *text);
+void say_safely_slice(struct str text);
+
+/* Text of several lines from outside, with the indent in front of each: control characters other than
+ * line ends and tabs are shown as \x1B. */
+void say_lines(struct str text, const char *indent);
+
+/* True when standard output is a terminal, which obeys control characters. */
+bool say_to_terminal(void);
+
+/* A line of JSON; in ASCII where a terminal reads it. */
+void say_json(const json_t *o);
 
 #endif

@@ -129,6 +129,7 @@ static const struct {
     {"smtp.session.dropped", "session {session} on {listener} from {client} dropped: {reply} [{status} ]{text}"},
     {"smtp.session.refused", "session {session} on {listener} from {client} refused: {reply} [{status} ]{text}"},
     {"delivery.done", "{message} delivered to <{to}>[ by {remote}], attempt {attempt}, {ms} ms"},
+    {"delivery.expanded", "{message} goes to the addresses behind the alias <{to}>, and its sender is told so"},
     {"delivery.deferred", "{message} not delivered to <{to}> yet, attempt {attempt}[, {remote}]: {reply} [{status} ]{text}"},
     {"delivery.failed", "{message} cannot be delivered to <{to}>[, {remote}]: {reply} [{status} ]{text}"},
     {"delivery.expired", "{message} given up for <{to}> after attempt {attempt}[, {remote}]: {reply} [{status} ]{text}"},
@@ -140,37 +141,32 @@ static const struct {
 };
 /* clang-format on */
 
-/* Prints the field whose name ends at '}'; false when it is not there. */
-static bool print_field(const json_t *o, struct str name, FILE *to)
+static void print_field(const json_t *o, struct str name)
 {
     json_t *value = json_object_getn(o, name.p, name.n);
-    if (json_is_string(value)) {
-        const char *p = json_string_value(value);
-        for (size_t i = 0; i < json_string_length(value); i++)
-            fputc((unsigned char)p[i] < 0x20 || p[i] == 0x7F ? '?' : p[i], to);
-    } else if (value) {
-        json_dumpf(value, to, JSON_ENCODE_ANY | JSON_COMPACT);
-    }
-    return value != NULL;
+    if (json_is_string(value))
+        say_safely_slice(str_make(json_string_value(value), json_string_length(value)));
+    else if (value)
+        json_dumpf(value, stdout, JSON_ENCODE_ANY | JSON_COMPACT);
 }
 
-static void print_sentence(const json_t *o, struct str sentence, FILE *to)
+static void print_sentence(const json_t *o, struct str sentence)
 {
     while (sentence.n > 0) {
         char c = sentence.p[0];
         struct str inner = str_skip(sentence, 1);
         if (c == '{') {
             inner = str_head(inner, str_index(inner, '}'));
-            print_field(o, inner, to);
+            print_field(o, inner);
             sentence = str_skip(sentence, inner.n + 2);
         } else if (c == '[') {
             inner = str_head(inner, str_index(inner, ']'));
             struct str name = str_skip(inner, str_index(inner, '{') + 1);
             if (json_object_getn(o, name.p, str_index(name, '}')))
-                print_sentence(o, inner, to);
+                print_sentence(o, inner);
             sentence = str_skip(sentence, inner.n + 2);
         } else {
-            fputc(c, to);
+            putchar(c);
             sentence = inner;
         }
     }
@@ -186,7 +182,7 @@ static void print_plainly(const json_t *o, const char *event)
         if (strcmp(name, "time") == 0 || strcmp(name, "event") == 0)
             continue;
         printf(" %s=", name);
-        print_field(o, str_from(name), stdout);
+        print_field(o, str_from(name));
     }
 }
 
@@ -203,7 +199,7 @@ void story_print_line(struct str line, bool is_json)
             sentence = sentences[k].sentence;
     printf("%s  ", say_text(o, "time"));
     if (sentence)
-        print_sentence(o, str_from(sentence), stdout);
+        print_sentence(o, str_from(sentence));
     else
         print_plainly(o, event);
     putchar('\n');
@@ -235,15 +231,27 @@ struct told {
     struct arena arena;
     struct told_line {
         struct str text;
+        int stage;
         size_t number;
     } * line;
     size_t count, size;
 };
 
+/* Within a millisecond: a message comes, is stored, and then that is known to the sender. */
+static int stage_of(struct str line)
+{
+    struct str name = events_name(line);
+    if (str_starts(name, STR("delivery.")) || str_starts(name, STR("notice.")))
+        return 2;
+    return str_starts(name, STR("mailbox."));
+}
+
 static int by_time(const void *a, const void *b)
 {
     const struct told_line *x = a, *y = b;
     int order = str_compare(events_time(x->text), events_time(y->text));
+    if (order == 0)
+        order = x->stage - y->stage;
     return order ? order : (x->number > y->number) - (x->number < y->number);
 }
 
@@ -255,7 +263,7 @@ static void keep(struct told *t, struct str line)
         if (!t->line)
             abort();
     }
-    t->line[t->count] = (struct told_line){arena_copy(&t->arena, line), t->count};
+    t->line[t->count] = (struct told_line){arena_copy(&t->arena, line), stage_of(line), t->count};
     t->count++;
 }
 

@@ -69,7 +69,10 @@ void database_unlock(struct directory **d)
 
 struct fault database_fault(struct directory *d)
 {
-    return fault_make(451, FAULT_STATUS(4, 3, 0), "directory.db: %s", sqlite3_errmsg(d->db));
+    struct fault f =
+        fault_make(451, FAULT_STATUS(4, 3, 0), "directory.db: %s", sqlite3_errmsg(d->db));
+    f.is_private = true;
+    return f;
 }
 
 static int read_version(sqlite3 *db)

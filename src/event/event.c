@@ -79,15 +79,15 @@ static bool put_special(struct event *e, struct str *s)
         *s = str_skip(*s, 1);
         return put(e, str_make(escaped, 2));
     }
-    if (c < 0x20 || c == 0x7F) {
-        char escaped[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
+    if (!utf8_take(s, &character)) {
         *s = str_skip(*s, 1);
+        return put(e, STR("\xEF\xBF\xBD"));
+    }
+    if (utf8_is_control(character)) {
+        char escaped[6] = {'\\', 'u', '0', '0', hex[character >> 4], hex[character & 15]};
         return put(e, str_make(escaped, 6));
     }
-    if (utf8_take(s, &character))
-        return put(e, str_head(before, before.n - s->n));
-    *s = str_skip(*s, 1);
-    return put(e, STR("\xEF\xBF\xBD"));
+    return put(e, str_head(before, before.n - s->n));
 }
 
 static bool put_string(struct event *e, struct str text)

@@ -12,6 +12,7 @@
 #include "mail/date.h"
 #include "mail/dsn_text.h"
 #include "mail/header.h"
+#include "mail/sevenbit.h"
 
 enum { FIELD_VALUE_MAX = 4096 };
 
@@ -157,23 +158,70 @@ static struct str header_part(const struct dsn *d)
     return header;
 }
 
-static bool append_original(struct buf *out, const struct dsn *d)
+/* How the original comes back. */
+enum form {
+    FORM_MESSAGE, /* whole */
+    FORM_GLOBAL,  /* whole, and encoded as a whole where it must be (RFC 6532 section 3.7) */
+    FORM_HEADERS  /* its header section, which may be encoded too (RFC 6522 section 4, RFC 6533) */
+};
+
+static bool is_wanted_whole(const struct dsn *d)
 {
-    if (d->message.n == 0)
-        return true;
-    bool is_whole = d->is_message_whole && d->message.n <= d->message_limit &&
-                    (d->ret == DSN_RETURN_FULL || d->ret == DSN_RETURN_DEFAULT) &&
-                    dsn_text_action(d) == DSN_FAILED;
-    struct str original = is_whole ? d->message : header_part(d);
+    return d->is_message_whole && d->message.n <= d->message_limit &&
+           (d->ret == DSN_RETURN_FULL || d->ret == DSN_RETURN_DEFAULT) &&
+           dsn_text_action(d) == DSN_FAILED;
+}
+
+static bool append_form(struct buf *out, const struct dsn *d, enum form form)
+{
+    struct str original = form == FORM_HEADERS ? header_part(d) : d->message;
     bool has_8bit = str_has_8bit(original);
-    bool is_global = dsn_is_utf8(d) && str_has_8bit(header_part(d));
-    const char *type = is_whole ? (is_global ? "message/global" : "message/rfc822")
-                                : (is_global ? "message/global-headers" : "text/rfc822-headers");
+    bool is_global_header = dsn_is_utf8(d) && has_8bit && utf8_is_valid(original);
+    const char *type = form == FORM_MESSAGE  ? "message/rfc822"
+                       : form == FORM_GLOBAL ? "message/global"
+                       : is_global_header    ? "message/global-headers"
+                                             : "text/rfc822-headers";
     return buf_printf(out, "\r\n--%.*s\r\nContent-Type: %s\r\n", (int)d->boundary.n, d->boundary.p,
                       type) &&
            buf_append(out,
                       has_8bit ? STR("Content-Transfer-Encoding: 8bit\r\n\r\n") : STR("\r\n")) &&
            buf_append(out, original);
+}
+
+/* FORM_MESSAGE when the part of that form can go to a server without 8BITMIME, else what to try. */
+static enum form form_for_all(const struct dsn *d, struct str part)
+{
+    if (!str_has_8bit(part))
+        return FORM_MESSAGE;
+    struct sevenbit *s = sevenbit_make();
+    sevenbit_look(s, STR("Content-Type: multipart/report; boundary=\""));
+    sevenbit_look(s, d->boundary);
+    sevenbit_look(s, STR("\"\r\n"));
+    sevenbit_look(s, part);
+    bool is_for_all = sevenbit_look_end(s).kind == FAULT_FINE;
+    enum sevenbit_header header = sevenbit_header(s);
+    sevenbit_free(s);
+    return is_for_all ? FORM_MESSAGE : header == SEVENBIT_HEADER_OTHER ? FORM_HEADERS : FORM_GLOBAL;
+}
+
+/*
+ * A notice is sent before anybody knows which servers it will meet, and when it cannot go on nobody
+ * is told. So the original has the first form that can become 7-bit content.
+ */
+static bool append_original(struct buf *out, const struct dsn *d)
+{
+    if (d->message.n == 0)
+        return true;
+    size_t start = out->used;
+    enum form form = is_wanted_whole(d) ? FORM_MESSAGE : FORM_HEADERS;
+    if (!append_form(out, d, form))
+        return false;
+    if (form == FORM_MESSAGE)
+        form = form_for_all(d, str_skip(buf_str(out), start));
+    if (form == FORM_MESSAGE || !is_wanted_whole(d))
+        return true;
+    out->used = start;
+    return append_form(out, d, form);
 }
 
 static bool append_headers(struct buf *out, const struct dsn *d)

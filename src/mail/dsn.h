@@ -61,7 +61,9 @@ bool dsn_is_utf8(const struct dsn *d);
 /*
  * Appends the whole notice, header and body with CRLF line ends. The original is returned whole for
  * failures unless RET=HDRS was given or it is larger than the limit; otherwise its headers are; without an
- * original there is no such part.
+ * original there is no such part. Unless the sender's address is UTF-8, the notice can always be
+ * converted to 7 bit (sevenbit.h): an original that cannot comes back as message/global, which may be
+ * encoded, or as its headers when those are not even UTF-8.
  * False, out unchanged, when out is full.
  */
 bool dsn_append(struct buf *out, const struct dsn *d);

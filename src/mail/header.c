@@ -75,6 +75,13 @@ size_t header_size(struct str message)
     return message.n - i.rest.n;
 }
 
+bool header_is_missing(struct str text)
+{
+    struct header_field field;
+    struct header_iterator i = header_iterate(text);
+    return text.n > 0 && !header_next(&i, &field) && !i.has_separator;
+}
+
 bool header_find(struct str message, struct str name, struct header_field *out)
 {
     struct header_iterator i = header_iterate(message);

@@ -31,6 +31,12 @@ bool header_next(struct header_iterator *i, struct header_field *out);
 /* Octets of the header section with its empty line: where the body starts. */
 size_t header_size(struct str message);
 
+/*
+ * Whether text that is put behind fields would become a part of them: it is neither empty nor does
+ * it begin with a field or with the empty line that ends a header section.
+ */
+bool header_is_missing(struct str text);
+
 /* The first field with this name (ASCII case folded). False when there is none. */
 bool header_find(struct str message, struct str name, struct header_field *out);
 

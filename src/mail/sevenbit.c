@@ -12,6 +12,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/utf8.h"
 #include "mail/content_type.h"
 #include "mail/header.h"
 #include "mail/transfer_encoder.h"
@@ -30,6 +31,7 @@ enum place {
 struct level {
     size_t number; /* of the entity */
     bool is_digest;
+    const char *seal;  /* why nothing in it must be changed, or NULL */
     size_t boundary_n; /* 0: a message */
     char boundary[CONTENT_TYPE_BOUNDARY_MAX];
 };
@@ -42,7 +44,9 @@ struct sevenbit {
     struct fault fault;
     struct buf has_8bit; /* a byte for each entity: itself or one in it has 8-bit bytes */
     enum place place;
-    const char *seal;     /* why the body must not be changed */
+    const char *seal;    /* why the body must not be changed */
+    bool is_seal_opaque; /* it may have entities in it that the walk does not see */
+    enum sevenbit_header worst_header;
     size_t count, number; /* entities so far; the one that the walk is in */
     bool is_message;      /* the header is a message's */
     struct level level[SEVENBIT_DEPTH_MAX];
@@ -112,9 +116,24 @@ static void found_8bit(struct sevenbit *s)
         return;
     if (s->place == IN_SEALED)
         refuse(s, s->seal);
+    if (s->place == IN_SEALED && s->is_seal_opaque)
+        s->worst_header = SEVENBIT_HEADER_OTHER;
     mark(s, s->number);
-    for (size_t i = 0; i < s->depth; i++)
+    for (size_t i = 0; i < s->depth; i++) {
         mark(s, s->level[i].number);
+        if (s->level[i].seal)
+            refuse(s, s->level[i].seal);
+    }
+}
+
+/* A header section, or the beginning of one that is too large. */
+static void look_at_header(struct sevenbit *s, struct str section)
+{
+    if (!str_has_8bit(section))
+        return;
+    enum sevenbit_header is = utf8_is_valid(section) ? SEVENBIT_HEADER_UTF8 : SEVENBIT_HEADER_OTHER;
+    s->worst_header = is > s->worst_header ? is : s->worst_header;
+    refuse(s, "a header field has 8-bit bytes");
 }
 
 static bool is_changed(const struct sevenbit *s)
@@ -220,22 +239,25 @@ static void put_header(struct sevenbit *s, enum transfer_encoding said, bool has
         put(s, STR("\r\n"));
 }
 
-static void seal(struct sevenbit *s, const char *why)
+static void seal(struct sevenbit *s, const char *why, bool is_opaque)
 {
     s->place = IN_SEALED;
     s->seal = why;
+    s->is_seal_opaque = is_opaque;
 }
 
 /* Goes into an entity that others are in; a message has no boundary. */
 static void enter(struct sevenbit *s, const struct content_type *type, bool is_multipart)
 {
     if (s->depth == SEVENBIT_DEPTH_MAX) {
-        seal(s, "its parts are nested too deeply");
+        seal(s, "its parts are nested too deeply", true);
         return;
     }
     struct level *l = &s->level[s->depth++];
     l->number = s->number;
     l->is_digest = is_multipart && str_equal_nocase(type->subtype, STR("digest"));
+    bool is_signed = is_multipart && str_equal_nocase(type->subtype, STR("signed"));
+    l->seal = is_signed ? "a signed part must not be changed" : NULL;
     l->boundary_n = is_multipart ? type->boundary_n : 0;
     memcpy(l->boundary, type->boundary, l->boundary_n);
     s->place = is_multipart ? IN_MARGIN : IN_HEADER;
@@ -257,18 +279,16 @@ static void choose_place(struct sevenbit *s, const struct content_type *type,
     bool is_message = str_equal_nocase(type->type, STR("message"));
     s->place = IN_LEAF;
     if (said == TRANSFER_ENCODED) {
-        seal(s, "a part that claims to be encoded has 8-bit bytes");
+        seal(s, "a part that claims to be encoded has 8-bit bytes", false);
     } else if (str_equal_nocase(type->type, STR("multipart"))) {
-        if (str_equal_nocase(type->subtype, STR("signed")))
-            seal(s, "a signed part must not be changed");
-        else if (type->boundary_n == 0)
-            seal(s, "a multipart has no boundary");
+        if (type->boundary_n == 0)
+            seal(s, "a multipart has no boundary", false);
         else
             enter(s, type, true);
     } else if (is_message && str_equal_nocase(type->subtype, STR("rfc822"))) {
         enter(s, type, false);
     } else if (is_message && is_never_encoded(type->subtype)) {
-        seal(s, "a part has a type that is never encoded");
+        seal(s, "a part has a type that is never encoded", false);
     } else if (is_changed(s)) {
         bool is_text = is_message || str_equal_nocase(type->type, STR("text"));
         s->way = is_text ? WAY_QUOTED : WAY_BASE64;
@@ -296,8 +316,7 @@ static void end_header(struct sevenbit *s, bool has_separator)
     s->number = s->count++;
     if (!s->is_converting && !buf_append_byte(&s->has_8bit, 0))
         refuse(s, "it has too many parts");
-    if (str_has_8bit(section))
-        refuse(s, "a header field has 8-bit bytes");
+    look_at_header(s, section);
     read_type(s, section, &type);
     enum transfer_encoding said = header_find(section, STR("Content-Transfer-Encoding"), &field)
                                       ? transfer_encoding_parse(field.value)
@@ -385,8 +404,10 @@ static void take_piece(struct sevenbit *s, struct str piece, bool is_end)
         take_body(s, piece, is_end);
     } else if (!buf_append(&s->header, piece)) {
         refuse(s, "a header section is too large");
+        look_at_header(s, buf_str(&s->header));
         s->header.used = 0;
-        seal(s, "a header section is too large");
+        seal(s, "a header section is too large", true);
+        take_body(s, piece, is_end);
     }
 }
 
@@ -431,6 +452,11 @@ struct fault sevenbit_look_end(struct sevenbit *s)
     end(s);
     start(s, true);
     return s->fault;
+}
+
+enum sevenbit_header sevenbit_header(const struct sevenbit *s)
+{
+    return s->worst_header;
 }
 
 void sevenbit_convert(struct sevenbit *s, struct str in, struct buf *out)

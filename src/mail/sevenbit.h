@@ -5,7 +5,8 @@
  * For a next hop without 8BITMIME. The content is read twice: the first reading finds the parts
  * that have 8-bit bytes and whether all of them can be converted, the second one writes. Text
  * becomes quoted-printable, everything else base64; multiparts and message/rfc822 are converted
- * inside; what has no 8-bit byte stays as it is, byte for byte.
+ * inside; what has no 8-bit byte stays as it is, byte for byte. The first reading alone tells what
+ * the header sections of the message and of its parts hold (RFC 6532).
  */
 #ifndef MAIL_SEVENBIT_H
 #define MAIL_SEVENBIT_H
@@ -40,6 +41,14 @@ void sevenbit_look(struct sevenbit *s, struct str in);
  * part, or deeper than the limits.
  */
 struct fault sevenbit_look_end(struct sevenbit *s);
+
+/*
+ * After the end of the first reading: what is in the header sections of the message, its parts and
+ * the messages in it, whose fields RFC 6532 counts among the message's own. A message/global is
+ * content like any other. Where the limits keep parts from being seen, 8-bit bytes may be a field's.
+ */
+enum sevenbit_header { SEVENBIT_HEADER_ASCII, SEVENBIT_HEADER_UTF8, SEVENBIT_HEADER_OTHER };
+enum sevenbit_header sevenbit_header(const struct sevenbit *s);
 
 /*
  * The second reading: the same bytes again, in pieces of any size; appends what is to be sent,

@@ -33,8 +33,10 @@ static struct fault failed(const struct endpoint *to, int error)
 {
     char text[ENDPOINT_TEXT_MAX];
     struct str name = endpoint_text(to, text);
-    return fault_make(451, FAULT_STATUS(4, 4, 1), "cannot connect to " STR_FMT ": %s",
-                      STR_ARG(name), strerrordesc_np(error));
+    struct fault f = fault_make(451, FAULT_STATUS(4, 4, 1), "cannot connect to " STR_FMT ": %s",
+                                STR_ARG(name), strerrordesc_np(error));
+    f.is_private = to->address.ss_family == AF_UNIX;
+    return f;
 }
 
 /* Waits until the connection stands or fails; the socket's error, or the wait's fault. */

@@ -31,9 +31,12 @@ struct fault file_fault(const char *doing, const char *path, int error)
     const char *word = strerrordesc_np(error);
     if (!word)
         word = "unknown error";
-    if (error == ENOSPC || error == EDQUOT)
-        return fault_make(452, FAULT_STATUS(4, 3, 1), "%s %s: %s", doing, path, word);
-    return fault_make(451, FAULT_STATUS(4, 3, 0), "%s %s: %s", doing, path, word);
+    bool is_full = error == ENOSPC || error == EDQUOT;
+    struct fault f =
+        fault_make(is_full ? 452 : 451, is_full ? FAULT_STATUS(4, 3, 1) : FAULT_STATUS(4, 3, 0),
+                   "%s %s: %s", doing, path, word);
+    f.is_private = true;
+    return f;
 }
 
 static int flags_of_mode(enum file_mode mode)

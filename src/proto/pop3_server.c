@@ -411,6 +411,7 @@ static void take_line(struct pop3_server *s)
     bool is_short = !s->is_discarding;
     bool has_crlf = line.n >= 2 && line.p[line.n - 2] == '\r';
     s->is_discarding = false;
+    s->line_count++;
     line.n -= has_crlf ? 2 : 0;
     if (!is_short || !has_crlf) {
         s->is_in_auth = false;

@@ -84,6 +84,7 @@ struct pop3_server {
     bool is_in_auth;    /* the next line is a SASL response */
     bool is_discarding; /* the rest of a line that is too long */
     unsigned errors;
+    uint32_t line_count; /* commands and SASL responses, good or bad */
     struct buf line;
     struct buf user;    /* of USER; empty when PASS may not follow */
     struct buf decoded; /* data of the event */

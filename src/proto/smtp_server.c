@@ -229,7 +229,7 @@ static struct draft complete(enum smtp_event_kind question, const struct fault *
             d.status = FAULT_STATUS(0, 0, 0);
         d.status.class = (uint16_t)(d.code / 100);
     }
-    if (verdict->text[0] != '\0')
+    if (verdict->text[0] != '\0' && !verdict->is_private)
         d.text = fault_text(verdict);
     return d;
 }
@@ -319,17 +319,27 @@ static size_t line_limit(const struct smtp_server *s, struct str line)
     return s->phase == SMTP_PHASE_AUTH ? SMTP_AUTH_LINE_MAX : smtp_verbs_line_limit(s, line);
 }
 
-static void answer_long_line(struct smtp_server *s, struct smtp_event *out)
+static void answer_long_line(struct smtp_server *s, bool is_cut, struct smtp_event *out)
 {
     bool is_auth = s->is_auth_line, is_response = s->phase == SMTP_PHASE_AUTH;
+    s->line_count++;
     struct fault f = fault_make(500, is_auth ? FAULT_STATUS(5, 5, 6) : FAULT_STATUS(5, 5, 2),
                                 is_auth ? "Authentication line too long" : "Line too long");
+    if (is_cut) {
+        smtp_engine_close(s, out, &f);
+        return;
+    }
     s->phase = SMTP_PHASE_COMMAND;
     if (is_auth)
         smtp_engine_end_group(s);
     if (is_response)
         out->kind = SMTP_EVENT_AUTH_ABORT;
     smtp_engine_error(s, out, &f);
+}
+
+static bool ends_with_cr(struct str s)
+{
+    return s.n > 0 && s.p[s.n - 1] == '\r';
 }
 
 /* Notes whether the line that is too long belongs to AUTH; drains it unless its end is there. */
@@ -342,26 +352,35 @@ static void start_drain(struct smtp_server *s, struct str line, bool is_complete
     if (!is_complete)
         s->phase = SMTP_PHASE_DRAIN;
     else
-        answer_long_line(s, out);
+        answer_long_line(s, !s->is_drain_at_cr, out);
 }
 
 static size_t drain(struct smtp_server *s, struct str in, struct smtp_event *out)
 {
     size_t lf = str_index(in, '\n');
+    if (lf > 0)
+        s->is_drain_at_cr = ends_with_cr(str_head(in, lf));
     if (lf == in.n)
         return in.n;
     s->phase = s->is_drain_of_response ? SMTP_PHASE_AUTH : SMTP_PHASE_COMMAND;
-    answer_long_line(s, out);
+    answer_long_line(s, !s->is_drain_at_cr, out);
     return lf + 1;
 }
 
+/* A line that is cut by a bare LF ends the session: what stands behind it may be the rest of what
+ * somebody else was to say, and must not be run as a command. */
 static void run_line(struct smtp_server *s, struct str line, struct smtp_event *out)
 {
     bool is_response = s->phase == SMTP_PHASE_AUTH;
-    if (line.n < 2 || line.p[line.n - 2] != '\r' || str_has(str_head(line, line.n - 2), '\r') ||
-        str_has(line, '\0')) {
+    bool is_cut = line.n < 2 || line.p[line.n - 2] != '\r';
+    s->line_count++;
+    if (is_cut || str_has(str_head(line, line.n - 2), '\r') || str_has(line, '\0')) {
         struct fault f =
             fault_make(500, FAULT_STATUS(5, 5, 2), "Lines must end with CRLF and be plain text");
+        if (is_cut) {
+            smtp_engine_close(s, out, &f);
+            return;
+        }
         s->phase = SMTP_PHASE_COMMAND;
         if (is_response) {
             smtp_engine_end_group(s);
@@ -384,7 +403,8 @@ static size_t feed_line(struct smtp_server *s, struct str in, struct smtp_event 
     size_t n = str_index(in, '\n');
     bool is_complete = n < in.n;
     n += is_complete;
-    struct str line = str_head(in, n);
+    struct str line = str_head(in, n), piece = str_head(in, n - is_complete);
+    s->is_drain_at_cr = ends_with_cr(piece.n > 0 ? piece : buf_str(&s->line));
     if (!is_complete || s->line.used > 0) {
         bool fits = buf_append(&s->line, str_head(line, s->line.limit - s->line.used));
         assert(fits);

@@ -164,10 +164,12 @@ struct smtp_server {
     size_t reply_start;         /* in output: where the reply to the last group end begins */
     uint32_t transaction_count; /* MAIL accepted */
     uint32_t message_count;     /* messages accepted (LMTP: for at least one recipient) */
+    uint32_t line_count;        /* commands and responses to AUTH, good or bad */
     uint32_t error_count, auth_failure_count;
     uint8_t phase;
     bool is_line_used;                       /* line belongs to an event given out */
     bool is_auth_line, is_drain_of_response; /* what the line being drained was */
+    bool is_drain_at_cr;                     /* its last octet so far */
     bool is_waiting;                         /* the client must not speak before it has the reply */
     bool is_close_due;                       /* an answer ended the session; CLOSE comes next */
     bool is_asked_extended, is_asked_utf8;   /* facts that become true when the answer is FINE */
@@ -193,8 +195,8 @@ size_t smtp_server_feed(struct smtp_server *s, struct str in, struct smtp_event 
 
 /*
  * Answers the open question. FINE without a reply code gives the standard reply; code, status and
- * text of the verdict are used where present, the status' class follows the code. 421 and 521 end
- * the session: the next feed, also of nothing, gives CLOSE.
+ * text of the verdict are used where present (a private text is not), the status' class follows the
+ * code. 421 and 521 end the session: the next feed, also of nothing, gives CLOSE.
  */
 void smtp_server_answer(struct smtp_server *s, const struct fault *verdict);
 

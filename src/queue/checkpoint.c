@@ -7,6 +7,7 @@
  * journal go up to the oldest record that is still needed. A crash in between finds the message
  * twice and keeps one (queue.c, replay).
  */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -279,9 +280,14 @@ static void read_due(void *arg)
             l->fault = cold_load(l->queue->cold, l->ids[i], &l->message[i]);
 }
 
-/* Brings cold messages that are due into memory and gives them to the sender. */
+/*
+ * Brings cold messages that are due into memory and gives them to the sender. What is read cannot
+ * grow old meanwhile: the keeper alone writes queue.db, and what changes stays in memory until it
+ * has.
+ */
 static void load_due(struct queue *q)
 {
+    assert(task_current() == q->keeper);
     struct load *l = calloc(1, sizeof *l);
     if (!l)
         abort();
@@ -414,7 +420,9 @@ void queue_keep(void *arg)
         next_checkpoint_ms = loop_now_ms(q->owner) + q->options.checkpoint_ms;
     }
     q->is_closing = true;
-    while (q->results_in_flight > 0)
+    /* Results on their way to the journal, and what was accepted on its way here. */
+    while (q->results_in_flight > 0 || atomic_load(&q->accepting[0]) > 0 ||
+           atomic_load(&q->accepting[1]) > 0)
         task_wait_answer();
     q->keeper = NULL;
 }

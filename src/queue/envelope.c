@@ -93,6 +93,11 @@ struct str envelope_domain(struct str address)
     return str_skip(address, str_last_index(address, '@') + 1);
 }
 
+struct str envelope_rcpt_domain(const struct queue_rcpt *r)
+{
+    return r->notify & QUEUE_NOTIFY_EXPANDED ? QUEUE_EXPANDED_DOMAIN : envelope_domain(r->address);
+}
+
 struct str queue_id_text(uint64_t id, char text[QUEUE_ID_TEXT_MAX])
 {
     for (size_t i = QUEUE_ID_TEXT_MAX - 1; i-- > 0; id >>= 5)

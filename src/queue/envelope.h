@@ -16,6 +16,18 @@ enum {
     ENVELOPE_PACKED_MAX = 8 << 20 /* so many with the longest addresses and ORCPT */
 };
 
+/*
+ * In notify beside the success that was asked for: an alias whose several addresses are recipients of
+ * their own. Nobody takes mail for it; its sender is to be told that it was expanded (RFC 3461 section
+ * 5.2.7). It stands among the recipients because what a delivery owes to the sender is durable
+ * there, and done once, with the records that there are: all of a message's have a delivery of their
+ * own, which ends when the notice about them has been accepted.
+ */
+enum { QUEUE_NOTIFY_EXPANDED = 128 };
+
+/* The domain of that delivery; no address has it. */
+#define QUEUE_EXPANDED_DOMAIN STR("*expanded")
+
 struct queue_rcpt {
     struct str address; /* "local@domain", canonical */
     struct str orcpt;   /* ORCPT as received, empty when none */
@@ -51,6 +63,9 @@ struct queue_envelope envelope_copy(struct arena *arena, const struct queue_enve
 
 /* The domain of "local@domain"; empty when there is none ("Postmaster"). */
 struct str envelope_domain(struct str address);
+
+/* The domain of the delivery that a recipient belongs to. */
+struct str envelope_rcpt_domain(const struct queue_rcpt *r);
 
 /* A message's id as people see it: 13 characters of 0-9 and A-Z without I, L, O, U. */
 struct str queue_id_text(uint64_t id, char text[QUEUE_ID_TEXT_MAX]);

@@ -26,7 +26,7 @@ static struct sorted_rcpt *sort_rcpts(const struct queue_envelope *e, size_t *do
     if (!sorted)
         abort();
     for (size_t i = 0; i < e->rcpt_count; i++)
-        sorted[i] = (struct sorted_rcpt){envelope_domain(e->rcpt[i].address), (uint32_t)i};
+        sorted[i] = (struct sorted_rcpt){envelope_rcpt_domain(&e->rcpt[i]), (uint32_t)i};
     qsort(sorted, e->rcpt_count, sizeof *sorted, by_domain);
     *domain_count = 0;
     for (size_t i = 0; i < e->rcpt_count; i++)
@@ -130,6 +130,11 @@ struct queue_delivery *message_delivery(struct queue_message *m, struct str doma
         if (str_equal(m->delivery[i].domain, domain))
             return &m->delivery[i];
     return NULL;
+}
+
+bool delivery_is_expanded(const struct queue_delivery *d)
+{
+    return str_equal(d->domain, QUEUE_EXPANDED_DOMAIN);
 }
 
 void delivery_set_rcpts(struct queue_delivery *d, const uint32_t *rcpt, size_t count)

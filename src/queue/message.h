@@ -2,7 +2,7 @@
 /*
  * message.h - a message in the queue and its deliveries
  *
- * A message has one delivery for each domain among its recipients. Both belong to the queue's
+ * A message has one delivery for each domain among its recipients, and one for what was expanded. Both belong to the queue's
  * owner task; while a delivery is with the sender (QUEUE_READY) others may read the envelope, the
  * body and the delivery's recipients, none of which change then.
  */
@@ -107,6 +107,9 @@ enum queue_state delivery_rest_state(const struct queue_delivery *d);
 
 /* The delivery for a domain, or NULL. */
 struct queue_delivery *message_delivery(struct queue_message *m, struct str domain);
+
+/* True for the one of aliases of which the sender is to be told that they were expanded. */
+bool delivery_is_expanded(const struct queue_delivery *d);
 
 /* Keeps only these recipients (indices into the envelope); out of range ones are dropped. */
 void delivery_set_rcpts(struct queue_delivery *d, const uint32_t *rcpt, size_t count);

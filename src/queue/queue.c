@@ -291,6 +291,8 @@ static void arrive(struct loop_message *message)
     queue_schedule(q, m);
     queue_settle(q, m);
     queue_watch_memory(q);
+    if (q->is_closing && q->keeper)
+        task_wake(q->keeper);
 }
 
 static struct fault write_accept(struct queue *q, struct queue_message *m, struct str head,
@@ -485,9 +487,9 @@ void queue_put_off(struct queue *q, struct queue_delivery *d, int64_t pause_ms)
 {
     take_back(q, d);
     put_to_rest(d, loop_real_ms(q->owner) + pause_ms);
-    /* A row at rest says when it is due, and what is due is loaded; for a hot message a replay that
-     * finds it due at once does no harm. */
-    if (d->message->is_cold || d->state == QUEUE_HELD)
+    /* A row at rest, or one that is just being written, says when it is due, and what is due is
+     * loaded; for a hot message a replay that finds it due at once does no harm. */
+    if (d->message->is_cold || d->message->is_checkpointed || d->state == QUEUE_HELD)
         queue_record(q, d);
     queue_schedule(q, d->message);
     queue_settle(q, d->message);

@@ -13,7 +13,7 @@
 #include "base/encode.h"
 #include "net/loop.h"
 #include "os/file.h"
-#include "send/internal.h"
+#include "send/share.h"
 #include "send/transfer.h"
 
 enum { SECRET_MAX = 4096 };
@@ -46,6 +46,19 @@ void carrier_return(struct job *j)
 {
     j->message.run = job_is_back;
     loop_post(j->sender->owner, &j->message);
+}
+
+static void dismissed(struct loop_message *message)
+{
+    struct carrier *c = (struct carrier *)((char *)message - offsetof(struct carrier, dismissal));
+    c->is_dismissed = true;
+    task_wake(c->task);
+}
+
+void carrier_dismiss(struct carrier *c)
+{
+    c->dismissal.run = dismissed;
+    loop_post(c->loop, &c->dismissal);
 }
 
 /* Fails every job that is here. */
@@ -281,7 +294,7 @@ static void go(struct loop_message *message)
 static void ask_to_go(struct loop_message *message)
 {
     struct carrier *c = (struct carrier *)((char *)message - offsetof(struct carrier, message));
-    c->is_leaving = true; /* no job is sent its way from here on */
+    share_carrier_leaves(c); /* no job is sent its way from here on */
     message->run = go;
     loop_post(c->loop, message);
 }
@@ -314,6 +327,8 @@ static bool wait_for_jobs(struct carrier *c, struct transfer *t)
 {
     int64_t until = deadline_after(t->limits->idle_timeout_ms);
     while (list_is_empty(&c->jobs)) {
+        if (c->is_dismissed)
+            return false;
         struct fault f = t->conn ? conn_wait_input(t->conn, until) : task_wait(until);
         /* Whatever an idle server says now (421, the end) ends the connection. */
         if (f.kind || c->sender->is_stopping || (t->conn && conn_has_input(t->conn)))
@@ -361,11 +376,13 @@ void carrier_start(struct sender *s, struct site *site, struct route *route)
     c->route = route_keep(route);
     c->loop = on->loop;
     c->scope = on->scope;
+    list_init(&c->idle);
     list_init(&c->jobs);
     list_push_back(&site->carriers, &c->link);
     site->carrier_count++;
     site->starting_count++;
     s->carrier_count++;
+    share_carrier_made(c);
     c->message.run = start;
     loop_post(c->loop, &c->message);
 }

@@ -11,7 +11,7 @@
 
 #include "net/loop.h"
 #include "os/random.h"
-#include "send/internal.h"
+#include "send/share.h"
 
 enum {
     DOWN_FIRST_MS = 30000,
@@ -47,7 +47,8 @@ struct sender *sender_make(const struct sender_options *options)
     s->owner = loop_current();
     s->domains = map_make(random_u64(), random_u64());
     s->sites = map_make(random_u64(), random_u64());
-    list_init(&s->starved);
+    list_init(&s->promised);
+    list_init(&s->idle);
     return s;
 }
 
@@ -103,7 +104,7 @@ static struct site *site_of(struct sender *s, struct str name)
     site->name = copy_text(name);
     site->flows = map_make(random_u64(), random_u64());
     list_init(&site->turn);
-    list_init(&site->starved);
+    list_init(&site->promised);
     list_init(&site->carriers);
     site->done_since_ms = loop_now_ms(s->owner);
     map_insert(&s->sites, &site->node, str_from(site->name));
@@ -115,7 +116,7 @@ static void free_site_if_unused(struct site *site)
     if (site->references > 0 || site->waiting > 0 || site->carrier_count > 0)
         return;
     map_remove(&site->sender->sites, &site->node);
-    list_remove(&site->starved);
+    share_forget(site);
     size_t cursor = 0;
     for (struct map_node *n = map_walk(&site->flows, &cursor, NULL), *next; n; n = next) {
         next = map_walk(&site->flows, &cursor, n);
@@ -294,6 +295,10 @@ void sender_ready(void *arg, struct queue_delivery *d)
     list_init(&d->link);
     if (s->is_stopping)
         return; /* stays with us; after the restart it is simply due again */
+    if (delivery_is_expanded(d)) {
+        settle_job(job_make(s, d));
+        return;
+    }
     struct destination *to = destination_of(s, d->domain);
     if (is_route_fresh(to)) {
         go_on(to, d);
@@ -330,30 +335,21 @@ static bool is_silent(const struct site *site)
     return site->carrier_count <= site->starting_count && site->carrier_count >= UNPROVEN_CARRIERS;
 }
 
-/* All the connections that there may be, to whatever site, are there. */
-static bool is_full(const struct sender *s)
-{
-    struct live *live = live_keep(s->options.live);
-    bool is_reached = s->carrier_count >= (size_t)live->conf->delivery.connection_max;
-    live_drop(s->options.live, live);
-    return is_reached;
-}
-
-static bool may_connect(const struct site *site)
+/* The site's own limits allow another connection. */
+static bool has_room(const struct site *site)
 {
     struct live *live = live_keep(site->sender->options.live);
-    const struct conf_delivery *limits = &live->conf->delivery;
-    bool may = !is_silent(site) && site->carrier_count < (size_t)limits->site_connection_max &&
-               site->sender->carrier_count < (size_t)limits->connection_max;
+    size_t most = (size_t)live->conf->delivery.site_connection_max;
     live_drop(site->sender->options.live, live);
-    return may;
+    return !is_silent(site) && site->carrier_count < most;
 }
 
-/* Connections have ended: whoever found none left comes first, in turn. */
+/* Connections have ended: whoever found none left comes first. */
 static void feed_starved(struct sender *s)
 {
-    while (!list_is_empty(&s->starved) && !is_full(s))
-        pump(LIST_ENTRY(list_pop_front(&s->starved), struct site, starved));
+    struct site *site;
+    while (!share_is_full(s) && (site = share_next(s)))
+        pump(site);
 }
 
 static void assign(struct carrier *c, struct queue_delivery *d)
@@ -361,6 +357,7 @@ static void assign(struct carrier *c, struct queue_delivery *d)
     struct job *j = job_make(c->sender, d);
     j->carrier = c;
     c->load++;
+    share_carrier_busy(c);
     carrier_give(c, j);
 }
 
@@ -391,12 +388,13 @@ static void pump(struct site *site)
         fail_waiting(site);
     while (site->waiting > 0 && !site->sender->is_stopping) {
         struct carrier *c = choose_carrier(site);
-        if ((!c || c->load > 0) && may_connect(site)) {
+        bool is_wanted = (!c || c->load > 0) && has_room(site);
+        if (is_wanted && !share_is_full(site->sender)) {
             carrier_start(site->sender, site, site->route);
             c = LIST_ENTRY(site->carriers.prev, struct carrier, link);
+        } else if (is_wanted && !c) {
+            share_starve(site);
         }
-        if (!c && is_full(site->sender) && list_is_empty(&site->starved))
-            list_push_back(&site->sender->starved, &site->starved);
         if (!c)
             break;
         struct queue_delivery *d = take_turn(site);
@@ -413,6 +411,7 @@ static void mark_up(struct site *site, struct carrier *c)
     if (!c->is_started) {
         c->is_started = true;
         site->starting_count--;
+        share_carrier_works(c);
     }
     site->down_until_ms = 0;
     site->down_pause_ms = 0;
@@ -455,6 +454,7 @@ void dispatch_job_back(struct job *j)
     }
     dispatch_look_at_crowd(site->sender);
     pump(site);
+    share_carrier_back(c);
 }
 
 void dispatch_carrier_gone(struct carrier *c)
@@ -507,6 +507,8 @@ void sender_free(struct sender *s)
     }
     map_free(&s->domains);
     map_free(&s->sites);
+    heap_free(&s->starved);
+    heap_free(&s->holders);
     free(s);
 }
 

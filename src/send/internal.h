@@ -5,6 +5,7 @@
 #ifndef SEND_INTERNAL_H
 #define SEND_INTERNAL_H
 
+#include "base/heap.h"
 #include "send/route.h"
 #include "send/sender.h"
 
@@ -16,9 +17,13 @@ struct sender {
     struct sender_options options;
     struct queue *queue;
     struct loop *owner;
-    struct map domains;  /* struct destination by domain */
-    struct map sites;    /* struct site by name */
-    struct list starved; /* sites with mail that found no connection left, by whose turn it is */
+    struct map domains;    /* struct destination by domain */
+    struct map sites;      /* struct site by name */
+    struct heap starved;   /* sites with mail that found no connection left, by whose turn it is */
+    struct list promised;  /* such sites for which a carrier is about to leave */
+    struct heap holders;   /* sites with connections that work, those with most first */
+    struct list idle;      /* carriers without jobs, for the longest time first */
+    int64_t starved_turns; /* how often a site has starved */
     size_t carrier_count;
     size_t job_count;     /* with carriers or settling */
     size_t waiting;       /* deliveries at all sites */
@@ -57,13 +62,18 @@ struct site {
     char *name;
     struct route *route; /* the latest that leads here, for new connections */
     struct map flows;
-    struct list turn;    /* flows with deliveries, whose turn it is first */
-    struct list starved; /* in sender->starved, or alone */
+    struct list turn; /* flows with deliveries, whose turn it is first */
     size_t waiting;
     struct list carriers;
     size_t carrier_count;
-    size_t starting_count; /* carriers that have not connected yet */
-    int64_t down_until_ms; /* of loop_now_ms; 0: not known to be down */
+    size_t starting_count;    /* carriers that have not connected yet */
+    size_t held_count;        /* carriers that are not about to leave */
+    size_t working_count;     /* those of them that have brought a result back */
+    struct heap_node starved; /* in sender->starved; or */
+    struct list promised;     /* in sender->promised; or in neither */
+    int64_t starved_turn;     /* when it was that */
+    struct heap_node holder;  /* in sender->holders */
+    int64_t down_until_ms;    /* of loop_now_ms; 0: not known to be down */
     int64_t down_pause_ms;
     struct fault down_fault;
     int64_t done_count;    /* jobs that came back with an answer */
@@ -96,15 +106,19 @@ struct carrier {
     struct list link; /* in site->carriers; the owner's, as the next ones */
     struct sender *sender;
     struct site *site;
-    size_t load;     /* jobs with it */
-    bool is_leaving; /* has asked to go; gets no further job */
-    bool is_started; /* has brought a result back */
+    struct list idle;      /* in sender->idle, or alone */
+    size_t load;           /* jobs with it */
+    int64_t turn_began_ms; /* of loop_now_ms */
+    bool is_leaving;       /* has asked to go or was asked to; gets no further job */
+    bool is_started;       /* has brought a result back */
 
     struct loop *loop; /* the carrier's own from here on */
     struct scope *scope;
-    struct loop_message message; /* start, asking to go, leave to go */
+    struct loop_message message;   /* start, asking to go, leave to go */
+    struct loop_message dismissal; /* carrier_dismiss */
     struct task *task;
     struct list jobs; /* taken over, in order */
+    bool is_dismissed;
     bool may_go;
     struct route *route;
 };
@@ -112,6 +126,9 @@ struct carrier {
 /* carrier.c */
 void carrier_start(struct sender *s, struct site *site, struct route *route);
 void carrier_give(struct carrier *c, struct job *j);
+
+/* The carrier leaves when the transactions that it has begun have ended. Once, at most. */
+void carrier_dismiss(struct carrier *c);
 
 /* From the carrier's loop to the dispatcher. */
 void dispatch_job_back(struct job *j);

@@ -7,7 +7,8 @@
  */
 #include "send/outgoing.h"
 
-#include "mail/header.h"
+#include <assert.h>
+
 #include "net/offload.h"
 
 enum { BODY_CHUNK = 256 << 10, CONVERTED_CHUNK = 64 << 10 };
@@ -23,10 +24,9 @@ void outgoing_free(struct outgoing *c)
     c->sevenbit = NULL;
 }
 
-/* One or more passes over the stored content, on an offload thread. */
+/* Passes over the stored content, on an offload thread. */
 struct pass {
     struct outgoing *content;
-    struct sevenbit *sevenbit;
     struct fault fault;
 };
 
@@ -43,22 +43,44 @@ static struct fault stored_piece(const struct outgoing *c, size_t at, size_t siz
     return f;
 }
 
-static void look(void *arg)
+static void find_8bit(struct pass *p)
 {
-    struct pass *p = arg;
     struct outgoing *c = p->content;
     struct buf room = buf_make(BODY_CHUNK + 1);
     struct str piece;
-    for (size_t at = 0; at < c->message->body_size && !p->fault.kind; at += BODY_CHUNK) {
+    for (size_t at = 0; at < c->message->body_size && !p->fault.kind && !c->has_8bit;
+         at += BODY_CHUNK) {
         p->fault = stored_piece(c, at, BODY_CHUNK, &room, &piece);
-        if (at == 0) {
-            size_t header = header_size(piece);
-            c->has_8bit_header = str_has_8bit(str_head(piece, header));
-            piece = str_skip(piece, header);
-        }
-        c->has_8bit_body = c->has_8bit_body || str_has_8bit(piece);
+        c->has_8bit = !p->fault.kind && str_has_8bit(piece);
     }
     buf_free(&room);
+}
+
+/* The first reading of the conversion, which tells headers from bodies. */
+static void find_parts(struct pass *p)
+{
+    struct outgoing *c = p->content;
+    struct buf room = buf_make(CONVERTED_CHUNK + 1);
+    struct str piece;
+    c->sevenbit = sevenbit_make();
+    for (size_t at = 0; at < c->message->body_size && !p->fault.kind; at += CONVERTED_CHUNK) {
+        p->fault = stored_piece(c, at, CONVERTED_CHUNK, &room, &piece);
+        if (!p->fault.kind)
+            sevenbit_look(c->sevenbit, piece);
+    }
+    buf_free(&room);
+    if (p->fault.kind)
+        return;
+    c->why_not_7bit = sevenbit_look_end(c->sevenbit);
+    c->has_8bit_header = sevenbit_header(c->sevenbit) != SEVENBIT_HEADER_ASCII;
+}
+
+static void look(void *arg)
+{
+    struct pass *p = arg;
+    find_8bit(p);
+    if (p->content->has_8bit)
+        find_parts(p);
 }
 
 struct fault outgoing_look(struct outgoing *c)
@@ -68,32 +90,28 @@ struct fault outgoing_look(struct outgoing *c)
     return p.fault;
 }
 
-/* The first reading, and a second one for the size. */
-static void plan_conversion(void *arg)
+/* The second reading, for the size. */
+static void measure(void *arg)
 {
     struct pass *p = arg;
     struct outgoing *c = p->content;
     struct buf room = buf_make(CONVERTED_CHUNK + 1);
     struct buf out = buf_make(SEVENBIT_OUTPUT_MAX(CONVERTED_CHUNK));
-    size_t size = c->message->body_size;
     struct str piece;
     uint64_t converted = 0;
-    for (size_t at = 0; at < size && !p->fault.kind; at += CONVERTED_CHUNK) {
+    for (size_t at = 0; at < c->message->body_size && !p->fault.kind; at += CONVERTED_CHUNK) {
         p->fault = stored_piece(c, at, CONVERTED_CHUNK, &room, &piece);
-        sevenbit_look(p->sevenbit, piece);
-    }
-    if (!p->fault.kind)
-        p->fault = sevenbit_look_end(p->sevenbit);
-    for (size_t at = 0; at < size && !p->fault.kind; at += CONVERTED_CHUNK) {
-        p->fault = stored_piece(c, at, CONVERTED_CHUNK, &room, &piece);
+        if (p->fault.kind)
+            break;
         out.used = 0;
-        sevenbit_convert(p->sevenbit, piece, &out);
+        sevenbit_convert(c->sevenbit, piece, &out);
         converted += out.used;
     }
     if (!p->fault.kind) {
         out.used = 0;
-        sevenbit_convert_end(p->sevenbit, &out);
+        sevenbit_convert_end(c->sevenbit, &out);
         c->size_bytes = converted + out.used;
+        c->is_converted = true;
     }
     buf_free(&room);
     buf_free(&out);
@@ -101,20 +119,18 @@ static void plan_conversion(void *arg)
 
 struct fault outgoing_convert(struct outgoing *c)
 {
-    struct pass p = {.content = c, .sevenbit = sevenbit_make()};
-    offload(plan_conversion, &p);
-    if (p.fault.kind)
-        sevenbit_free(p.sevenbit);
-    else
-        c->sevenbit = p.sevenbit;
+    assert(c->sevenbit);
+    struct pass p = {.content = c, .fault = c->why_not_7bit};
+    if (!p.fault.kind)
+        offload(measure, &p);
     return p.fault;
 }
 
 struct outgoing_reader outgoing_read(struct outgoing *c)
 {
     return (struct outgoing_reader){.content = c,
-                                    .is_lasting =
-                                        !c->sevenbit && c->message->body_kind == QUEUE_BODY_MEMORY,
+                                    .is_lasting = !c->is_converted &&
+                                                  c->message->body_kind == QUEUE_BODY_MEMORY,
                                     .stored = buf_make(BODY_CHUNK + 1),
                                     .converted = buf_make(SEVENBIT_OUTPUT_MAX(CONVERTED_CHUNK))};
 }
@@ -129,11 +145,11 @@ static void read_piece(void *arg)
 {
     struct outgoing_reader *r = arg;
     struct outgoing *c = r->content;
-    size_t size = c->sevenbit ? CONVERTED_CHUNK : BODY_CHUNK;
+    size_t size = c->is_converted ? CONVERTED_CHUNK : BODY_CHUNK;
     r->fault = stored_piece(c, r->at, size, &r->stored, &r->piece);
     r->at += size;
     r->is_at_end = r->at >= c->message->body_size;
-    if (!c->sevenbit || r->fault.kind)
+    if (!c->is_converted || r->fault.kind)
         return;
     r->converted.used = 0;
     sevenbit_convert(c->sevenbit, r->piece, &r->converted);

@@ -11,21 +11,27 @@
 struct outgoing {
     struct queue *queue;
     const struct queue_message *message;
-    uint64_t size_bytes; /* as it will be sent */
-    bool has_8bit_header, has_8bit_body;
-    struct sevenbit *sevenbit; /* NULL: it goes as it is */
+    uint64_t size_bytes;            /* as it will be sent */
+    bool has_8bit, has_8bit_header; /* the latter: in the header of the message or of a part */
+    bool is_converted;
+    struct sevenbit *sevenbit; /* what outgoing_look has found in content with 8-bit bytes */
+    struct fault why_not_7bit; /* FINE: it can be converted */
 };
 
 /* The content of a message as it is; ended with outgoing_free. Borrows both. */
 struct outgoing outgoing_make(struct queue *q, const struct queue_message *m);
 void outgoing_free(struct outgoing *c);
 
-/* Finds out whether header and body have 8-bit bytes. Faults as queue_read_body. Suspends. */
+/*
+ * Finds out whether content and header sections, those of its parts included, have 8-bit bytes.
+ * Faults as queue_read_body. Suspends.
+ */
 struct fault outgoing_look(struct outgoing *c);
 
 /*
- * From here on the content is read converted to 7 bit (RFC 6152 section 3). NEVER, 554 5.6.3, when
- * that cannot be done; else faults as queue_read_body. Suspends.
+ * From here on the content, which was looked at and has 8-bit bytes, is read converted to 7 bit
+ * (RFC 6152 section 3). NEVER, 554 5.6.3, when that cannot be done; else faults as queue_read_body.
+ * Suspends.
  */
 struct fault outgoing_convert(struct outgoing *c);
 

@@ -72,10 +72,11 @@ static void tell_event(const struct verdict *v, size_t i, const char *name)
 /* "550 5.1.1 No such user" as DSNs and people want to see it. */
 static struct str reply_text(struct arena *a, const struct fault *f)
 {
+    const char *text = f->is_private ? "trouble on our own server" : f->text;
     if (f->status.class)
         return arena_printf(a, "%u %u.%u.%u %s", f->reply, f->status.class, f->status.subject,
-                            f->status.detail, f->text);
-    return arena_printf(a, "%u %s", f->reply, f->text);
+                            f->status.detail, text);
+    return arena_printf(a, "%u %s", f->reply, text);
 }
 
 /*
@@ -93,7 +94,8 @@ static struct fault_status status_of(const struct fault *f)
  */
 static struct str remote_mta(const struct job *j)
 {
-    return j->remote[0] == '/' ? STR_NONE : str_from(j->remote);
+    struct str remote = str_from(j->remote);
+    return str_starts(remote, STR("unix:")) ? STR_NONE : remote;
 }
 
 static void add_told(struct verdict *v, size_t i, enum dsn_action action)
@@ -104,7 +106,7 @@ static void add_told(struct verdict *v, size_t i, enum dsn_action action)
     struct address *final = arena_alloc(&v->arena, sizeof *final);
     if (!address_parse(&v->arena, r->address, ADDRESS_ALLOW_POSTMASTER | ADDRESS_ALLOW_UTF8, final))
         return;
-    bool is_success = action == DSN_DELIVERED || action == DSN_RELAYED;
+    bool is_success = action != DSN_FAILED && action != DSN_DELAYED;
     struct live *live = v->live;
     struct dsn_recipient *told = &v->told[v->told_count++];
     *told = (struct dsn_recipient){
@@ -115,7 +117,7 @@ static void add_told(struct verdict *v, size_t i, enum dsn_action action)
         .remote_mta = remote_mta(j),
         .diagnostic = is_success ? STR_NONE : reply_text(&v->arena, f),
         .is_diagnostic_smtp = f->is_answer,
-        .last_attempt = real_now_ms(j) / 1000,
+        .last_attempt = action == DSN_EXPANDED ? 0 : real_now_ms(j) / 1000,
     };
     if (action == DSN_DELAYED)
         told->will_retry_until =
@@ -135,6 +137,11 @@ static void judge_rcpt(struct verdict *v, size_t i)
     struct job *j = v->job;
     const struct fault *f = &j->result[i];
     const struct queue_rcpt *r = rcpt_of(j, i);
+    if (r->notify & QUEUE_NOTIFY_EXPANDED) {
+        tell_event(v, i, "delivery.expanded");
+        add_told(v, i, DSN_EXPANDED);
+        return;
+    }
     switch (f->kind) {
     case FAULT_FINE:
         tell_event(v, i, "delivery.done");

@@ -196,8 +196,10 @@ static struct fault fit_size(const struct transfer *t, uint64_t size_bytes)
 
 /*
  * Mail that needs what the next hop lacks is never sent as is: 5.6.7 for addresses, 5.6.9 for
- * header fields (RFC 6531 section 3.5); 8-bit bodies are converted, or else 5.6.3 (RFC 6152). A
- * message that does not need what its sender announced goes without.
+ * header fields of the message and of its parts (RFC 6531 section 3.5, RFC 6532 section 3.7); 8-bit
+ * bodies are converted, or else 5.6.3 (RFC 6152). A message that does not need what its sender
+ * announced goes without. 8-bit header fields that nobody announced are no internationalized mail
+ * but a fault of its sender's: 8BITMIME carries them, as every octet.
  */
 static struct fault fit_to_server(struct transfer *t, struct transaction *x)
 {
@@ -217,7 +219,7 @@ static struct fault fit_to_server(struct transfer *t, struct transaction *x)
                           "a header field needs SMTPUTF8, which the server does not have");
     if (!can_utf8)
         x->mail.is_utf8 = false;
-    if (can_8bit || !(x->content.has_8bit_header || x->content.has_8bit_body))
+    if (can_8bit || !x->content.has_8bit)
         return FINE;
     f = outgoing_convert(&x->content);
     x->mail.size_bytes = x->content.size_bytes;
@@ -442,8 +444,12 @@ static struct transaction *next_transaction(struct transfer *t)
     return link ? make_transaction(t, LIST_ENTRY(link, struct job, link)) : NULL;
 }
 
+/* No further message goes over this connection. One that another site needs carries what it was
+ * made for all the same. */
 static bool is_connection_spent(const struct transfer *t)
 {
+    if (t->carrier->is_dismissed && t->message_count > 0)
+        return true;
     uint64_t most = (uint64_t)t->limits->connection_message_max;
     if (t->client.mail_max > 0 && t->client.mail_max < most)
         most = t->client.mail_max;

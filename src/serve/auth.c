@@ -21,6 +21,7 @@ struct auth {
     Gsasl_session *session;
     unsigned char binding[32];
     bool has_binding;
+    bool is_name_to_ask; /* LOGIN, before its first step */
     char account[NAME_MAX_BYTES];
     struct fault trouble; /* the directory could not be asked */
     /* Between the task and the offload thread: */
@@ -135,6 +136,7 @@ struct fault auth_start(struct directory *d, const struct conn *c, struct str me
         return fault_make(504, FAULT_STATUS(5, 5, 4), "mechanism not available");
     }
     gsasl_session_hook_set(a->session, a);
+    a->is_name_to_ask = str_equal_nocase(mechanism, STR("LOGIN"));
     *out = a;
     return FINE;
 }
@@ -150,9 +152,22 @@ void auth_free(struct auth *a)
     free(a);
 }
 
+/* LOGIN asks for the name in any case; a client that has sent it already is asked what comes next.
+ */
+static void skip_name_question(struct auth *a)
+{
+    char *question = NULL;
+    size_t n;
+    if (a->is_name_to_ask && a->response.n > 0)
+        gsasl_step(a->session, "", 0, &question, &n);
+    gsasl_free(question);
+    a->is_name_to_ask = false;
+}
+
 static void step(void *arg)
 {
     struct auth *a = arg;
+    skip_name_question(a);
     a->result = gsasl_step(a->session, a->response.n ? a->response.p : "", a->response.n,
                            &a->output, &a->output_size);
 }

@@ -128,7 +128,7 @@ void clients_leave(struct clients *c, const struct ip_address *ip)
     mutex_unlock(&c->mutex);
 }
 
-struct fault clients_command(struct clients *c, const struct ip_address *ip,
+struct fault clients_command(struct clients *c, const struct ip_address *ip, uint32_t count,
                              const struct conf_limits *limits)
 {
     char key[17];
@@ -141,7 +141,8 @@ struct fault clients_command(struct clients *c, const struct ip_address *ip,
         e->minute_start_ms = now;
         e->commands = 0;
     }
-    bool is_allowed = e->commands++ < limits->address_command_max;
+    e->commands += count;
+    bool is_allowed = e->commands <= limits->address_command_max;
     mutex_unlock(&c->mutex);
     return is_allowed ? FINE
                       : fault_make(421, FAULT_STATUS(4, 7, 0),

@@ -28,7 +28,7 @@ struct fault clients_enter(struct clients *c, const struct ip_address *ip,
 void clients_leave(struct clients *c, const struct ip_address *ip);
 
 /* Counts a command; 421 4.7.0 when the address has said too many in this minute. */
-struct fault clients_command(struct clients *c, const struct ip_address *ip,
+struct fault clients_command(struct clients *c, const struct ip_address *ip, uint32_t count,
                              const struct conf_limits *limits);
 
 /* Remembers that the address behaved, or that it did not. */

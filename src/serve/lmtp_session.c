@@ -139,15 +139,19 @@ static struct fault discard_spool_file(void *owner, uint64_t id)
 static const struct intake_place spool_place = {make_spool_file, sync_spool_file,
                                                 discard_spool_file};
 
-/* Return-Path is the last server's to set, that is ours (RFC 5321 section 4.4). */
-static struct fault remove_return_path(void *arg, struct buf *content)
+/* Return-Path is the last server's to set, that is ours (RFC 5321 section 4.4). What has no header
+ * section gets the empty line that keeps it from our fields. */
+static struct fault fit_under_head(void *arg, struct buf *content)
 {
     (void)arg;
     struct header_field field;
     struct header_iterator i = header_iterate(buf_str(content));
-    if (!header_find(buf_str(content), STR("Return-Path"), &field))
+    bool is_missing = header_is_missing(buf_str(content));
+    if (!is_missing && !header_find(buf_str(content), STR("Return-Path"), &field))
         return FINE;
     struct buf kept = buf_make(content->limit);
+    if (is_missing)
+        buf_append(&kept, STR("\r\n"));
     while (header_next(&i, &field))
         if (!str_equal_nocase(field.name, STR("Return-Path")))
             buf_append(&kept, field.whole);
@@ -169,7 +173,7 @@ static struct fault on_data(struct session *s)
                           "too much mail is being received, try again later");
     intake_start(&t->intake, &spool_place, server->store, t->id, &server->in_flight_bytes, limit,
                  t->announced_size);
-    t->intake.prepare = remove_return_path;
+    t->intake.prepare = fit_under_head;
     return FINE;
 }
 

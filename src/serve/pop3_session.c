@@ -297,13 +297,15 @@ static __attribute__((noinline)) bool handle(struct pop3_session *s, const struc
     return false;
 }
 
-static __attribute__((noinline)) bool is_over_limit(struct pop3_session *s,
-                                                    const struct pop3_event *e)
+static __attribute__((noinline)) bool is_over_limit(struct pop3_session *s)
 {
-    struct fault f = e->kind == POP3_MORE ? FINE : visitor_count_command(&s->visitor);
-    if (f.kind)
-        visitor_tell(&s->visitor, "pop3.session.dropped", &f);
-    return f.kind != FAULT_FINE;
+    struct fault f = visitor_count_commands(&s->visitor, s->engine.line_count);
+    if (!f.kind)
+        return false;
+    visitor_tell(&s->visitor, "pop3.session.dropped", &f);
+    flush(s);
+    write_all(s, STR("-ERR [SYS/TEMP] too many commands, try again in a minute\r\n"));
+    return true;
 }
 
 /* Feeds the engine with what is unread. False when the session is over. */
@@ -318,7 +320,7 @@ static bool feed(struct pop3_session *s, struct str in)
         /* What an event points to may be among the bytes; TLS wants them gone. */
         if (e.kind == POP3_STLS)
             conn_consume(s->visitor.conn, n);
-        bool goes_on = !is_over_limit(s, &e) && handle(s, &e);
+        bool goes_on = !is_over_limit(s) && handle(s, &e);
         if (e.kind != POP3_STLS)
             conn_consume(s->visitor.conn, n);
         if (!goes_on)

@@ -5,6 +5,7 @@
 #ifndef SERVE_SESSION_H
 #define SERVE_SESSION_H
 
+#include "base/map.h"
 #include "proto/smtp_server.h"
 #include "serve/auth.h"
 #include "serve/intake.h"
@@ -32,11 +33,13 @@ struct transaction {
     struct arena arena;
     struct queue_envelope envelope;
     size_t rcpt_size;         /* room in envelope.rcpt */
+    size_t alias_count;       /* of envelope.rcpt: QUEUE_NOTIFY_EXPANDED */
+    struct map rcpt_seen;     /* envelope.rcpt by address; made with the second recipient */
     struct address only_rcpt; /* for the trace field, when asked_rcpts is 1 */
     size_t asked_rcpts;       /* RCPT commands accepted */
     uint64_t announced_size;
     uint64_t id;
-    bool is_8bit;
+    size_t trace_size;            /* of our field on top of the content */
     struct mailbox_rcpt *mailbox; /* LMTP, instead of the envelope's */
     size_t mailbox_count, mailbox_size;
     struct intake intake;

@@ -10,15 +10,17 @@
 #include "base/encode.h"
 #include "directory/edit.h"
 #include "mail/header.h"
+#include "mail/idna.h"
 #include "mail/received.h"
 #include "net/offload.h"
 #include "os/clock.h"
+#include "os/random.h"
 #include "serve/client_name.h"
 #include "serve/session.h"
 #include "serve/submit.h"
 
 enum {
-    ARENA_LIMIT = 16 << 20,     /* of a transaction: ENVELOPE_RCPT_MAX addresses with their ORCPT */
+    ARENA_LIMIT = 17 << 20,     /* of a transaction: ENVELOPE_RCPT_MAX addresses with their ORCPT */
     EXPANSION_LIMIT = 32 << 20, /* of one RCPT: all that one alias may stand for */
     ORIGINAL_MAX = 1024,
     NAME_LIMIT = 1 << 20,
@@ -28,6 +30,7 @@ enum {
 void session_forget(struct session *s)
 {
     intake_drop(&s->transaction.intake);
+    map_free(&s->transaction.rcpt_seen);
     struct arena arena = s->transaction.arena;
     arena_free(&arena);
     s->transaction = (struct transaction){.arena = arena_make(ARENA_LIMIT)};
@@ -104,7 +107,34 @@ static struct fault on_mail(struct session *s, const struct smtp_mail *mail)
     return FINE;
 }
 
-static struct queue_rcpt *add_rcpt(struct transaction *t)
+/* Where a recipient of that address stands in the envelope. */
+struct seen_rcpt {
+    struct map_node node;
+    size_t index;
+};
+
+static void note_rcpt(struct transaction *t, size_t index)
+{
+    struct seen_rcpt *seen = arena_alloc(&t->arena, sizeof *seen);
+    seen->index = index;
+    map_insert(&t->rcpt_seen, &seen->node, t->envelope.rcpt[index].address);
+}
+
+/* The recipient with that address, or NULL. */
+static const struct queue_rcpt *find_rcpt(struct transaction *t, struct str address)
+{
+    if (t->envelope.rcpt_count == 0)
+        return NULL;
+    if (t->rcpt_seen.count == 0) {
+        t->rcpt_seen = map_make(random_u64(), random_u64());
+        note_rcpt(t, 0);
+    }
+    struct map_node *n = map_find(&t->rcpt_seen, address);
+    return n ? &t->envelope.rcpt[MAP_ENTRY(n, struct seen_rcpt, node)->index] : NULL;
+}
+
+/* Puts a copy of the recipient behind the others. */
+static void append_rcpt(struct transaction *t, const struct queue_rcpt *rcpt)
 {
     struct queue_envelope *e = &t->envelope;
     if (e->rcpt_count == t->rcpt_size) {
@@ -115,55 +145,110 @@ static struct queue_rcpt *add_rcpt(struct transaction *t)
         e->rcpt = grown;
         t->rcpt_size = size;
     }
-    return &e->rcpt[e->rcpt_count++];
+    e->rcpt[e->rcpt_count++] = (struct queue_rcpt){
+        arena_copy(&t->arena, rcpt->address), arena_copy(&t->arena, rcpt->orcpt), rcpt->notify};
+}
+
+/*
+ * Adds the recipient. One that was named before, as itself or by an alias, gets one
+ * message; it is there twice only where reports of a different kind or name were asked for.
+ */
+static void add_rcpt(struct transaction *t, const struct queue_rcpt *rcpt)
+{
+    struct queue_envelope *e = &t->envelope;
+    const struct queue_rcpt *same = find_rcpt(t, rcpt->address);
+    if (same && same->notify == rcpt->notify &&
+        (rcpt->notify == 0 || str_equal(same->orcpt, rcpt->orcpt)))
+        return;
+    append_rcpt(t, rcpt);
+    if (e->rcpt_count > 1 && !same)
+        note_rcpt(t, e->rcpt_count - 1);
 }
 
 /* The ORCPT of an address that we replace (RFC 3461 section 5.2.7); a UTF-8 one gets none. */
-static struct str original_of(struct transaction *t, const struct smtp_rcpt *rcpt, struct str own)
+static struct str original_of(struct arena *arena, const struct smtp_rcpt *rcpt)
 {
     if (rcpt->orcpt.n > 0 || rcpt->address.is_utf8)
-        return arena_copy(&t->arena, rcpt->orcpt);
+        return rcpt->orcpt;
     struct buf text = buf_make(ORIGINAL_MAX);
     buf_append(&text, STR("rfc822;"));
-    encode_xtext(&text, own);
-    struct str copy = arena_copy(&t->arena, buf_str(&text));
+    encode_xtext(&text, address_text(arena, &rcpt->address));
+    struct str copy = arena_copy(arena, buf_str(&text));
     buf_free(&text);
     return copy;
 }
 
+static bool has_alias(const struct queue_envelope *e, struct str address, struct str original)
+{
+    for (size_t i = 0; i < e->rcpt_count; i++)
+        if (e->rcpt[i].notify & QUEUE_NOTIFY_EXPANDED && str_equal(e->rcpt[i].address, address) &&
+            str_equal(e->rcpt[i].orcpt, original))
+            return true;
+    return false;
+}
+
 /*
- * Takes what the directory says the address stands for. The directory knows the asked address
- * without its quotes, and such a one is not fit for an envelope: our own text of it goes there.
+ * Adds an alias of several, of which the sender wants to hear success. The addresses behind it
+ * cannot each report that for the one that was asked for: it is told that it was expanded (RFC 3461
+ * section 5.2.7). Nobody is told about a notice.
+ */
+static void add_alias(struct transaction *t, struct str address, struct str original)
+{
+    if (t->envelope.sender.n == 0 || has_alias(&t->envelope, address, original))
+        return;
+    append_rcpt(
+        t, &(struct queue_rcpt){address, original, DSN_NOTIFY_SUCCESS | QUEUE_NOTIFY_EXPANDED});
+    t->alias_count++;
+}
+
+/*
+ * Takes what the directory says the address stands for, which is what the client said or what is
+ * meant by it here. The directory knows it without its quotes, and such a one is not fit for an
+ * envelope: our own text of it goes there.
  */
 static struct fault take_expanded(struct session *s, const struct smtp_rcpt *rcpt,
-                                  const struct directory_recipients *r, struct str asked,
+                                  const struct address *meant, const struct directory_recipients *r,
                                   struct arena *scratch)
 {
     struct transaction *t = &s->transaction;
-    if (t->envelope.rcpt_count + r->count > ENVELOPE_RCPT_MAX)
+    bool is_alias_told = r->count > 1 && rcpt->notify & DSN_NOTIFY_SUCCESS;
+    if (t->envelope.rcpt_count + r->count + is_alias_told > ENVELOPE_RCPT_MAX)
         return fault_make(452, FAULT_STATUS(4, 5, 3), "too many recipients behind aliases");
-    struct str own = address_text(scratch, &rcpt->address);
+    struct str asked =
+        arena_printf(scratch, STR_FMT "@" STR_FMT, STR_ARG(meant->local), STR_ARG(meant->domain));
+    struct str own = address_text(scratch, meant);
+    bool is_as_said = address_equal(meant, &rcpt->address);
+    struct str original = r->count == 1 && is_as_said && str_equal_nocase(r->item[0].address, asked)
+                              ? rcpt->orcpt
+                              : original_of(scratch, rcpt);
     for (size_t i = 0; i < r->count; i++) {
-        bool is_same =
-            rcpt->address.kind != ADDRESS_POSTMASTER && str_equal_nocase(r->item[i].address, asked);
-        struct queue_rcpt *to = add_rcpt(t);
-        to->address = arena_copy(&t->arena, is_same ? own : r->item[i].address);
-        to->orcpt = is_same ? arena_copy(&t->arena, rcpt->orcpt) : original_of(t, rcpt, own);
-        to->notify = (uint8_t)rcpt->notify;
-        /* Several targets cannot each report success for the one address asked for. */
-        if (r->count > 1 && to->notify)
-            to->notify &= (uint8_t)~DSN_NOTIFY_SUCCESS;
+        bool is_same = str_equal_nocase(r->item[i].address, asked);
+        struct queue_rcpt to = {
+            .address = is_same ? own : r->item[i].address,
+            .orcpt = is_same && is_as_said ? rcpt->orcpt : original,
+            .notify = (uint8_t)rcpt->notify,
+        };
+        /* Who asked for nothing but success did not ask for failures. */
+        if (r->count > 1 && to.notify == DSN_NOTIFY_SUCCESS)
+            to.notify = DSN_NOTIFY_NEVER;
+        else if (r->count > 1)
+            to.notify &= (uint8_t)~DSN_NOTIFY_SUCCESS;
+        add_rcpt(t, &to);
     }
+    if (is_alias_told)
+        add_alias(t, own, original);
     return FINE;
 }
 
-static struct fault take_as_is(struct session *s, const struct smtp_rcpt *rcpt)
+static struct fault take_as_is(struct session *s, const struct smtp_rcpt *rcpt,
+                               struct arena *scratch)
 {
-    struct transaction *t = &s->transaction;
-    struct queue_rcpt *to = add_rcpt(t);
-    to->address = address_text(&t->arena, &rcpt->address);
-    to->orcpt = arena_copy(&t->arena, rcpt->orcpt);
-    to->notify = (uint8_t)rcpt->notify;
+    struct queue_rcpt to = {
+        .address = address_text(scratch, &rcpt->address),
+        .orcpt = rcpt->orcpt,
+        .notify = (uint8_t)rcpt->notify,
+    };
+    add_rcpt(&s->transaction, &to);
     return FINE;
 }
 
@@ -195,26 +280,71 @@ static struct fault expand(const struct session *s, struct str local, struct str
 }
 
 /*
- * Postmaster without a domain (RFC 5321 4.5.1) is that of the host's name, of the nearest domain
- * above it that is ours, or of our first domain. Gives that domain.
+ * Expands what is meant for this host: of the domain that is its name, of the nearest domain above
+ * it that is ours, or of our first domain. Gives that domain; *is_ours is false when there is none.
  */
-static struct fault expand_postmaster(const struct session *s, struct arena *scratch, bool *is_ours,
-                                      struct directory_recipients *out, struct str *domain)
+static struct fault expand_here(const struct session *s, struct str local, struct arena *scratch,
+                                bool *is_ours, struct directory_recipients *out, struct str *domain)
 {
     struct fault f = FINE;
     struct str label, rest = s->visitor.live->conf->hostname;
     *is_ours = false;
     do {
         *domain = rest;
-        f = expand(s, STR("postmaster"), *domain, scratch, is_ours, out);
+        f = expand(s, local, *domain, scratch, is_ours, out);
     } while (!f.kind && !*is_ours && str_cut(rest, '.', &label, &rest));
     if (!f.kind && !*is_ours) {
         struct first_domain first = {.directory = s->visitor.server->directory, .arena = scratch};
         offload(find_first, &first);
         *domain = first.domain;
-        f = expand(s, STR("postmaster"), *domain, scratch, is_ours, out);
+        f = expand(s, local, *domain, scratch, is_ours, out);
     }
-    return !f.kind && !*is_ours ? fault_make(550, FAULT_STATUS(5, 1, 1), "no postmaster") : f;
+    return f;
+}
+
+/* Whether the literal is the address of ours that the client talks to (RFC 5321 section 4.1.3). */
+static bool is_our_literal(const struct session *s, struct str literal)
+{
+    struct endpoint local = conn_local(s->visitor.conn);
+    struct ip_address ours, named;
+    struct str inside = str_make(literal.p + 1, literal.n - 2);
+    if (str_starts_nocase(inside, STR("IPv6:")))
+        inside = str_skip(inside, 5);
+    return endpoint_ip(&local, &ours) && ip_parse(inside, &named) && ip_equal(&ours, &named);
+}
+
+/* Whether mail for the address has nowhere to go but here: it is at this host's name or address. */
+static bool is_at_this_host(const struct session *s, const struct address *a)
+{
+    const struct conf *conf = s->visitor.live->conf;
+    if (a->kind == ADDRESS_LITERAL)
+        return is_our_literal(s, a->domain);
+    return idna_equal(a->domain, conf->hostname) && !conf_transport(conf, a->domain) &&
+           conf->smarthost.host.n == 0;
+}
+
+/*
+ * The directory's word on a recipient, and what address of ours is meant. Postmaster may come
+ * without a domain (RFC 5321 4.5.1); local programs send to users of this host, like root.
+ */
+static struct fault expand_rcpt(const struct session *s, const struct address *a,
+                                struct arena *scratch, bool *is_ours,
+                                struct directory_recipients *out, struct address *meant)
+{
+    struct str here;
+    *meant = *a;
+    if (a->kind != ADDRESS_POSTMASTER) {
+        struct fault f = expand(s, a->local, a->domain, scratch, is_ours, out);
+        if (f.kind || *is_ours || !is_at_this_host(s, a))
+            return f;
+    }
+    struct fault f = expand_here(s, a->local, scratch, is_ours, out, &here);
+    if (*is_ours)
+        *meant = (struct address){
+            .kind = ADDRESS_DOMAIN, .is_utf8 = a->is_utf8, .local = a->local, .domain = here};
+    else if (!f.kind && a->kind == ADDRESS_POSTMASTER)
+        return fault_make(550, FAULT_STATUS(5, 1, 1), "no postmaster");
+    return f;
 }
 
 /* What is allocated in scratch goes when the command is answered, or a client that asks for ever
@@ -223,23 +353,19 @@ static struct fault decide_rcpt(struct session *s, const struct smtp_rcpt *rcpt,
                                 struct arena *scratch)
 {
     const struct conf *conf = s->visitor.live->conf;
-    struct str local = rcpt->address.local, domain = rcpt->address.domain;
     struct directory_recipients expanded;
+    struct address meant;
     bool is_ours;
-    struct fault f = rcpt->address.kind == ADDRESS_POSTMASTER
-                         ? expand_postmaster(s, scratch, &is_ours, &expanded, &domain)
-                         : expand(s, local, domain, scratch, &is_ours, &expanded);
+    struct fault f = expand_rcpt(s, &rcpt->address, scratch, &is_ours, &expanded, &meant);
     if (f.kind == FAULT_NEVER)
         return fault_make(550, FAULT_STATUS(5, 1, 1), "no such user here");
     if (f.kind)
         return f;
     if (is_ours)
-        return take_expanded(
-            s, rcpt, &expanded,
-            arena_printf(scratch, STR_FMT "@" STR_FMT, STR_ARG(local), STR_ARG(domain)), scratch);
+        return take_expanded(s, rcpt, &meant, &expanded, scratch);
     bool may_relay = s->account.n > 0 || s->visitor.is_trusted;
-    if (may_relay || conf_is_relay_domain(conf, domain))
-        return take_as_is(s, rcpt);
+    if (may_relay || conf_is_relay_domain(conf, rcpt->address.domain))
+        return take_as_is(s, rcpt, scratch);
     return fault_make(550, FAULT_STATUS(5, 7, 1), "relaying denied");
 }
 
@@ -317,8 +443,27 @@ static void add_trace(struct session *s)
     struct transaction *t = &s->transaction;
     struct buf field = buf_make(RECEIVED_FIELD_MAX);
     session_append_received(s, t->asked_rcpts == 1 ? &t->only_rcpt : NULL, &field);
+    t->trace_size = field.used;
     intake_add(&t->intake, buf_str(&field));
     buf_free(&field);
+}
+
+/* Puts the empty line between our trace field and a message without a header section, whose first
+ * line would else become a part of ours. */
+static struct fault keep_apart(void *arg, struct buf *content)
+{
+    const struct session *s = arg;
+    struct str trace = str_head(buf_str(content), s->transaction.trace_size);
+    struct str message = str_skip(buf_str(content), trace.n);
+    if (!header_is_missing(message))
+        return FINE;
+    struct buf apart = buf_make(content->limit);
+    buf_append(&apart, trace);
+    buf_append(&apart, STR("\r\n"));
+    buf_append(&apart, message);
+    buf_free(content);
+    *content = apart;
+    return FINE;
 }
 
 /* The header section may go on behind what is here, with a Bcc field perhaps. */
@@ -337,20 +482,16 @@ static struct fault repair(void *arg, struct buf *content)
     struct session *s = arg;
     char id[QUEUE_ID_TEXT_MAX];
     int64_t now = clock_real_ms() / 1000;
-    size_t header = header_size(buf_str(content));
+    keep_apart(s, content);
     if (content->used >= INTAKE_MEMORY_MAX && is_header_open(buf_str(content)))
         return fault_make(552, FAULT_STATUS(5, 3, 4), "the header section is larger than %d bytes",
                           INTAKE_MEMORY_MAX);
-    struct str rest = str_skip(buf_str(content), header);
     struct buf repaired = buf_make(content->limit);
-    bool is_changed = submit_repair(
-        str_head(buf_str(content), header), s->visitor.live->conf->hostname,
-        queue_id_text(s->transaction.id, id), now, clock_zone_minutes(now), &repaired);
-    if (is_changed && buf_append(&repaired, rest)) {
+    if (submit_repair(buf_str(content), s->visitor.live->conf->hostname,
+                      queue_id_text(s->transaction.id, id), now, clock_zone_minutes(now),
+                      &repaired)) {
         buf_free(content);
         *content = repaired;
-    } else {
-        buf_free(&repaired);
     }
     return FINE;
 }
@@ -385,10 +526,8 @@ static struct fault on_data(struct session *s)
                  &s->visitor.server->in_flight_bytes, limit, t->announced_size);
     ask_client_name(s);
     add_trace(s);
-    if (is_submission(s)) {
-        t->intake.prepare = repair;
-        t->intake.prepare_arg = s;
-    }
+    t->intake.prepare = is_submission(s) ? repair : keep_apart;
+    t->intake.prepare_arg = s;
     return FINE;
 }
 
@@ -400,9 +539,10 @@ static void tell_message(const struct session *s, const struct transaction *t, u
     begin_event(s, &e, f->kind ? "message.refused" : "message.accepted");
     event_text(&e, "message", queue_id_text(t->id, id));
     event_text(&e, "from", t->envelope.sender);
-    event_number(&e, "recipients", (int64_t)t->envelope.rcpt_count);
+    event_number(&e, "recipients", (int64_t)(t->envelope.rcpt_count - t->alias_count));
     for (size_t i = 0; i < t->envelope.rcpt_count && i < 3; i++)
-        event_text(&e, "to", t->envelope.rcpt[i].address);
+        if (!(t->envelope.rcpt[i].notify & QUEUE_NOTIFY_EXPANDED))
+            event_text(&e, "to", t->envelope.rcpt[i].address);
     event_number(&e, "size", (int64_t)size);
     if (f->kind)
         event_fault(&e, f);

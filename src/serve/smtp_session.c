@@ -218,11 +218,9 @@ static bool upgrade(struct session *s)
 }
 
 /* Counts commands against the client's allowance. */
-static __attribute__((noinline)) bool is_over_limit(struct session *s, const struct smtp_event *e)
+static __attribute__((noinline)) bool is_over_limit(struct session *s)
 {
-    if (e->kind == SMTP_EVENT_CONTENT || e->kind == SMTP_EVENT_NONE)
-        return false;
-    struct fault f = visitor_count_command(&s->visitor);
+    struct fault f = visitor_count_commands(&s->visitor, s->engine.line_count);
     if (!f.kind)
         return false;
     smtp_server_close(&s->engine, &f);
@@ -236,7 +234,7 @@ static bool feed(struct session *s, struct str in)
     struct smtp_event e;
     do {
         size_t n = smtp_server_feed(&s->engine, in, &e);
-        bool goes_on = !is_over_limit(s, &e) && handle(s, &e);
+        bool goes_on = !is_over_limit(s) && handle(s, &e);
         conn_consume(s->visitor.conn, n);
         in = str_skip(in, n);
         if (!goes_on)

@@ -10,11 +10,11 @@
 #include <stdint.h>
 
 /*
- * The header section with Date and Message-ID added where they are missing and Bcc removed; header
- * is the message's header section with its empty line, out gets the new one. False when nothing
+ * The message with Date and Message-ID added where they are missing, Bcc and Resent-Bcc removed, and
+ * the empty line behind the header section where a line that is no field stands. False when nothing
  * needs repair (out is unchanged).
  */
-bool submit_repair(struct str header, struct str hostname, struct str id, int64_t unix_seconds,
+bool submit_repair(struct str message, struct str hostname, struct str id, int64_t unix_seconds,
                    int zone_minutes, struct buf *out);
 
 #endif

@@ -131,11 +131,13 @@ struct fault visitor_wait_input(struct visitor *v, int64_t deadline_ms)
     return FINE;
 }
 
-struct fault visitor_count_command(const struct visitor *v)
+struct fault visitor_count_commands(struct visitor *v, uint32_t said)
 {
-    if (v->is_local || v->is_trusted || !v->is_ip)
+    uint32_t more = said - v->counted_commands;
+    v->counted_commands = said;
+    if (more == 0 || v->is_local || v->is_trusted || !v->is_ip)
         return FINE;
-    return clients_command(v->server->clients, &v->ip, &v->listener->limits);
+    return clients_command(v->server->clients, &v->ip, more, &v->listener->limits);
 }
 
 bool visitor_is_to_leave(const struct visitor *v)

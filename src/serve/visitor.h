@@ -24,6 +24,7 @@ struct visitor {
     bool is_known;    /* has delivered a message before */
     bool has_entered; /* counted in server->clients */
     bool is_counted;  /* in the service */
+    uint32_t counted_commands;
     int64_t started_ms;
 };
 
@@ -45,8 +46,9 @@ struct fault visitor_start_tls(struct visitor *v, const char *failure_event);
 /* Waits for input; a session that is quiet for a moment gives the stack's depths back. */
 struct fault visitor_wait_input(struct visitor *v, int64_t deadline_ms);
 
-/* Counts a command; 421 4.7.0 when the client has said too many in this minute. */
-struct fault visitor_count_command(const struct visitor *v);
+/* Counts the commands that were said since the last time, by the engine's count of them; 421 4.7.0
+ * when the client has said too many in this minute. */
+struct fault visitor_count_commands(struct visitor *v, uint32_t said);
 
 /* Whether the role shuts down and nothing is unread. */
 bool visitor_is_to_leave(const struct visitor *v);

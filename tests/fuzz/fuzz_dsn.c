@@ -10,6 +10,7 @@
 #include "base/utf8.h"
 #include "fuzz.h"
 #include "mail/header.h"
+#include "mail/sevenbit.h"
 
 #define BOUNDARY "=_bound.1"
 #define END      "\r\n--" BOUNDARY "--\r\n"
@@ -61,6 +62,15 @@ static void check_status(struct str part, const struct dsn *d)
         groups = str_skip(groups, header_size(groups));
     }
     must(count == d->recipient_count + 1 && recipients == d->recipient_count);
+}
+
+/* Nobody knows which servers the notice will meet. */
+static void check_convertible(struct str notice)
+{
+    struct sevenbit *s = sevenbit_make();
+    sevenbit_look(s, notice);
+    must(sevenbit_look_end(s).kind == FAULT_FINE);
+    sevenbit_free(s);
 }
 
 static void check(struct str notice, const struct dsn *d)
@@ -131,6 +141,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (str_find(in, STR("--" BOUNDARY)) == in.n) {
         must(dsn_append(&out, &d));
         check(buf_str(&out), &d);
+        if (!sender.is_utf8)
+            check_convertible(buf_str(&out));
     }
     buf_free(&out);
     arena_free(&arena);

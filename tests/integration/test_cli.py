@@ -111,6 +111,13 @@ def test_init_with_the_configuration_elsewhere(tmp_path):
     assert good("user", "list", conf=conf) == "x@a.test quota=0 enabled=yes\n"
 
 
+@pytest.mark.parametrize("user", ["postmaster", "root"])
+def test_init_makes_no_alias_of_the_users_own_name(tmp_path, user):
+    other = {"postmaster": "root", "root": "postmaster"}[user]
+    good("init", "--dir", tmp_path / "d", "--domain", "example.test", "--user", f"{user}@example.test")
+    assert good("-c", tmp_path / "d" / "eilbote.conf", "alias", "list") == f"{other}@example.test {user}@example.test\n"
+
+
 def test_init_refuses_to_overwrite(server):
     before = server.read_text()
     assert refused("init", "--dir", server.parent, "--domain", "b.test", "--user", "b@b.test") == [
@@ -209,12 +216,14 @@ def test_domains_and_aliases(server):
     good("alias", "add", "info@a.test", "alice@example.test", "eve@far.net", conf=server)
     good("alias", "add", "@a.test", "alice@example.test", conf=server)
     assert good("alias", "list", conf=server) == ("@a.test alice@example.test\ninfo@a.test alice@example.test\ninfo@a.test eve@far.net\n"
-                                                  "postmaster@example.test alice@example.test\n")
+                                                  "postmaster@example.test alice@example.test\n"
+                                                  "root@example.test alice@example.test\n")
     good("alias", "remove", "info@a.test", "eve@far.net", conf=server)
     good("alias", "remove", "@a.test", conf=server)
     assert json.loads(good("alias", "list", "--json", conf=server)) == [
         {"alias": "info@a.test", "target": "alice@example.test"},
-        {"alias": "postmaster@example.test", "target": "alice@example.test"}]
+        {"alias": "postmaster@example.test", "target": "alice@example.test"},
+        {"alias": "root@example.test", "target": "alice@example.test"}]
 
 
 def test_directory_round_trip_and_line_errors(server, tmp_path):
@@ -225,7 +234,7 @@ def test_directory_round_trip_and_line_errors(server, tmp_path):
     good("directory", "apply", "-", stdin=text, conf=server)
     whole = json.loads(good("directory", "export", "--json", conf=server))
     assert whole["domains"] == ["example.test"]
-    assert whole["aliases"] == [{"alias": "postmaster@example.test", "target": "alice@example.test"}]
+    assert whole["aliases"] == [{"alias": f"{name}@example.test", "target": "alice@example.test"} for name in ("postmaster", "root")]
     (account,) = whole["accounts"]
     assert f"account {account['account']} quota={account['quota']} enabled=yes scram-sha-256={account['scram-sha-256']}\n" in text
     assert good("directory", "export", conf=server) == text

@@ -2,6 +2,7 @@
 """8-bit mail for servers without 8BITMIME (RFC 6152 section 3), judged by Python's email package."""
 import email
 import email.policy
+import quopri
 import re
 
 import pytest
@@ -87,6 +88,40 @@ def test_what_cannot_be_converted_is_returned(old, name):
     assert far.messages == []
 
 
+INTERNATIONAL = {
+    "header": "Subject: \u00e4\r\n\r\nx\r\n",
+    "part": HEAD + multipart("a", "Content-Type: text/plain\r\nContent-Description: \u00e4\r\n\r\nx"),
+    "part of a signed part": HEAD + multipart("s", "Content-Description: \u00e4\r\n\r\nx", kind="signed"),
+    "message": HEAD + multipart("a", "Content-Type: message/rfc822\r\n\r\nSubject: \u00e4\r\n\r\nx"),
+}
+
+
+@pytest.mark.parametrize("extensions", [("8BITMIME",), ()])
+@pytest.mark.parametrize("name", INTERNATIONAL)
+def test_utf8_in_any_header_needs_smtputf8(make_server, make_stub, name, extensions):
+    far, back = make_stub(extensions=extensions), make_stub()
+    server = make_server("--trust", "127.0.0.1/32", conf=FAST + transport("far.test", far.port) + transport("back.test", back.port))
+    ident = send(server, INTERNATIONAL[name], " BODY=8BITMIME SMTPUTF8")
+    failed = server.wait_event("delivery.failed", message=ident)
+    assert (failed["reply"], failed["status"]) == (550, "5.6.9")
+    assert "Status: 5.6.9\r\n" in back.wait()[0].text
+    assert far.messages == []
+
+
+@pytest.mark.parametrize("mail,text", [
+    (" BODY=8BITMIME SMTPUTF8", MESSAGES["mixed"]),
+    (" BODY=8BITMIME SMTPUTF8", HEAD + multipart("a", "Content-Type: message/global\r\n\r\nSubject: \u00e4\r\n\r\nx")),
+    (" BODY=8BITMIME", INTERNATIONAL["header"]),
+    (" BODY=8BITMIME", INTERNATIONAL["part"]),
+])
+def test_what_needs_no_smtputf8_goes_without(make_server, make_stub, mail, text):
+    far = make_stub(extensions=("8BITMIME",))
+    server = make_server("--trust", "127.0.0.1/32", conf=FAST + transport("far.test", far.port))
+    send(server, text, mail)
+    got = far.wait()[0]
+    assert got.text.endswith(text) and "SMTPUTF8" not in got.mail and "BODY=8BITMIME" in got.mail
+
+
 def test_8bit_only_announced_goes_as_it_is(old):
     server, far, _ = old
     text = HEAD + "Content-Type: text/plain\r\nContent-Transfer-Encoding: 8bit\r\n\r\n= plain \r\n"
@@ -110,3 +145,23 @@ def test_notices_are_converted(make_server, make_stub):
     assert got.data.isascii()
     _, _, returned = email.message_from_bytes(got.data, policy=email.policy.SMTP).get_payload()
     assert leaves(returned.get_payload(0).as_bytes()) == leaves(MESSAGES["mixed"].encode())
+
+
+@pytest.mark.parametrize("subject,kind", [("\u00e4", "message/global"), ("\udce4", "text/rfc822-headers")])
+@pytest.mark.parametrize("ret", ["", " RET=HDRS"])
+def test_notices_about_8bit_headers_reach_old_servers(make_server, make_stub, subject, kind, ret):
+    far, back = make_stub(replies={"RCPT": ["550 5.1.1 no", ...]}), make_stub(extensions=())
+    server = make_server("--trust", "127.0.0.1/32", conf=FAST + transport("far.test", far.port) + transport("back.test", back.port))
+    text = f"Subject: {subject}\r\n\r\nx\r\n".encode("utf-8", "surrogateescape")
+    with server.smtp() as c:
+        c.expect(f"MAIL FROM:<me@back.test> BODY=8BITMIME{ret}", "250 ")
+        c.expect("RCPT TO:<you@far.test>", "250 ")
+        c.expect("DATA", "354 ")
+        c.send(text + b".\r\n")
+        assert c.reply().startswith("250 ")
+    got = back.wait()[0]
+    assert got.data.isascii()
+    _, _, returned = email.message_from_bytes(got.data).get_payload()
+    assert returned.get_content_type() == (kind if not ret else "text/rfc822-headers")
+    assert returned["Content-Transfer-Encoding"] == "quoted-printable"
+    assert text.splitlines(keepends=True)[0] in quopri.decodestring(got.data)

@@ -11,6 +11,7 @@ the mda alone allows it only in mailboxes, for the mta remembers what the other 
 import collections
 import json
 import poplib
+import random
 import re
 import socket
 import ssl
@@ -23,6 +24,7 @@ from server import IS_SANITIZED, PASSWORD, PATIENCE_S, until
 
 KILLS = 10 if IS_SANITIZED else 70
 ROLE_KILLS = 30
+RELIEF_KILLS = 4 if IS_SANITIZED else 12
 CLIENTS = 4
 AHEAD = 40  # so many messages the clients may be ahead of the deliveries: a backlog would all be in flight
 FAR, HERE = "you@far.test", ("alice@example.test", "bob@example.test")
@@ -202,3 +204,34 @@ def test_nothing_acknowledged_is_lost_when_roles_are_killed(ledger):
     assert "".join(ledger.server.output).count("was ended by signal 9") == ROLE_KILLS
     ledger.finish()
     ledger.check()
+
+
+def test_nothing_acknowledged_is_lost_when_killed_in_a_relief(make_server, make_stub):
+    """The next hop is silent, so the sender puts off what piles up, and the kill comes while that goes to rest. Nothing has been sent then."""
+    stub = make_stub(replies={"GREETING": ["", ...]})
+    conf = "queue {\n deliveries = 100\n retry-first = 100ms\n checkpoint = 1h\n}\n"
+    server = make_server("--trust", "127.0.0.1/32", conf=conf + transport("far.test", stub.port))
+    load = [Load(str(k), server.where("smtp"), "us@far.test", lambda: True) for k in range(CLIENTS)]
+    for client in load:
+        client.start()
+    for _ in range(RELIEF_KILLS):
+        before = len(server.events("site.crowded"))
+        until(lambda: len(server.events("site.crowded")) > before, why=lambda: "no relief: " + "".join(server.output[-20:]))
+        time.sleep(random.uniform(0, 0.3))  # anywhere between the word and the rest in queue.db
+        server.end_all()
+        server.start()
+    for client in load:
+        client.is_over = True
+    for client in load:
+        client.join()
+    server.end_all()
+    assert stub.messages == []
+    stub.replies.clear()
+    server.start()
+    server.cli("queue", "retry", "--all")
+    server.wait_empty()
+    seen = marks_of_stub(stub)
+    acknowledged = {client.sent[number] for client in load for number in client.acknowledged}
+    assert len(acknowledged) > 100 and acknowledged <= set(seen), f"lost: {acknowledged - set(seen)}"
+    assert set(seen) <= {mark for client in load for mark in client.sent.values()}
+    assert set(seen.values()) == {1}

@@ -158,6 +158,99 @@ def test_notify_never_and_success(make_server, make_stub):
     assert len(server.events("notice.accepted")) == 1
 
 
+def test_notice_about_a_mailbox_names_no_socket(make_server, stub):
+    server = serve(make_server, stub)
+    with server.smtp() as c:
+        c.message("me@back.test", ["bob@example.test"], rcpt=" NOTIFY=SUCCESS")
+    text, (_, rcpt), _ = parts_of(stub.wait()[0])
+    assert rcpt["Action"] == "delivered" and "Remote-MTA" not in rcpt
+    assert "Mail server:" not in text and "lmtp.sock" not in text
+
+
+def test_notice_about_a_local_server_that_is_away_has_no_path(make_server, stub):
+    server = make_server("--trust", "127.0.0.1/32", conf=transport("back.test", stub.port) + "queue {\n retry-first = 100ms\n"
+                         " retry-max = 200ms\n bounce-after = 1s\n}\nlocal {\n protocol = lmtp\n path = \"ctl/gone.sock\"\n}\n")
+    with server.smtp() as c:
+        c.message("me@back.test", ["bob@example.test"])
+    server.wait_event("delivery.deferred")
+    assert "gone.sock" in server.cli("queue", "why", "recipient=bob@example.test")
+    notice = stub.wait()[0]
+    text, (_, rcpt), _ = parts_of(notice)
+    assert rcpt["Diagnostic-Code"] == "x-eilbote; 451 4.4.1 trouble on our own server"
+    assert "gone.sock" not in notice.text and "trouble on our own server" in text
+
+
+def members(stub):
+    """What was passed on with the recipients behind an alias."""
+    return sorted(line.split("NOTIFY=")[1].split()[0] if "NOTIFY=" in line else ""
+                  for message in stub.messages if "far.test" in message.rcpt[0] for line in message.rcpt)
+
+
+def test_an_alias_of_several_is_told_to_be_expanded(make_server, stub):
+    """Its members are not asked for success, nor for failure where success was all that was asked for."""
+    server = serve(make_server, stub)
+    server.cli("alias", "add", "team@example.test", "a@far.test", "b@far.test")
+    with server.smtp() as c:
+        ident = c.message("me@back.test", ["team@example.test"] * 2, mail=" RET=FULL ENVID=e1", rcpt=" NOTIFY=SUCCESS",
+                          text="Subject: s\r\n\r\nsecret body\r\n")
+    notice = next(m for m in stub.wait(2) if "back.test" in m.rcpt[0])
+    assert notice.mail.startswith("MAIL FROM:<>") and notice.rcpt[0].startswith("RCPT TO:<me@back.test>")
+    text, (about, rcpt), returned = parts_of(notice)
+    assert about["Original-Envelope-Id"] == "e1" and "handed on to the several addresses" in text
+    assert (rcpt["Action"], rcpt["Status"]) == ("expanded", "2.0.0")
+    assert rcpt["Original-Recipient"] == rcpt["Final-Recipient"] == "rfc822; team@example.test"
+    assert returned.get_content_type() == "text/rfc822-headers" and "secret body" not in notice.text
+    server.wait_empty()
+    assert len(stub.messages) == 2 and members(stub) == ["NEVER", "NEVER"]
+    assert server.events("message.accepted", message=ident)[0]["recipients"] == 2
+    assert f"{ident} goes to the addresses behind the alias <team@example.test>" in server.cli("trace", ident)
+
+
+def test_an_alias_is_told_after_a_crash(make_server, stub):
+    """It was promised with the 250: not forgotten, and not told for ever (a crash between notice and record may repeat it once)."""
+    server = serve(make_server, stub)
+    server.cli("alias", "add", "team@example.test", "a@far.test", "b@far.test")
+    with server.smtp() as c:
+        c.message("me@back.test", ["team@example.test"], rcpt=" NOTIFY=SUCCESS")
+        server.crash_role("mta")
+    until(lambda: any("back.test" in m.rcpt[0] for m in stub.messages))
+    server.wait_empty()
+    assert len([m for m in stub.messages if "back.test" in m.rcpt[0]]) in (1, 2)
+    server.crash_role("mta")
+    assert server.queue() == []
+
+
+def test_nobody_hears_of_an_alias_without_asking(make_server, stub):
+    """Nor about a notice, nor of an alias of one, whose target tells."""
+    server = serve(make_server, stub)
+    server.cli("alias", "add", "team@example.test", "a@far.test", "b@far.test")
+    server.cli("alias", "add", "one@example.test", "c@far.test")
+    with server.smtp() as c:
+        c.message("me@back.test", ["team@example.test"], rcpt=" NOTIFY=DELAY")
+        c.message("me@back.test", ["team@example.test"])
+        c.message("", ["team@example.test"], rcpt=" NOTIFY=SUCCESS,FAILURE")
+        c.message("me@back.test", ["one@example.test"], rcpt=" NOTIFY=SUCCESS")
+    stub.wait(4)
+    server.wait_empty()
+    assert members(stub) == ["", "", "DELAY", "DELAY", "FAILURE", "FAILURE", "SUCCESS"]
+    assert len(stub.messages) == 4 and server.events("delivery.expanded") == []
+
+
+def test_an_alias_is_told_beside_its_own_mailbox_and_others(make_server, stub):
+    """The mailbox of that name gets the message; each alias is named in the one notice."""
+    server = serve(make_server, stub)
+    server.cli("alias", "add", "bob@example.test", "bob@example.test", "a@far.test")
+    server.cli("alias", "add", "team@example.test", "a@far.test", "b@far.test")
+    with server.smtp() as c:
+        c.message("me@back.test", ["bob@example.test", "team@example.test"], rcpt=" NOTIFY=SUCCESS,FAILURE")
+    server.wait_event("mailbox.stored", to="bob@example.test")
+    notice = next(m for m in stub.wait(2) if "back.test" in m.rcpt[0])
+    told = [(part["Final-Recipient"], part["Action"]) for part in parts_of(notice)[1][1:]]
+    assert told == [("rfc822; bob@example.test", "expanded"), ("rfc822; team@example.test", "expanded")]
+    server.wait_empty()
+    assert len(server.events("notice.accepted")) == 1
+
+
 def test_dsn_parameters_are_passed_on(make_server, stub):
     server = serve(make_server, stub)
     with server.smtp() as c:

@@ -11,7 +11,7 @@ import ssl
 import subprocess
 
 import pytest
-from server import EILBOTE, PASSWORD, PATIENCE_S, until
+from server import EILBOTE, PASSWORD, PATIENCE_S, Talk, until
 
 MESSAGE = b"From: <x@example.org>\r\nReturn-Path: <forged@example.org>\r\nSubject: hello\r\n\r\nbody\r\n.dot\r\n"
 
@@ -180,6 +180,23 @@ def test_wrong_passwords_are_limited(server):
     server.stop()
     failed = server.events("pop3.login.failed")
     assert len(failed) == 3 and failed[0]["account"] == "bob@example.test"
+
+
+def test_commands_of_an_address_are_limited(make_server):
+    server = make_server(start=False, conf="limits {\n commands-per-minute = 30\n}\n")
+    server.listener_conf("pop3", 'proxy-from = {"127.0.0.1/32"}')
+    server.start()
+    with Talk(server.where("pop3")) as c:
+        c.send(b"PROXY TCP4 192.0.2.7 192.0.2.1 4711 110\r\n")
+        assert c.reply().startswith("+OK")
+        c.send(b"CAPA\r\n" * 40)
+        assert c.file.read().count(b"+OK") >= 30
+    assert server.wait_event("pop3.session.dropped")["reply"] == 421
+    with Talk(server.where("pop3")) as c:
+        c.send(b"PROXY TCP4 192.0.2.7 192.0.2.1 4711 110\r\n")
+        assert c.reply().startswith("+OK")
+        assert c.ask("NOOP").startswith("-ERR log in")
+        assert c.reply() == "-ERR [SYS/TEMP] too many commands, try again in a minute" and c.is_closed()
 
 
 def test_curl_reads_a_message(server):

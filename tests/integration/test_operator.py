@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: ISC
 """The operator's view of a running server: queue, why, trace, top, send, sendmail, changes of the directory."""
+import email
 import json
 import os
 import pathlib
+import pty
 import re
 import signal
 import smtplib
@@ -12,7 +14,7 @@ import threading
 
 import pytest
 from peers import transport
-from server import EILBOTE, IS_SANITIZED, free_port, until
+from server import EILBOTE, IS_SANITIZED, Smtp, free_port, has_ipv6, until
 
 SLOW = "queue {\n retry-first = 1h\n}\n"
 
@@ -260,6 +262,40 @@ def test_show_prints_the_content(make_server, make_stub):
     assert server.cli("queue", "show", "sender=<>", status=1).endswith("no such message is in the queue\n")
 
 
+def on_terminal(server, *words):
+    """What a command writes when its standard output is a terminal."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen([EILBOTE, "-c", str(server.conf), *words], stdout=theirs) as process:
+        os.close(theirs)
+        written = b""
+        try:
+            while piece := os.read(ours, 4096):
+                written += piece
+        except OSError:  # the other end is closed
+            pass
+        os.close(ours)
+    assert process.returncode == 0, words
+    return written.decode()
+
+
+def test_nothing_from_outside_speaks_to_the_terminal(make_server, make_stub):
+    """Neither by ESC nor by the one character that means the same (U+009B); a file gets the content as it is."""
+    evil = "\x1b[31m\u009b31m\x07\x7f"
+    stub = make_stub(replies={"RCPT": [f"451-4.2.0 busy {evil}\r\n451 4.2.0 {evil}", ...]})
+    server = make_server("--trust", "127.0.0.1/32", conf=SLOW + transport("far.test", stub.port))
+    with server.smtp() as c:
+        ident = c.message("me@back.test", ["you@far.test"], mail=" BODY=8BITMIME", text=f"Subject: t\r\n\r\na\tb{evil}\r\n\u00fc\r\n")
+    server.wait_event("delivery.deferred")
+    until(lambda: states(server) == ["waiting"])
+    for words in (["queue", "ls"], ["queue", "show", ident], ["queue", "why", ident], ["trace", ident], ["trace"], ["top", "--once"]):
+        for more in ([], ["--json"]):
+            written = on_terminal(server, *words, *more)
+            assert not re.search("[\0-\x08\x0b\x0c\x0e-\x1f\x80-\x9f]", written), (words, more, written)
+    assert "\r\na\tb\\x1B[31m\\x9B31m\\x07\\x7F\r\n\u00fc" in on_terminal(server, "queue", "show", ident)
+    raw = subprocess.run([EILBOTE, "-c", str(server.conf), "queue", "show", ident], capture_output=True, check=True).stdout.decode()
+    assert raw.endswith(f"Subject: t\r\n\r\na\tb{evil}\r\n\u00fc\r\n")
+
+
 def test_trace_finds_sessions_messages_and_addresses(make_server, make_stub):
     server, _, ids = deferred(make_server, make_stub, 2)
     server.wait_event("smtp.session.ended")
@@ -275,6 +311,18 @@ def test_trace_finds_sessions_messages_and_addresses(make_server, make_stub):
     assert lines == sorted(lines, key=lambda e: e["time"])
     assert server.cli("trace", "--since", "1h").count("\n") >= len(lines)
     assert server.cli("trace", "nobody@far.test", status=1) == "eilbote trace: the events know nothing of nobody@far.test\n"
+
+
+def test_trace_has_a_message_accepted_before_it_is_delivered(make_server):
+    """Two threads write, and their events may have the same millisecond."""
+    server = make_server(start=False)
+    ident, time = "1M81AF1QC0000", "2026-03-01T12:00:00.123Z"
+    names = ["mailbox.stored", "delivery.done", "notice.accepted", "smtp.login", "message.accepted", "smtp.session.ended"]
+    lines = [f'{{"time":"{time}","event":"{name}","session":"s1","message":"{ident}"}}\n' for name in names]
+    (server.directory / "log" / "mta" / "events.jsonl").write_text("".join(lines[1:]))
+    (server.directory / "log" / "mda" / "events.jsonl").write_text(lines[0])
+    told = [json.loads(line)["event"] for line in server.cli("trace", "--json", ident).splitlines()]
+    assert told == ["smtp.login", "message.accepted", "smtp.session.ended", "mailbox.stored", "delivery.done", "notice.accepted"]
 
 
 def test_trace_follow_is_live(server):
@@ -336,6 +384,88 @@ def test_send_and_sendmail(make_server, stub):
     assert server.cli("sendmail", "-t", stdin="Subject: none\n\nx\n", status=67).endswith("no recipient is named\n")
     assert "is refused: 550 5.1.1" in server.cli("sendmail", "gone@example.test", stdin="x\n", status=67)
     assert server.cli("sendmail", "-by", status=64).endswith('-b "y" is not understood\n')
+    assert server.cli("sendmail", "-iZfoo", "a@far.test", status=64).endswith(': the option "-Z" is not understood\n')
+    assert server.cli("sendmail", "-i", "-f", status=64).endswith(': without a value the option "-f" is not understood\n')
+
+
+def test_sendmail_sends_long_lines_of_text_as_quoted_printable(make_server, stub):
+    """As PHP and cron write them; what is not plain text stays refused."""
+    server = make_server(conf=transport("far.test", stub.port))
+    long = "-" + "a = b \u00fc " * 200
+    heads = {"Subject: t\n": ("text/plain", "utf-8"),
+             "Subject: t\nContent-Type: text/html; charset=UTF-8\nContent-transfer-encoding: 8bit\nX: y\n": ("text/html", "utf-8"),
+             "Subject: t\nMIME-Version: 1.0\nContent-Type: text/x; charset=x\n": ("text/x", "x")}
+    for count, (head, expected) in enumerate(heads.items()):
+        server.cli("sendmail", "-i", "a@far.test", stdin=f"{head}\nshort\n{long}\n.\nend \n")
+        got = email.message_from_bytes(stub.wait(count + 1)[count].data)
+        assert (got.get_content_type(), got.get_content_charset()) == expected
+        assert got.get_all("Content-Transfer-Encoding") == ["quoted-printable"] and got.get_all("MIME-Version") == ["1.0"]
+        assert got["Subject"] == "t" and got["From"] and got["X"] == ("y" if "X:" in head else None)
+        assert got.get_payload(decode=True).decode() == f"short\r\n{long}\r\n.\r\nend \r\n"
+        assert max(map(len, stub.messages[count].data.split(b"\r\n"))) < 998
+    server.cli("sendmail", "a@far.test", stdin="x" * 999 + "\n")
+    server.cli("sendmail", "a@far.test", stdin="Subject: t\n\n" + "x" * 998 + "\n")
+    plain, whole = stub.wait(5)[3:]
+    assert email.message_from_bytes(plain.data).get_payload(decode=True) == b"x" * 999 + b"\r\n"
+    assert "Content-Transfer-Encoding" not in whole.text and whole.text.endswith("\r\n\r\n" + "x" * 998 + "\r\n")
+    for head in ("Content-Type: multipart/mixed; boundary=b", "Content-Type: text/plain\nContent-Transfer-Encoding: base64",
+                 "Content-Type: application/pdf", "Content-Type: nonsense", "X: " + "x" * 999):
+        server.cli("sendmail", "a@far.test", stdin=f"{head}\n\n{'y' * 999}\n", status=65)
+    assert "accepted" in server.cli("send", "--to", "a@far.test", stdin=long)
+
+
+@pytest.mark.parametrize("bad, words", [("a\0b", "has a NUL in it"), ("a\rb", "has a CR that ends no line in it")])
+def test_sendmail_names_the_line_that_no_message_may_have(server, bad, words):
+    text = f"From bob Thu Jan  1 00:00:00 1970\nSubject: t\n\n{bad}\nmore\n".encode()
+    for command, status in (["sendmail", "bob"], 65), (["send", "--to", "bob@example.test", "--file", "-"], 1):
+        done = subprocess.run([EILBOTE, "-c", str(server.conf), *command], input=text, capture_output=True, check=False)
+        assert (done.returncode, done.stderr.decode()) == (status, f"eilbote {command[0]}: line 4 of the message {words}\n")
+
+
+def test_mail_for_users_of_this_host(server):
+    """As cron and its like send it: to a name alone, which is one of our nearest domain, and not a loop that ends nowhere."""
+    assert "<gone@mail.example.test> is refused: 550 5.1.1 no such user here" in server.cli("sendmail", "gone", stdin="x\n", status=67)
+    server.cli("sendmail", "root", stdin="Subject: cron\n\nx\n")
+    server.cli("sendmail", "bob", stdin="Subject: cron\n\nx\n")
+    with server.smtp() as c:
+        c.message("x@far.test", ['"bob+a b"@MAIL.example.test'])
+        c.expect("MAIL FROM:<x@far.test>", "250 ")
+        c.expect("RCPT TO:<gone@mail.example.test>", "550 5.1.1")
+        c.expect("RCPT TO:<bob@other.example.test>", "550 5.7.1")
+    server.wait_empty()
+    until(lambda: len(server.events("mailbox.stored", to="bob@example.test")) == 2)
+    server.wait_event("mailbox.stored", to="alice@example.test")  # who is root, as init has it
+    assert server.events("delivery.failed") == []
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_mail_for_the_address_of_this_host(make_server, stub, address):
+    """RFC 5321 section 4.1.3: that which the client talks to; mail for any other goes its way."""
+    if address == "::1" and not has_ipv6():
+        pytest.skip("no IPv6 here")
+    server = make_server(start=False, conf=f'smarthost {{\n host = "127.0.0.1"\n port = {stub.port}\n}}\n')
+    server.conf.write_text(server.conf.read_text().replace('address = {"127.0.0.1"}', f'address = {{"{address}"}}'))
+    server.start()
+    ours, other = ("[IPv6:0::1]", "[127.0.0.1]") if address == "::1" else ("[127.0.0.1]", "[IPv6:::1]")
+    with Smtp((address, server.port("smtp"))) as c:
+        c.message("x@far.test", [f"bob@{ours}"])
+        c.message("x@far.test", [f"root@{ours}"])
+        c.expect("MAIL FROM:<x@far.test>", "250 ")
+        c.expect(f"RCPT TO:<gone@{ours}>", "550 5.1.1")
+        c.expect(f"RCPT TO:<bob@{other}>", "550 5.7.1")
+        c.expect("RCPT TO:<bob@[127.0.0.2]>", "550 5.7.1")
+    server.cli("sendmail", "root@[127.0.0.1]", stdin="Subject: by another way\n\nx\n")
+    assert stub.wait()[0].rcpt == ["RCPT TO:<root@[127.0.0.1]>"]
+    server.wait_empty()
+    assert {e["to"] for e in server.events("mailbox.stored")} == {"bob@example.test", "alice@example.test"}
+
+
+@pytest.mark.parametrize("way", ["transport", "smarthost"])
+def test_mail_for_this_host_goes_where_the_configuration_says(make_server, stub, way):
+    title = '"mail.example.test" ' if way == "transport" else ""
+    server = make_server(conf=f'{way} {title}{{\n host = "127.0.0.1"\n port = {stub.port}\n}}\n')
+    server.cli("sendmail", "root", stdin="x\n")
+    assert stub.wait()[0].rcpt == ["RCPT TO:<root@mail.example.test>"]
 
 
 @pytest.mark.parametrize("more", [[], ["--json"]])

@@ -52,6 +52,18 @@ def test_login_mechanisms(server, name):
                 c.expect(base64.b64encode(PASSWORD.encode()).decode(), "235 ")
 
 
+def test_login_takes_the_name_with_the_command(server):
+    """As .NET and many devices send it: a second question for the name would be answered with the password."""
+    name, password = base64.b64encode(b"alice@example.test").decode(), base64.b64encode(PASSWORD.encode()).decode()
+    with server.smtp("submissions") as c:
+        c.expect(f"AUTH LOGIN {name}", "334 UGFzc3dvcmQ=")
+        c.expect(password, "235 ")
+    with Talk(server.where("pop3s"), implicit_tls=True) as c:
+        c.reply()
+        c.expect(f"AUTH LOGIN {name}", "+ UGFzc3dvcmQ=")
+        c.expect(password, "+OK")
+
+
 def test_authenticated_sender_uses_its_own_addresses_only(server):
     server.cli("alias", "add", "sales@example.test", "alice@example.test")
     with server.submission() as c:
@@ -182,6 +194,27 @@ def test_trusted_clients_may_err_about_recipients(make_server):
         c.expect("RCPT TO:<bob@example.test>", "250 ")
 
 
+@pytest.mark.parametrize("lines", [["NOOP"], ["RSET"], ["VRFY x", "HELP"], ["MAIL FROM:<a@far.test>", "RSET"], ["what"]])
+def test_commands_of_an_address_are_limited(make_server, lines):
+    """All of them, in one session or many; loopback addresses are exempt, so a proxy stands in front."""
+    server = make_server(start=False, conf="limits {\n commands-per-minute = 30\n errors-per-connection = 1000\n}\n")
+    server.listener_conf("mx", 'proxy-from = {"127.0.0.1/32"}')
+    server.start()
+
+    def session():
+        """Says 20 commands more; gives the last reply."""
+        with Talk(server.where("smtp")) as c:
+            c.send(b"PROXY TCP4 192.0.2.7 192.0.2.1 4711 25\r\n")
+            c.reply()
+            c.expect("EHLO client.test", "250-")
+            c.send("".join(lines[k % len(lines)] + "\r\n" for k in range(20)).encode())
+            c.socket.shutdown(socket.SHUT_WR)
+            return c.file.read().decode().splitlines()[-1]
+
+    assert not session().startswith("421")
+    assert session() == "421 4.7.0 too many commands from your address, try again in a minute"
+
+
 def test_sessions_of_the_listener_are_limited(make_server):
     server = make_server(conf="limits {\n sessions = 2\n}\n")
     with server.smtp(), server.smtp():
@@ -202,6 +235,21 @@ def test_disk_low_is_452(make_server):
     server.wait_event("disk.low")
     with server.smtp() as c:
         c.expect("MAIL FROM:<a@far.test>", "452 4.3.1")
+
+
+def test_trouble_with_the_disk_is_told_without_paths(server):
+    """Strangers hear what to do; the operator finds the reason among the events."""
+    bodies = server.directory / "spool" / "bodies"
+    bodies.rename(server.directory / "spool" / "away")
+    bodies.write_text("in the way")
+    with server.smtp() as c:
+        c.expect("MAIL FROM:<a@far.test>", "250 ")
+        c.expect("RCPT TO:<bob@example.test>", "250 ")
+        c.expect("DATA", "354 ")
+        assert c.ask("Subject: large\r\n\r\n" + ("x" * 76 + "\r\n") * 20000 + ".") == "451 4.3.0 Local trouble, try again later"
+    assert "spool/bodies/" in server.wait_event("message.refused")["text"]
+    bodies.unlink()
+    (server.directory / "spool" / "away").rename(bodies)
 
 
 def test_looping_message_is_stopped(server):
@@ -250,6 +298,50 @@ def test_submission_repairs_the_header(make_server, stub):
     assert text.startswith("Received: ")
     head = text.split("\r\n\r\n")[0]
     assert "\r\nDate: " in head and "\r\nMessage-ID: <" in head and "@mail.example.test>" in head
+
+
+@pytest.mark.parametrize("text,hidden", [
+    ("Subject: s\r\nResent-Bcc: secret@far.test\r\n\r\nbody\r\n", True),  # RFC 5322 section 3.6.6
+    ("Date: d\r\nMessage-ID: <i>\r\nResent-Bcc: secret@far.test\r\n\r\nbody\r\n", True),
+    ("Subject: s\r\nno field\r\nBcc: secret@far.test\r\n\r\nbody\r\n", False),
+    ("Date: d\r\nMessage-ID: <i>\r\nno field\r\nBcc: secret@far.test\r\n\r\nbody\r\n", False)])
+def test_submission_shows_no_blind_copy_in_the_header(make_server, stub, text, hidden):
+    server = make_server(conf=transport("far.test", stub.port))
+    with server.submission() as c:
+        c.message("alice@example.test", ["you@far.test"], text)
+    head, _, body = stub.wait()[0].text.partition("\r\n\r\n")
+    assert "secret@far.test" not in head and "\r\nDate: " in head
+    assert body == "body\r\n" if hidden else body.startswith("no field\r\nBcc:")
+
+
+@pytest.mark.parametrize("way", ["submission", "smtp", "lmtp"])
+def test_a_message_without_a_header_keeps_its_text(server, way):
+    """What stands behind the trace fields without an empty line would be taken for a header, or for the end of the last field."""
+    texts = ["hello world\r\nBcc: x\r\n", " by another.test; today\r\nSubject: s\r\n\r\nx\r\n", "\r\nhello\r\n", "Subject: s\r\n\r\nhello\r\n"]
+    for text in texts:
+        with server.submission() if way == "submission" else server.smtp() if way == "smtp" else lmtp_client(server) as c:
+            c.expect("MAIL FROM:<alice@example.test>", "250 ")
+            c.expect("RCPT TO:<bob@example.test>", "250 ")
+            c.expect("DATA", "354 ")
+            c.expect(text + ".", "250 ")
+        server.wait_empty()
+    with Talk(server.where("pop3s"), implicit_tls=True) as c:
+        c.reply()
+        c.expect("USER bob@example.test", "+OK")
+        c.expect(f"PASS {PASSWORD}", "+OK 4 ")
+        for number, text in enumerate(texts, 1):
+            c.expect(f"RETR {number}", "+OK")
+            head, _, body = b"".join(iter(c.file.readline, b".\r\n")).decode().partition("\r\n\r\n")
+            assert all(line.startswith((" ", "Return-Path:", "Delivered-To:", "Received:", "Date:", "Message-ID:", "Subject:"))
+                       for line in head.split("\r\n")), head
+            assert " by another" not in head and body == {2: "hello\r\n", 3: "hello\r\n"}.get(number - 1, text)
+
+
+def lmtp_client(server):
+    client = Talk(str(server.directory / "ctl" / "lmtp.sock"))
+    client.reply()
+    client.expect("LHLO client.test", "250-")
+    return client
 
 
 def test_local_socket_needs_no_login_and_mx_gives_none(server):

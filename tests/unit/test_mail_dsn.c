@@ -4,6 +4,7 @@
  */
 #include "mail/dsn.h"
 #include "mail/header.h"
+#include "mail/sevenbit.h"
 
 #include "mail_test.h"
 
@@ -198,6 +199,77 @@ static void test_global_notice(void **state)
     stop(&f);
 }
 
+/* The notice can go to a server without 8BITMIME. */
+static void assert_convertible(struct str notice)
+{
+    struct sevenbit *s = sevenbit_make();
+    sevenbit_look(s, notice);
+    assert_string_equal(sevenbit_look_end(s).text, "");
+    sevenbit_free(s);
+}
+
+static void test_the_original_comes_back_in_a_form_for_every_server(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *message, *type;
+        bool is_smtputf8;
+    } rows[] = {
+        {"Subject: s\r\n\r\n\xE4\r\n", "message/rfc822", false},
+        {"Subject: s\r\n\r\n\xC3\xA4\r\n", "message/rfc822", true},
+        {"Subject: \xC3\xA4\r\n\r\n\xE4\r\n", "message/global", false},
+        {"Subject: \xC3\xA4\r\n\r\nx\r\n", "message/global", true},
+        {"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nX: \xC3\xA4\r\n\r\nx",
+         "message/global", true},
+        {"Content-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n\r\n\xE4", "message/global",
+         false},
+        {"Subject: \xE4\r\n\r\nx\r\n", "text/rfc822-headers", false},
+        {"Subject: \xE4\r\n\r\nx\r\n", "text/rfc822-headers", true},
+        {"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nX: \xE4\r\n\r\nx",
+         "text/rfc822-headers", false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct fixture f;
+        char line[80];
+        start(&f, "alice@example.org", "bob@example.net");
+        f.dsn.message = str_from(rows[i].message);
+        f.dsn.is_smtputf8 = rows[i].is_smtputf8;
+        assert_true(dsn_append(&f.out, &f.dsn));
+        snprintf(line, sizeof line, "\r\nContent-Type: %s\r\n", rows[i].type);
+        assert_has(&f.out, line);
+        assert_convertible(buf_str(&f.out));
+        f.out.used = 0;
+        f.dsn.ret = DSN_RETURN_HEADERS;
+        assert_true(dsn_append(&f.out, &f.dsn));
+        assert_convertible(buf_str(&f.out));
+        stop(&f);
+    }
+}
+
+/* The notice adds a multipart and a message to what is nested in the original. */
+static void test_an_original_of_many_parts_within_each_other(void **state)
+{
+    (void)state;
+    for (int depth = SEVENBIT_DEPTH_MAX - 2; depth < SEVENBIT_DEPTH_MAX; depth++) {
+        struct fixture f;
+        struct buf message = buf_make(1 << 16);
+        start(&f, "alice@example.org", "bob@example.net");
+        for (int i = 0; i < depth; i++)
+            buf_printf(&message, "Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n", i,
+                       i);
+        buf_append(&message, STR("\r\n\xC3\xA4\r\n"));
+        f.dsn.message = buf_str(&message);
+        f.dsn.message_limit = 1 << 16;
+        assert_true(dsn_append(&f.out, &f.dsn));
+        assert_has(&f.out, depth < SEVENBIT_DEPTH_MAX - 1
+                               ? "Content-Type: message/rfc822\r\n"
+                               : "Content-Type: text/rfc822-headers\r\n");
+        assert_convertible(buf_str(&f.out));
+        buf_free(&message);
+        stop(&f);
+    }
+}
+
 static void test_remote_text_cannot_forge_fields(void **state)
 {
     (void)state;
@@ -235,6 +307,8 @@ int main(void)
         cmocka_unit_test(test_delayed_notice_says_until_when),
         cmocka_unit_test(test_utf8_address_in_an_ascii_notice),
         cmocka_unit_test(test_global_notice),
+        cmocka_unit_test(test_the_original_comes_back_in_a_form_for_every_server),
+        cmocka_unit_test(test_an_original_of_many_parts_within_each_other),
         cmocka_unit_test(test_remote_text_cannot_forge_fields),
         cmocka_unit_test(test_full_buffer_stays_as_it_was),
     };

@@ -54,6 +54,17 @@ static void test_header_ends_at_a_line_that_is_no_field(void **state)
     }
 }
 
+static void test_text_without_a_header_section(void **state)
+{
+    (void)state;
+    assert_true(header_is_missing(STR("hello\r\n")));
+    assert_true(header_is_missing(STR(" a: b\r\n")));
+    assert_true(header_is_missing(STR("hello")));
+    assert_false(header_is_missing(STR("")));
+    assert_false(header_is_missing(STR("\r\nhello\r\n")));
+    assert_false(header_is_missing(STR("a: b\r\nhello\r\n")));
+}
+
 static void test_header_lookup_and_count(void **state)
 {
     (void)state;
@@ -250,6 +261,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_header_fields_in_order),
         cmocka_unit_test(test_header_ends_at_a_line_that_is_no_field),
+        cmocka_unit_test(test_text_without_a_header_section),
         cmocka_unit_test(test_header_lookup_and_count),
         cmocka_unit_test(test_header_unfold),
         cmocka_unit_test(test_header_append_folds_and_cannot_be_injected),

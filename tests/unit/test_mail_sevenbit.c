@@ -231,6 +231,8 @@ static void test_what_cannot_be_converted(void **state)
         {ENCODING "x-uuencode\r\n\r\n\xE4\r\n", "a part that claims to be encoded has 8-bit bytes"},
         {"Content-Type: multipart/signed; boundary=s\r\n\r\n--s\r\n\r\n\xE4\r\n--s--\r\n",
          "a signed part must not be changed"},
+        {"Content-Type: multipart/signed; boundary=s\r\n\r\n\xE4\r\n--s\r\n\r\nx\r\n--s--\r\n",
+         "a signed part must not be changed"},
         {"Content-Type: multipart/mixed\r\n\r\n\xE4\r\n", "a multipart has no boundary"},
         {"Content-Type: message/partial\r\n\r\n\xE4\r\n",
          "a part has a type that is never encoded"},
@@ -260,6 +262,67 @@ static void test_what_is_sealed_stays(void **state)
          MIXED "\r\n--b\r\n" SIGNED "--b\r\n" BINARY ENCODING "base64\r\n\r\n5A==\r\n--b--\r\n"},
     };
     check(rows, sizeof rows / sizeof *rows);
+}
+
+static enum sevenbit_header header_of(struct str in, size_t piece)
+{
+    struct sevenbit *s = sevenbit_make();
+    for (struct str part; in.n > 0; in = str_skip(in, part.n)) {
+        part = str_head(in, piece);
+        sevenbit_look(s, part);
+    }
+    sevenbit_look_end(s);
+    enum sevenbit_header header = sevenbit_header(s);
+    sevenbit_free(s);
+    return header;
+}
+
+static void test_what_the_headers_hold(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *in;
+        enum sevenbit_header header;
+    } rows[] = {
+        {"Subject: s\r\n\r\n\xC3\xA4\r\n", SEVENBIT_HEADER_ASCII},
+        {"Subject: \xC3\xA4\r\n\r\nx\r\n", SEVENBIT_HEADER_UTF8},
+        {"Subject: \xE4\r\n\r\nx\r\n", SEVENBIT_HEADER_OTHER},
+        {MIXED "\r\n\xC3\xA4: x\r\n--b\r\n\r\n\xC3\xA4: x\r\n--b--\r\n", SEVENBIT_HEADER_ASCII},
+        {MIXED "\r\n--b\r\nContent-Description: \xC3\xA4\r\n\r\n--b--\r\n", SEVENBIT_HEADER_UTF8},
+        {MIXED "\r\n--b\r\nX: \xC3\xA4\r\n\r\n--b\r\nX: \xE4\r\n--b--\r\n", SEVENBIT_HEADER_OTHER},
+        {MIXED "\r\n--b\r\nX: \xE4\r\n\r\n--b\r\nX: \xC3\xA4\r\n--b--\r\n", SEVENBIT_HEADER_OTHER},
+        {MIXED "\r\n--b\r\nContent-Type: multipart/signed; boundary=s\r\n\r\n--s\r\n"
+               "Content-Description: \xC3\xA4\r\n\r\n--s--\r\n--b--\r\n",
+         SEVENBIT_HEADER_UTF8},
+        {MIXED "\r\n--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: \xC3\xA4\r\n--b--\r\n",
+         SEVENBIT_HEADER_UTF8},
+        {MIXED "\r\n--b\r\nContent-Type: message/global\r\n\r\nSubject: \xC3\xA4\r\n--b--\r\n",
+         SEVENBIT_HEADER_ASCII},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (size_t piece = 1; piece < 100; piece += 7)
+            assert_int_equal(header_of(str_from(rows[i].in), piece), rows[i].header);
+}
+
+/* Where the limits end the look, 8-bit bytes may be a field's. */
+static void test_headers_beyond_the_limits(void **state)
+{
+    (void)state;
+    struct buf in = buf_make(ROOM);
+    for (int i = 0; i <= SEVENBIT_DEPTH_MAX; i++)
+        buf_printf(&in, "Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n", i, i);
+    assert_int_equal(header_of(buf_str(&in), 999), SEVENBIT_HEADER_ASCII);
+    buf_append(&in, STR("X: \xC3\xA4\r\n\r\nx\r\n"));
+    assert_int_equal(header_of(buf_str(&in), 999), SEVENBIT_HEADER_OTHER);
+    for (int is_early = 0; is_early < 2; is_early++) {
+        in.used = 0;
+        buf_append(&in, is_early ? STR("X: \xC3\xA4") : STR("X: x"));
+        for (int i = 0; i < SEVENBIT_HEADER_MAX; i++)
+            buf_append_byte(&in, 'x');
+        buf_append(&in, is_early ? STR("\r\n") : STR("\xC3\xA4\r\n"));
+        assert_int_not_equal(header_of(buf_str(&in), 999), SEVENBIT_HEADER_ASCII);
+    }
+    buf_free(&in);
 }
 
 static void test_limits(void **state)
@@ -387,6 +450,8 @@ int main(void)
         cmocka_unit_test(test_message_within),
         cmocka_unit_test(test_what_cannot_be_converted),
         cmocka_unit_test(test_what_is_sealed_stays),
+        cmocka_unit_test(test_what_the_headers_hold),
+        cmocka_unit_test(test_headers_beyond_the_limits),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_chance),
         cmocka_unit_test(test_content_type),

@@ -117,6 +117,7 @@ static void test_full_disk_is_452(void **state)
     assert_int_equal(fault.status.subject, 3);
     assert_int_equal(fault.status.detail, 1);
     assert_string_equal(fault.text, "write /dev/full: No space left on device");
+    assert_true(fault.is_private);
     file_close(f);
 }
 

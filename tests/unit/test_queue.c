@@ -7,6 +7,7 @@
  */
 #include "queue_room.h"
 
+#include "mail/dsn.h"
 #include "queue/cold.h"
 #include "queue/record.h"
 
@@ -142,6 +143,81 @@ static void test_a_message_lives_through_restarts(void **state)
     run(&w, nothing_is_left);
     assert_int_equal(body_files(&w), 0);
     run(&w, nothing_is_left);
+    remove_world(&w);
+}
+
+static void accept_expanded(struct world *w)
+{
+    struct queue_rcpt rcpt[] = {
+        {.address = STR("bob@one.test"), .notify = DSN_NOTIFY_NEVER},
+        {.address = STR("all@one.test"), .notify = DSN_NOTIFY_SUCCESS | QUEUE_NOTIFY_EXPANDED},
+        {.address = STR("carol@one.test"), .notify = DSN_NOTIFY_NEVER}};
+    struct queue_envelope e = {.sender = STR("alice@example.test"),
+                               .arrival_ms = clock_real_ms(),
+                               .rcpt = rcpt,
+                               .rcpt_count = 3};
+    struct buf body = buf_make(16);
+    buf_append(&body, STR("x\r\n"));
+    assert_int_equal(queue_accept(w->queue, queue_new_id(w->queue), &e, &body, 0).kind, FAULT_FINE);
+}
+
+/* The delivery of what was expanded, beside the one to the domain. */
+static struct queue_delivery *expanded_delivery(struct world *w)
+{
+    wait_for_ready(w, 2);
+    struct queue_delivery *d = w->ready[delivery_is_expanded(w->ready[0]) ? 0 : 1];
+    assert_true(delivery_is_expanded(d));
+    assert_int_equal(d->rcpt_count, 1);
+    assert_int_equal(d->rcpt[0], 1);
+    struct queue_delivery *other = w->ready[d == w->ready[0] ? 1 : 0];
+    assert_true(str_equal(other->domain, STR("one.test")));
+    assert_int_equal(other->rcpt_count, 2);
+    return d;
+}
+
+static void look_for_expanded(struct world *w)
+{
+    expanded_delivery(w);
+}
+
+static void put_expanded_to_rest(struct world *w)
+{
+    struct queue_statistics s;
+    expanded_delivery(w);
+    queue_put_off(w->queue, w->ready[0], 60000);
+    queue_put_off(w->queue, w->ready[1], 60000);
+    assert_int_equal(queue_checkpoint(w->queue).kind, FAULT_FINE);
+    queue_statistics(w->queue, &s);
+    assert_int_equal(s.hot, 0);
+}
+
+static void finish_expanded(struct world *w)
+{
+    struct queue_message *m = pin_only(w);
+    for (size_t i = 0; i < m->delivery_count; i++)
+        assert_true(queue_retry(w->queue, &m->delivery[i]));
+    queue_unpin(w->queue, m);
+    queue_finish(w->queue, expanded_delivery(w), &(struct queue_outcome){.is_attempt = true});
+}
+
+static void only_the_domain_is_left(struct world *w)
+{
+    wait_for_ready(w, 1);
+    const struct queue_message *m = w->ready[0]->message;
+    assert_true(str_equal(w->ready[0]->domain, STR("one.test")));
+    assert_int_equal(m->open_count, 1);
+}
+
+static void test_what_was_expanded_is_told_once_through_restarts(void **state)
+{
+    (void)state;
+    static struct world w;
+    make_world(&w);
+    run(&w, accept_expanded);
+    run(&w, look_for_expanded);
+    run(&w, put_expanded_to_rest);
+    run(&w, finish_expanded);
+    run(&w, only_the_domain_is_left);
     remove_world(&w);
 }
 
@@ -352,6 +428,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_message_lives_through_restarts),
+        cmocka_unit_test(test_what_was_expanded_is_told_once_through_restarts),
         cmocka_unit_test(test_hold_release_retry_drop),
         cmocka_unit_test(test_a_message_that_is_looked_at_may_end_at_rest),
         cmocka_unit_test(test_bodies_beyond_the_memory_budget_are_read_from_the_journal),

@@ -242,6 +242,53 @@ static void end_the_checkpoint(struct scope *others)
     close(gate[1]);
 }
 
+/* It waits when the checkpoint takes its state, and is due and put off before that is written. */
+static void put_off_while_a_checkpoint_writes(struct world *w)
+{
+    struct scope others;
+    scope_init(&others);
+    assert_int_equal(queue_checkpoint(w->queue).kind, FAULT_FINE); /* the keeper is at leisure */
+    accept_many(w, 1);
+    wait_for_ready(w, 1);
+    struct queue_delivery *d = w->ready[0];
+    uint32_t left = d->rcpt[0];
+    w->ready_count = 0;
+    queue_finish(w->queue, d,
+                 &(struct queue_outcome){
+                     .left = &left, .left_count = 1, .trouble = &trouble, .pause_ms = 200});
+    begin_a_checkpoint(w, &others, d->message);
+    wait_for_ready(w, 1);
+    w->ready_count = 0;
+    queue_put_off(w->queue, d, 3600 * 1000);
+    end_the_checkpoint(&others);
+    assert_int_equal(queue_checkpoint(w->queue).kind, FAULT_FINE);
+}
+
+static void it_is_put_off(struct world *w)
+{
+    struct queue_message *m = pin_only(w);
+    assert_true(m->delivery[0].next_attempt_ms > clock_real_ms() + 1800 * 1000);
+    assert_int_equal(m->delivery[0].attempts, 0);
+    queue_unpin(w->queue, m);
+    assert_int_equal(w->ready_count, 0);
+}
+
+static void put_off_and_look(struct world *w)
+{
+    put_off_while_a_checkpoint_writes(w);
+    it_is_put_off(w);
+}
+
+static void test_what_is_put_off_while_a_checkpoint_writes_is_not_loaded_early(void **state)
+{
+    (void)state;
+    static struct world w;
+    make_world(&w);
+    run(&w, put_off_and_look);
+    run(&w, it_is_put_off);
+    remove_world(&w);
+}
+
 static void fill_segments(struct world *w)
 {
     for (int i = 0; i < 25; i++) {
@@ -325,6 +372,7 @@ int main(void)
         cmocka_unit_test(test_one_that_is_being_sent_does_not_keep_the_journal_long),
         cmocka_unit_test(test_a_hold_of_what_is_with_the_sender_outlives_the_server),
         cmocka_unit_test(test_a_checkpoint_that_had_begun_is_not_the_one_asked_for),
+        cmocka_unit_test(test_what_is_put_off_while_a_checkpoint_writes_is_not_loaded_early),
         cmocka_unit_test(test_the_journal_keeps_what_changes_while_a_checkpoint_writes),
         cmocka_unit_test(test_replaying_many_changes_takes_no_memory),
     };
