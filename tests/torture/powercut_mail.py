@@ -17,7 +17,8 @@ from server import PASSWORD
 
 FAR, LATER, HERE = "you@far.test", "you@later.test", ("alice@example.test", "bob@example.test")
 RCPTS = {"mixed": ((FAR,), (HERE[0],), (HERE[1],), (FAR, HERE[0]), (FAR, HERE[1]), (LATER, HERE[1]), (FAR, LATER, *HERE)), "heavy": ((LATER,),)}
-SIZES = {"mixed": ((60, 200, 2000), (30, 4000, 40000), (9, 100000, 300000), (1, 1200000, 1500000)), "heavy": ((1, 300000, 900000),)}  # weight, least and most
+# Of bodies: weight, least and most bytes.
+SIZES = {"mixed": ((60, 200, 2000), (30, 4000, 40000), (9, 100000, 300000), (1, 1200000, 1500000)), "heavy": ((1, 300000, 900000),)}
 ACCEPT, ABORT, REFUSE_RCPT, REFUSE_CONTENT = "accept", "abort", "refuse-rcpt", "refuse-content"
 KINDS = (ACCEPT,) * 17 + (ABORT, REFUSE_RCPT, REFUSE_CONTENT)
 RATE = {"mixed": 50, "heavy": 500}  # messages a second of a client
