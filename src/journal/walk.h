@@ -14,6 +14,7 @@ struct walk {
     uint64_t window_offset;
     size_t window_used;
     size_t window_size;
+    uint64_t ahead; /* up to there the file is being fetched */
 };
 
 struct walk_record {

@@ -216,6 +216,14 @@ void file_expect_sequential(struct file *f)
     posix_fadvise(f->fd, 0, 0, POSIX_FADV_SEQUENTIAL); /* advice: a refusal changes nothing */
 }
 
+void file_expect_soon(struct file *f, int64_t offset, int64_t size_bytes)
+{
+    /* The kernel takes no more at a time than the device does in one go. */
+    enum { STEP_BYTES = 1 << 20 };
+    for (int64_t at = offset; at < offset + size_bytes; at += STEP_BYTES)
+        posix_fadvise(f->fd, at, STEP_BYTES, POSIX_FADV_WILLNEED);
+}
+
 void file_forget_cached(struct file *f)
 {
     posix_fadvise(f->fd, 0, 0, POSIX_FADV_DONTNEED);

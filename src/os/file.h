@@ -69,6 +69,9 @@ struct fault file_size(struct file *f, int64_t *size_bytes);
 /* Tells the system that the file is read from start to end. */
 void file_expect_sequential(struct file *f);
 
+/* Lets the system fetch these bytes into its cache while the caller does something else. */
+void file_expect_soon(struct file *f, int64_t offset, int64_t size_bytes);
+
 /* Lets the system's cache forget what is synced; later writes of whole pages read nothing back. */
 void file_forget_cached(struct file *f);
 

@@ -429,15 +429,16 @@ static enum smtp_client_event_kind after_final(struct smtp_client *c, struct smt
 {
     out->mail = m;
     out->fault = reply_fault(c);
-    if (c->options->is_lmtp && !m->is_failed) {
+    /* Where nobody was accepted, LMTP answers a chunk once, too: to say so. */
+    if (c->options->is_lmtp && m->accepted_count > 0) {
         out->index = accepted_at(m, m->final_count++);
         if (m->final_count == m->accepted_count)
             finish_later(c, m);
         return SMTP_CLIENT_RCPT;
     }
     c->mails_under_way--;
-    /* What the server says of a chunk behind a refused MAIL cannot make it good. */
-    if (m->is_failed || m->mail_fault.kind)
+    /* What the server says of a chunk behind a refused MAIL, or for nobody, is not its result. */
+    if (m->is_failed || m->mail_fault.kind || m->accepted_count == 0)
         out->fault = m->mail_fault;
     return SMTP_CLIENT_DONE;
 }
@@ -539,15 +540,8 @@ static bool take_line(struct smtp_client *c, struct str line, bool *is_last)
 /* Gives an event that needs no further reply, if there is one. */
 static bool take_due(struct smtp_client *c, struct smtp_client_event *out)
 {
-    const struct smtp_client_expect *e = expected(c);
     struct smtp_client_mail *m = c->due_mail;
     enum smtp_client_event_kind due = c->due;
-    if (due == SMTP_CLIENT_MORE && e && e->command == COMMAND_FINAL && c->options->is_lmtp &&
-        !e->mail->is_failed && e->mail->accepted_count == 0) {
-        /* No recipient was accepted: LMTP answers the body not at all. */
-        out->kind = give_up(c, pop_expected(c).mail, false, out);
-        return true;
-    }
     if (due == SMTP_CLIENT_MORE)
         return false;
     c->due = SMTP_CLIENT_MORE;

@@ -28,11 +28,12 @@ static struct fault wrong_order(void)
     return fault_make(503, FAULT_STATUS(5, 5, 1), "Wrong order of commands");
 }
 
-/* One reply for SMTP, one for each recipient of LMTP's transaction. */
+/* One reply for SMTP, one for each recipient of LMTP's transaction; without any, one to the command. */
 static void reply_for_all(struct smtp_server *s, const struct fault *f)
 {
     const struct smtp_transaction *t = &s->transaction;
-    uint32_t count = s->options->kind == SMTP_LMTP && t->is_open ? t->rcpt_count : 1;
+    bool is_each = s->options->kind == SMTP_LMTP && t->is_open && t->rcpt_count > 0;
+    uint32_t count = is_each ? t->rcpt_count : 1;
     for (uint32_t i = 0; i < count; i++)
         smtp_engine_reply(s, f);
 }
