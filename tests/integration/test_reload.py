@@ -251,6 +251,7 @@ def test_a_role_that_dies_during_a_reload_is_started_with_the_new_set(make_serve
     add_listener(server, "more", "pop3", port)
     remove_listener(server, "pop3")
     mda = until(lambda: server.role("mda"))
+    until(lambda: len(server.events("role.ready")) == 2)  # in the file, before its writer is stopped
     os.kill(mda, signal.SIGSTOP)
     server.hang_up("reload.done", 1)
     # The mta works with the new set, the mda with the old one, whose sockets are kept.
