@@ -45,13 +45,20 @@ static json_t *json_value(const struct field *f, const void *value)
     return NULL;
 }
 
-static json_t *json_list(const struct field *f, const char *place)
+/* The items of a list of the configuration, which is a pointer and then their number. */
+static const char *items_at(const char *place, size_t *count)
 {
     const char *items;
-    size_t count;
-    json_t *array = json_array();
     memcpy(&items, place, sizeof items);
-    memcpy(&count, place + sizeof items, sizeof count);
+    memcpy(count, place + sizeof items, sizeof *count);
+    return items;
+}
+
+static json_t *json_list(const struct field *f, const char *place)
+{
+    size_t count;
+    const char *items = items_at(place, &count);
+    json_t *array = json_array();
     for (size_t i = 0; i < count; i++)
         json_array_append_new(array, json_value(f, items + i * field_size(f)));
     return array;
@@ -72,11 +79,9 @@ static void add_fields(json_t *o, const struct section *s, const char *base)
 /* The sections of one kind, by their titles. */
 static json_t *json_titled(const struct section *s, const char *place)
 {
-    const char *items;
     size_t count;
+    const char *items = items_at(place, &count);
     json_t *all = json_object();
-    memcpy(&items, place, sizeof items);
-    memcpy(&count, place + sizeof items, sizeof count);
     for (size_t k = 0; k < count; k++) {
         const char *base = items + k * s->size;
         json_t *one = json_object(), *title = control_text(*(const struct str *)(const void *)base);
