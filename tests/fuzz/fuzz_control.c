@@ -51,9 +51,10 @@ static void check_whole(const json_t *request, const struct queue_filter *f)
     must(conditions == json_object_size(json_object_get(request, "filter")));
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+const struct fuzz_memory fuzz_memory = {.factor = 512, .base = 262144};
+
+void fuzz_one(struct str in)
 {
-    struct str in = str_make((const char *)data, size);
     json_t *request, *text = control_text(in);
     must(text && (str_has_8bit(in) ||
                   str_equal(in, str_make(json_string_value(text), json_string_length(text)))));
@@ -67,5 +68,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_filter(&filter);
     }
     json_decref(request);
-    return 0;
 }

@@ -9,11 +9,13 @@
 
 enum { WORDS = 8 };
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+const struct fuzz_memory fuzz_memory = {.factor = 512, .base = 262144};
+
+void fuzz_one(struct str in)
 {
     const struct command command = {.name = "queue ls", .usage = "[FILTER...]"};
     struct invocation i = {.command = &command};
-    struct str in = str_make((const char *)data, size), word;
+    struct str word;
     struct arena arena = arena_make((size_t)1 << 24);
     const char *words[WORDS + 1] = {NULL};
     size_t count = 0, ids = 0;
@@ -34,5 +36,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         json_decref(filter);
     }
     arena_free(&arena);
-    return 0;
 }
