@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * fuzz_reload.c - whatever packets a role sends to the supervisor, no port is lost and no descriptor
+ *
+ * A role may be taken over by whoever talks to it; the supervisor is not. The input is a list of
+ * packets: an octet that says which role, what kind and whether its size is right, and its number.
+ */
+#include "role/reload.h"
+
+#include <dirent.h>
+#include <sys/socket.h>
+
+#include "fuzz_room.h"
+#include "os/channel.h"
+
+enum { PACKETS_MOST = 24 };
+
+static const char conf_text[] = "hostname = mx.test\n"
+                                "listener \"a\" {\n role = local\n path = \"a.sock\"\n}\n"
+                                "listener \"B\" {\n role = lmtp\n path = \"B.sock\"\n}\n";
+
+static size_t count_descriptors(void)
+{
+    size_t count = 0;
+    DIR *d = opendir("/proc/self/fd");
+    must(d != NULL);
+    while (readdir(d))
+        count++;
+    closedir(d);
+    return count;
+}
+
+/* Reads what the supervisor has sent, as the role would. */
+static void drain(int channel)
+{
+    static struct order order;
+    int descriptors[ROLE_SOCKETS_MOST + 1];
+    size_t count = ROLE_SOCKETS_MOST + 1;
+    while (channel_receive(channel, &order, sizeof order, descriptors, &count) == CHANNEL_PACKET) {
+        must(order.socket_count <= ROLE_SOCKETS_MOST);
+        must(order.kind != ORDER_SET || count == order.socket_count + 1u);
+        while (count > 0)
+            close(descriptors[--count]);
+        count = ROLE_SOCKETS_MOST + 1;
+    }
+}
+
+static FILE *nowhere;
+
+/* The supervisor complains. */
+static void read_quietly(struct reload *r, struct reload_role *role)
+{
+    FILE *before = stderr;
+    stderr = nowhere;
+    reload_read(r, role);
+    stderr = before;
+}
+
+static void send_packet(struct reload *r, int far_end[ROLES], uint8_t what, uint8_t number)
+{
+    size_t role = what & 1;
+    struct report report = {.kind = (what >> 1) % 8, .number = number & 128 ? r->number : number};
+    memset(report.text, 'x', sizeof report.text);
+    size_t size = (what & 128) ? number * 4U : sizeof report;
+    must(size <= 1024);
+    char packet[2048] = {0};
+    memcpy(packet, &report, sizeof report);
+    if (r->role[role].channel >= 0)
+        must(send(far_end[role], packet, size, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 || size == 0);
+    read_quietly(r, &r->role[role]);
+    if ((what & 64) || r->role[role].channel >= 0) {
+        drain(far_end[role]);
+        return;
+    }
+    /* It was ended and is started again. */
+    int ends[2];
+    drain(far_end[role]);
+    close(far_end[role]);
+    channel_pair(ends);
+    far_end[role] = ends[1];
+    must(!reload_attach(r, &r->role[role], ends[0]).kind);
+}
+
+const struct fuzz_memory fuzz_memory = {.factor = 0, .base = 16 << 20, .keeps = true};
+
+void fuzz_one(struct str in)
+{
+    static struct reload r;
+    struct conf *conf;
+    int far_end[ROLES];
+    const char *path = put_file("eilbote.conf", str_from(conf_text));
+    if (!nowhere)
+        nowhere = fopen("/dev/null", "we");
+    must(nowhere != NULL);
+    size_t before = count_descriptors();
+    must(!reload_start(&r, path, &conf).kind);
+    conf_free(conf);
+    for (size_t i = 0; i < ROLES; i++) {
+        int ends[2];
+        channel_pair(ends);
+        far_end[i] = ends[1];
+        must(!reload_attach(&r, &r.role[i], ends[0]).kind);
+    }
+    size_t ports = r.current->count;
+    for (size_t i = 0; i < PACKETS_MOST && in.n > 0; i++) {
+        uint8_t what = take_octet(&in), number = take_octet(&in);
+        send_packet(&r, far_end, what, number);
+        must(r.current->count == ports && r.retired->count == 0);
+        must(r.is_going_on == (r.role[0].owes_report || r.role[1].owes_report));
+    }
+    reload_stop(&r);
+    for (size_t i = 0; i < ROLES; i++)
+        close(far_end[i]);
+    must(count_descriptors() == before);
+}
