@@ -7,7 +7,8 @@
 #include "fuzz.h"
 
 /* Both readings. */
-static struct fault convert(struct str in, uint32_t cut, struct buf *out, int *header)
+static struct fault convert(struct str in, uint32_t cut, struct buf *out,
+                            enum sevenbit_header *header)
 {
     struct sevenbit *s = sevenbit_make();
     uint32_t again = cut;
@@ -31,7 +32,7 @@ void fuzz_one(struct str in)
     struct buf whole = buf_make(SEVENBIT_OUTPUT_MAX(in.n));
     struct buf cut = buf_make(SEVENBIT_OUTPUT_MAX(in.n));
     struct buf again = buf_make(SEVENBIT_OUTPUT_MAX(SEVENBIT_OUTPUT_MAX(in.n)));
-    int header, header_cut;
+    enum sevenbit_header header, header_cut;
     struct fault f = convert(in, CUT_WHOLE, &whole, &header);
     must(f.kind == FAULT_FINE ? header == SEVENBIT_HEADER_ASCII : f.reply == 554);
     for (size_t i = 0; i < 2; i++) {

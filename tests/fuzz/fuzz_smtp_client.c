@@ -189,7 +189,7 @@ const struct fuzz_memory fuzz_memory = {.factor = 1024, .base = 1 << 20};
 void fuzz_one(struct str in)
 {
     uint8_t flags = take_octet(&in), counts = take_octet(&in), seed = take_octet(&in);
-    struct dialogue whole, cut;
+    static struct dialogue whole, cut;
     const uint32_t cuts[] = {CUT_OCTETS, CUT_RANDOM + seed};
     play(&whole, flags, counts, in, CUT_WHOLE);
     for (size_t i = 0; i < 2; i++) {
