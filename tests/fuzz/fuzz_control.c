@@ -63,7 +63,11 @@ void fuzz_one(struct str in)
     must((f.kind == FAULT_FINE) == (request != NULL));
     must(!request || json_is_object(request));
     struct queue_filter filter;
+    struct queue_filter choice;
     if (request && !queue_filter_read(request, &filter).kind) {
+        must(!queue_filter_read_choice(request, &choice).kind == filter.has_choice);
+        must(filter.has_choice == (json_is_true(json_object_get(request, "all")) ||
+                                   json_object_size(json_object_get(request, "filter")) > 0));
         check_whole(request, &filter);
         check_filter(&filter);
     }
