@@ -22,12 +22,12 @@ asan:           ## every test with the address and undefined behaviour sanitizer
 tsan:           ## every test with the thread sanitizer
 	@tools/deps build test && tools/build build-tsan -Db_sanitize=thread && tools/run-tests build-tsan
 fuzz:           ## every fuzz target, T seconds in all, with sanitizers (EXECS=1e8: each that often, without; CORPUS=dir keeps what is found)
-	@tools/deps build test && $(if $(EXECS),$(BUILD_FUZZ_PLAIN),$(BUILD_FUZZ)) && \
+	@tools/deps build fuzz && $(if $(EXECS),$(BUILD_FUZZ_PLAIN),$(BUILD_FUZZ)) && \
 		tools/fuzz run build-fuzz$(if $(EXECS),-plain) --seconds $(T) --execs "$(EXECS)" $(if $(CORPUS),--corpus $(CORPUS))
 fuzz-minimise:  ## put what fuzzing has found into the tree, as few inputs as reach the same
-	@tools/deps build test && $(BUILD_FUZZ_PLAIN) && tools/fuzz minimise build-fuzz-plain $(if $(CORPUS),--corpus $(CORPUS))
+	@tools/deps build fuzz && $(BUILD_FUZZ_PLAIN) && tools/fuzz minimise build-fuzz-plain $(if $(CORPUS),--corpus $(CORPUS))
 fuzz-coverage:  ## line coverage of every parser by the inputs; fails below 90 % of a file
-	@tools/deps build test && CC=clang tools/build build-coverage -Db_lundef=false -Dc_args='-fprofile-instr-generate -fcoverage-mapping' \
+	@tools/deps build fuzz && CC=clang tools/build build-coverage -Db_lundef=false -Dc_args='-fprofile-instr-generate -fcoverage-mapping' \
 		-Dc_link_args=-fprofile-instr-generate && tools/fuzz coverage build-coverage --missing $(if $(CORPUS),--corpus $(CORPUS))
 torture-powercut: ## cut the power POINTS times on a real ext4 and look for what was acknowledged (root; CONTROL=no-fdatasync takes syncs away)
 	@tools/deps build torture && tools/build build-torture -Dbench_hooks=true -Dtorture=true && \
