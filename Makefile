@@ -27,7 +27,7 @@ fuzz:           ## every fuzz target, T seconds in all, with sanitizers (EXECS=1
 fuzz-minimise:  ## put what fuzzing has found into the tree, as few inputs as reach the same
 	@tools/deps build fuzz && $(BUILD_FUZZ_PLAIN) && tools/fuzz minimise build-fuzz-plain $(if $(CORPUS),--corpus $(CORPUS))
 fuzz-coverage:  ## line coverage of every parser by the inputs; fails below 90 % of a file
-	@tools/deps build fuzz && CC=clang tools/build build-coverage -Db_lundef=false -Dc_args='-fprofile-instr-generate -fcoverage-mapping' \
+	@tools/deps build fuzz && LLVM_PROFILE_FILE=/dev/null CC=clang tools/build build-coverage -Db_lundef=false -Dc_args='-fprofile-instr-generate -fcoverage-mapping' \
 		-Dc_link_args=-fprofile-instr-generate && tools/fuzz coverage build-coverage --missing $(if $(CORPUS),--corpus $(CORPUS))
 torture-powercut: ## cut the power POINTS times on a real ext4 and look for what was acknowledged (root; CONTROL=no-fdatasync takes syncs away)
 	@tools/deps build torture && tools/build build-torture -Dbench_hooks=true -Dtorture=true && \
