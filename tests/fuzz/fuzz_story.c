@@ -42,7 +42,8 @@ static void check_names(struct str line)
     struct str time = events_time(line), name = events_name(line);
     must(!str_has(time, '"') && !str_has(name, '"'));
     must(time.n == 0 || (time.p > line.p && time.p + time.n <= line.p + line.n));
-    must(name.n == 0 || (name.p > time.p + time.n && name.p + name.n <= line.p + line.n));
+    must(name.n == 0 || (name.p > line.p && name.p + name.n <= line.p + line.n));
+    must(time.n == 0 || name.n == 0 || name.p > time.p + time.n);
 }
 
 /* What is learned from a line with the id itself is in the story, and so is the line. */
