@@ -26,8 +26,9 @@ void fuzz_one(struct str in)
     memcpy(ip.byte, in.p, in.n < sizeof ip.byte ? in.n : sizeof ip.byte);
     must(ip_parse(ip_format(&ip, text), &endpoint.address));
     must(ip_equal(&ip, &endpoint.address));
-    network = ip_network_around(&ip, in.n % 33);
-    must(network.prefix_bits == in.n % 33 + (ip_is_v4(&ip) ? 96 : 0));
+    unsigned bits = (unsigned)(in.n % 33);
+    network = ip_network_around(&ip, bits);
+    must(network.prefix_bits == bits + (ip_is_v4(&ip) ? 96 : 0));
     must(ip_network_contains(&network, &ip) && is_in(&network, &ip));
     must(ip_network_parse(ip_network_format(&network, text), &network_again));
     if (ip_is_v4(&ip))
