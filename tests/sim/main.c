@@ -225,9 +225,10 @@ static bool run_next_process(void)
     while (waitpid(child, &status, 0) < 0 && errno == EINTR)
         ;
     bool is_crash = WIFEXITED(status) && WEXITSTATUS(status) == EXIT_CRASHED;
-    if (is_crash)
+    if (is_crash) {
         world->plan->processes_left--;
-    else if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        world->plan->is_stopping = false; /* it is asked again when it is back */
+    } else if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
         ledger_blame(0, "the server's process ended with status %#x", (unsigned)status);
     else if (world->plan->is_stopping)
         return false;

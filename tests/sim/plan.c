@@ -190,6 +190,8 @@ static void look(void *arg, uint64_t rest_s)
         sim_after(STOP_PATIENCE_S * SIM_SECOND, look, NULL, 0);
         return;
     }
+    if (rest_s == 0)
+        rest_s = LOOK_S;
     if (plan_is_healed() && rest_s < LOOK_MOST_S)
         rest_s = rest_s * 3 / 2;
     sim_after((int64_t)rest_s * SIM_SECOND, look, NULL, rest_s);
@@ -246,7 +248,7 @@ void plan_make(void)
                        .expiry_ns =
                            (sim_chance(1, 5) ? 120 : sim_between(6, 30)) * 3600 * SIM_SECOND,
                        .processes_left = sim_chance(1, 4) ? 0 : (unsigned)sim_between(1, 5),
-                       .segment_bytes = (int64_t)DISK_PAGE << sim_between(5, 9),
+                       .segment_bytes = (int64_t)DISK_PAGE << sim_between(4, 7),
                        .connections_per_site = (unsigned)sim_between(1, 8)};
     p->healing_ns = world->now_ns + p->sending_ns + sim_between(1, 3 * 3600) * SIM_SECOND;
     ledger_make(p->expiry_ns);
