@@ -256,8 +256,11 @@ static void check_recipient(const struct ledger_message *m, const struct ledger_
             "message %llu (%s) from <%s> to %s was promised at %lld s and is neither there "
             "nor reported",
             number, m->id, m->sender, r->address, (long long)(m->promised_ns / SIM_SECOND));
-    if (r->failures > 0 && has_come && r->delivery[0].is_certain &&
-        !is_near_a_crash(r->delivery[0].heard_ns))
+    /* A server may change its mind when it is asked again after a crash. */
+    bool is_doubtful =
+        has_come && (!r->delivery[0].is_certain || is_near_a_crash(r->delivery[0].heard_ns) ||
+                     (r->refusals > 0 && is_near_a_crash(r->refused_ns)));
+    if (r->failures > 0 && has_come && !is_doubtful)
         ledger_blame(m->number, "message %llu came to %s and was reported as failed", number,
                      r->address);
     if (m->promise == PROMISE_GIVEN && has_come && !r->is_local &&
