@@ -35,7 +35,8 @@ struct event_log {
     struct mutex flush_lock; /* guards what stands below */
     char *path;
     struct file *file;
-    int64_t size; /* bytes in the file */
+    int64_t size; /* bytes in the file, all of them whole lines */
+    bool is_torn; /* there may be a part of a line behind them */
     int64_t size_max;
     unsigned file_count;
     struct buf spare; /* what a buffer's memory is exchanged for */
@@ -127,17 +128,31 @@ static struct fault rotate(struct event_log *log)
     return f.kind ? f : opened;
 }
 
+/* A full disk takes a part of what is written: what would come behind it must not be in its line. */
+static struct fault mend(struct event_log *log)
+{
+    struct fault f = log->is_torn ? file_truncate(log->file, log->size) : FINE;
+    log->is_torn = log->is_torn && f.kind;
+    return f;
+}
+
 static struct fault write_lines(struct event_log *log, struct str lines)
 {
     struct fault f = FINE;
     if (!log->file)
         f = open_file(log);
+    if (!f.kind)
+        f = mend(log);
     if (!f.kind && log->size > 0 && log->size + (int64_t)lines.n > log->size_max)
         f = rotate(log);
-    if (!f.kind)
-        f = file_append(log->file, lines);
+    if (f.kind)
+        return f;
+    f = file_append(log->file, lines);
+    log->is_torn = f.kind != 0;
     if (!f.kind)
         log->size += (int64_t)lines.n;
+    else
+        (void)mend(log); /* if not now, before the next line */
     return f;
 }
 

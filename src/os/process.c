@@ -6,7 +6,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -17,7 +19,10 @@
 
 #include "base/num.h"
 
-enum { SYSTEMD_FIRST = 3 };
+enum {
+    SYSTEMD_FIRST = 3,
+    COMPLAINT_MAX = 1024 /* less than PIPE_BUF: a pipe takes it whole or says that it is full */
+};
 
 struct fault process_start(char *const arguments[], int keep, int *pid)
 {
@@ -63,6 +68,22 @@ int process_reap(char how[PROCESS_END_MAX], bool *is_clean)
     else
         snprintf(how, PROCESS_END_MAX, "was ended by signal %d", WTERMSIG(status));
     return (int)pid;
+}
+
+void process_complain(const char *format, ...)
+{
+    char line[COMPLAINT_MAX];
+    struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(line, sizeof line - 1, format, args);
+    va_end(args);
+    size_t length = n < 0 ? 0 : (size_t)n < sizeof line - 1 ? (size_t)n : sizeof line - 2;
+    line[length++] = '\n';
+    if (poll(&out, 1, 0) != 1 || !(out.revents & POLLOUT))
+        return;
+    while (write(STDERR_FILENO, line, length) < 0 && errno == EINTR)
+        ;
 }
 
 void process_notify_systemd(const char *state)

@@ -28,6 +28,10 @@ void process_signal(int pid, enum process_signal signal);
 enum { PROCESS_END_MAX = 64 };
 int process_reap(char how[PROCESS_END_MAX], bool *is_clean);
 
+/* Says a line, whose line feed it adds, on standard error, unless that would have to wait for
+ * somebody to read there: then nobody hears it. */
+void process_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /* Tells systemd (sd_notify(3)) when it asked to be told; state is e.g. "READY=1". */
 void process_notify_systemd(const char *state);
 

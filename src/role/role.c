@@ -11,6 +11,7 @@
 #include "base/list.h"
 #include "conf/conf.h"
 #include "os/channel.h"
+#include "os/process.h"
 
 enum { SOURCE_MOST = 2 * CONF_SOURCE_LIMIT };
 
@@ -122,7 +123,7 @@ void role_report(struct role *r, enum report_kind kind, uint64_t number, const s
     }
     struct fault sent = channel_send(r->channel, &report, sizeof report, NULL, 0);
     if (sent.kind)
-        fprintf(stderr, "eilbote: a role cannot report: %s\n", sent.text);
+        process_complain("eilbote: a role cannot report: %s", sent.text);
 }
 
 /* A set whose sockets this process cannot take: no descriptor is free. */

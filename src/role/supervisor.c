@@ -27,8 +27,8 @@
 
 enum {
     PAUSE_FIRST_MS = 100,
-    PAUSE_MOST_MS = 30000,
-    STEADY_MS = 10000, /* a role that ran that long has recovered */
+    PAUSE_MOST_MS = 5000, /* when what kept it from starting is over, it is back soon */
+    STEADY_MS = 10000,    /* a role that ran that long has recovered */
     KILL_AFTER_MS = 30000
 };
 
@@ -54,8 +54,7 @@ struct supervisor {
 
 static void complain(const char *role, const char *what)
 {
-    fprintf(stderr, "eilbote: the %s %s\n", role, what);
-    fflush(stderr);
+    process_complain("eilbote: the %s %s", role, what);
 }
 
 /* Paths in the configuration are relative to its file: go there, and call it by its name. */

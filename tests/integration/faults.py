@@ -41,6 +41,7 @@ queue {
     retry-first = 200ms
     retry-max = 1s
     checkpoint = 100ms
+    disk-reserve = 1M
 }
 """
 FAR, LATER, HERE = "you@far.test", "you@later.test", ("alice@example.test", "bob@example.test")
@@ -150,11 +151,12 @@ class Faulty:
         self.stub = Stub()
         conf = CONF + transport("far.test", self.stub.port) + transport("later.test", self.stub.port)
         self.server = Server(base, ("--trust", "127.0.0.1/32"), conf)
-        self.plan = Plan(pathlib.Path(base) / "plan")
+        self.plan = Plan(pathlib.Path(f"{base}.plan"))  # beside it, where the disk is in order
         self.patience = patience
-        self.number = 0
+        self.number, self.last_refusal = 0, b""
         self.accepted, self.refused = set(), set()  # (mark, recipient)
-        self.removed, self.recent, self.was_killed = set(), set(), False
+        self.removed, self.was_killed = set(), False
+        self.recent, self.before = set(), set()  # accepted in this point, and in the one before: maybe not settled yet
         self.slowest, self.tally = 0.0, {}
         self.violations = []
 
@@ -170,6 +172,7 @@ class Faulty:
         self.plan.clear()
         self.server.end_all()
         self.stub.close()
+        self.plan.path.unlink()
 
     def count(self, what):
         self.tally[what] = self.tally.get(what, 0) + 1
@@ -204,6 +207,7 @@ class Faulty:
             self.count("smtp broke off")
             return
         self.count(f"smtp {reply[:1].decode()}yz")
+        self.last_refusal = reply
         self.refused.update((mark, rcpt) for rcpt in rcpts)
         if not reply.startswith(b"4"):
             self.violations.append(f"a trouble of the machine was answered {reply}")
@@ -238,13 +242,20 @@ class Faulty:
         self.send((HERE[0],))
         self.send((LATER,))
         self.send((FAR, HERE[1]), LARGE)
+        self.await_checkpoint()
         self.read_and_remove(HERE[0])
+
+    def await_checkpoint(self):
+        """A checkpoint of the mta, if one comes while calls fail."""
+        before, end = self.plan.counts()["mta", "syncfs"], time.monotonic() + 0.3
+        while self.plan.counts()["mta", "syncfs"] == before and time.monotonic() < end:
+            time.sleep(0.01)
 
     def see(self, marks, user):
         for mark in marks:
             if mark.startswith("BROKEN"):
                 self.violations.append(f"a message that was read is not what was sent: {mark}")
-            elif (mark, user) in self.removed and not ((mark, user) in self.recent and self.has_crashed()):
+            elif (mark, user) in self.removed and not ((mark, user) in self.recent | self.before and self.has_crashed()):
                 self.violations.append(f"{mark} was removed by {user} and is back")
             elif (mark, user) in self.refused:
                 self.violations.append(f"{mark} was refused and is in the mailbox of {user}")
@@ -261,7 +272,7 @@ class Faulty:
         while not (far and here):
             far = far or self.send((FAR,), timeout=self.patience)
             here = here or self.send((HERE[1],), timeout=self.patience)
-            assert time.monotonic() < begin + self.patience + 5, "no mail is accepted after the cause has ended: " + self.says()
+            assert time.monotonic() < begin + self.patience + 5, f"no mail is accepted after the cause has ended: {self.last_refusal} {self.says()}"
             time.sleep(0.01)
         self.await_marks()
         self.slowest = max(self.slowest, time.monotonic() - begin)
@@ -302,7 +313,7 @@ class Faulty:
         self.violations += [f"came broken: {mark}" for mark, _ in came if mark.startswith("BROKEN")]
         with self.stub.lock:
             self.stub.messages.clear()
-        self.accepted, self.refused, self.recent, self.was_killed = set(), set(), set(), False
+        self.accepted, self.refused, self.before, self.recent, self.was_killed = set(), set(), self.recent, set(), False
         self.stub.is_shy = True
 
     def deaths(self):
@@ -329,7 +340,7 @@ class Faulty:
             self.plan.clear()
             self.start()
         self.plan.clear()
-        self.finish(before, f"{role} {function} {error_name(error)} {'from' if is_for_good else 'at'} {at}")
+        self.finish(before, f"{role} {function} {error_name(error)} {'from' if is_for_good else 'at'} {at}{', then killed' if with_kill else ''}")
         return hits > 0
 
     def while_starting(self, role, function, error, at, is_for_good):

@@ -52,6 +52,7 @@ struct plan {
 
 static struct plan *plan;
 static int64_t role;
+static dev_t device; /* of the root: what is a file elsewhere, like a memfd, is left alone */
 
 /* Which role this process is, by its command line; -1: none. */
 static int64_t find_role(void)
@@ -76,8 +77,11 @@ __attribute__((constructor)) static void map_plan(void)
     int fd = (int)syscall(SYS_openat, AT_CURRENT, path, 02);
     void *memory = mmap(NULL, sizeof *plan, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     syscall(SYS_close, fd);
-    if (memory == MAP_FAILED)
+    struct stat status;
+    const char *root = getenv("FAULTS_ROOT");
+    if (memory == MAP_FAILED || !root || stat(root, &status) != 0)
         abort();
+    device = status.st_dev;
     plan = memory;
 }
 
@@ -117,7 +121,8 @@ static int is_ours(const char *path)
 static int is_file(int fd)
 {
     struct stat status;
-    return fstat(fd, &status) == 0 && (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode));
+    return fstat(fd, &status) == 0 && status.st_dev == device &&
+           (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode));
 }
 
 /* Whether the call fails, with errno set. */

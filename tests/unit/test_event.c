@@ -5,10 +5,12 @@
 #include "event/event.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -201,6 +203,35 @@ static void test_file_is_rotated_at_line_ends(void **state)
     assert_false(file_exists(name));
 }
 
+/* A file may get that large and no larger, like on a disk that is full. */
+static void limit_files(rlim_t size_bytes)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = size_bytes;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static void test_a_line_that_the_disk_took_a_part_of_is_no_part_of_the_next(void **state)
+{
+    (void)state;
+    signal(SIGXFSZ, SIG_IGN);
+    add_numbered(1);
+    assert_int_equal(event_flush(event_log).kind, FAULT_FINE);
+    struct buf before = read_file(path);
+    limit_files(before.used + 10);
+    add_numbered(2);
+    assert_int_equal(event_flush(event_log).kind, FAULT_LATER);
+    limit_files(RLIM_INFINITY);
+    struct buf after = read_file(path);
+    assert_int_equal(after.used, before.used);
+    buf_free(&before);
+    buf_free(&after);
+    add_numbered(3);
+    assert_int_equal(event_flush(event_log).kind, FAULT_FINE);
+    assert_int_equal(count_lines(path), 2);
+}
+
 static void add_many(void *arg)
 {
     for (int i = 0; i < 2000; i++)
@@ -230,6 +261,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_long_texts_and_lines_are_cut, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_full_buffer_drops_and_tells, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_file_is_rotated_at_line_ends, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_a_line_that_the_disk_took_a_part_of_is_no_part_of_the_next, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_threads_lose_nothing, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
