@@ -36,6 +36,48 @@ struct fault process_start(char *const arguments[], int keep, int *pid)
     _exit(127);
 }
 
+void process_path(char *out, size_t size)
+{
+    static const char gone[] = " (deleted)";
+    ssize_t n = readlink("/proc/self/exe", out, size - 1);
+    size_t length = n < 0 ? 0 : (size_t)n;
+    if (length >= sizeof gone && memcmp(out + length - strlen(gone), gone, strlen(gone)) == 0)
+        length -= strlen(gone);
+    out[length] = '\0';
+}
+
+struct fault process_try(const char *program, char *const arguments[], int *pid)
+{
+    *pid = fork();
+    if (*pid < 0)
+        return fault_make(451, FAULT_STATUS(4, 3, 0), "cannot fork: %s", strerrordesc_np(errno));
+    if (*pid > 0)
+        return FINE;
+    int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (nowhere >= 0)
+        dup2(nowhere, STDOUT_FILENO);
+    execv(program, arguments);
+    _exit(127);
+}
+
+struct fault process_become(const char *program, char *const arguments[], const int *keep,
+                            size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        fcntl(keep[i], F_SETFD, 0);
+    execv(program, arguments);
+    int error = errno;
+    for (size_t i = 0; i < count; i++)
+        fcntl(keep[i], F_SETFD, FD_CLOEXEC);
+    return fault_make(551, FAULT_STATUS(5, 3, 5), "cannot run %s: %s", program,
+                      strerrordesc_np(error));
+}
+
+bool process_close_on_exec(int descriptor)
+{
+    return fcntl(descriptor, F_SETFD, FD_CLOEXEC) == 0;
+}
+
 void process_set_name(const char *name)
 {
     char text[16];

@@ -43,7 +43,8 @@ static struct fault load(struct reload *r, struct buf *source, struct conf **con
     return f;
 }
 
-struct fault reload_start(struct reload *r, const char *conf_path, struct conf **conf)
+struct fault reload_start(struct reload *r, const char *conf_path, const struct sockets *inherited,
+                          struct conf **conf)
 {
     *r = (struct reload){.conf_path = conf_path,
                          .current = make_sockets(),
@@ -54,11 +55,15 @@ struct fault reload_start(struct reload *r, const char *conf_path, struct conf *
     for (size_t i = 0; i < ROLES; i++)
         r->role[i] = (struct reload_role){.kind = &role_kinds[i], .channel = -1};
     struct sockets *sockets;
+    *r->current = *inherited;
+    r->last_id = inherited->count;
     struct fault f = load(r, &r->source, conf, &sockets);
     if (f.kind) {
         reload_stop(r);
         return f;
     }
+    sockets_subtract(r->current, sockets);
+    sockets_close(r->current, true);
     free(r->current);
     r->current = sockets;
     r->number = r->last_number = 1;
@@ -111,6 +116,13 @@ static void send_word(struct reload *r, struct reload_role *role, enum order_kin
     if (f.kind)
         process_complain("eilbote: the %s cannot be told of the reload: %s", role->kind->name,
                          f.text);
+}
+
+void reload_tell_stay(struct reload *r, const struct fault *f)
+{
+    for (size_t i = 0; i < ROLES; i++)
+        if (r->role[i].channel >= 0)
+            send_word(r, &r->role[i], ORDER_STAY, 0, f);
 }
 
 /* Everybody who might still serve a retired socket has said that it does not. */
@@ -330,6 +342,9 @@ static void take(struct reload *r, struct reload_role *role, const struct report
         if (report->number > role->wish)
             role->wish = report->number;
         reload_want(r);
+        return;
+    case REPORT_UPGRADE:
+        r->wants_upgrade = true;
         return;
     default:
         process_complain("eilbote: the %s says what no role says", role->kind->name);

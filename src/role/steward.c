@@ -186,7 +186,7 @@ static void serve(struct steward *s)
         if (request == ROLE_SET)
             reload(s);
         else
-            steward_tell(s, "reload.failed", &f);
+            steward_tell(s, request == ROLE_STAY ? "upgrade.failed" : "reload.failed", &f);
     }
     steward_tell(s, "role.stopping", NULL);
 }

@@ -157,6 +157,7 @@ class Faulty:
         self.accepted, self.refused = set(), set()  # (mark, recipient)
         self.removed, self.was_killed = set(), False
         self.recent, self.before = set(), set()  # accepted in this point, and in the one before: maybe not settled yet
+        self.may_double = set()  # was not settled at a crash
         self.slowest, self.tally = 0.0, {}
         self.violations = []
 
@@ -255,14 +256,16 @@ class Faulty:
         for mark in marks:
             if mark.startswith("BROKEN"):
                 self.violations.append(f"a message that was read is not what was sent: {mark}")
-            elif (mark, user) in self.removed and not ((mark, user) in self.recent | self.before and self.has_crashed()):
+            elif (mark, user) in self.removed and (mark, user) not in self.doubles():
                 self.violations.append(f"{mark} was removed by {user} and is back")
             elif (mark, user) in self.refused:
                 self.violations.append(f"{mark} was refused and is in the mailbox of {user}")
 
-    def has_crashed(self):
-        """Then what was under way may come twice."""
-        return self.was_killed or any("is started again" in line for line in self.server.output)
+    def doubles(self):
+        """What may come twice, for it was under way at a crash."""
+        if self.was_killed or any("is started again" in line for line in self.server.output):
+            self.may_double |= self.recent | self.before
+        return self.may_double
 
     # What must hold afterwards.
 
@@ -313,6 +316,7 @@ class Faulty:
         self.violations += [f"came broken: {mark}" for mark, _ in came if mark.startswith("BROKEN")]
         with self.stub.lock:
             self.stub.messages.clear()
+        self.doubles()
         self.accepted, self.refused, self.before, self.recent, self.was_killed = set(), set(), self.recent, set(), False
         self.stub.is_shy = True
 
