@@ -6,10 +6,15 @@ import signal
 import socket
 import subprocess
 
+import changes
 import pytest
+from peers import transport
 from server import EILBOTE, IS_SANITIZED, PATIENCE_S, until
 
 pytestmark = pytest.mark.skipif(IS_SANITIZED, reason="the sanitized builds serve with --single: one process makes no way for another")
+
+
+CHANGES = 8
 
 
 def upgrade(server, status=0):
@@ -21,12 +26,6 @@ def upgrade(server, status=0):
 
 def pids(server):
     return [until(lambda: server.role(name)) for name in ("mta", "mda")]
-
-
-def upgrade_by_signal(server):
-    before = server.output.count("ready\n")
-    server.process.send_signal(signal.SIGUSR2)
-    until(lambda: server.output.count("ready\n") > before, why=lambda: "".join(server.output))
 
 
 def program_of(pid):
@@ -92,3 +91,19 @@ def test_a_program_that_cannot_run_changes_nothing(installed):
     assert pids(server) == before
     with server.smtp() as c:
         c.message("me@far.test", ["bob@example.test"])
+
+
+def test_nobody_is_refused_and_nothing_cut_while_it_changes(make_server, stub):
+    server = make_server("--trust", "127.0.0.1/32", conf=changes.CONF + transport("far.test", stub.port))
+    visitors = [changes.Visitor(str(k), server) for k in range(4)]
+    for visitor in visitors:
+        visitor.start()
+    for number in range(CHANGES):
+        before = [len(v.acknowledged) for v in visitors]
+        if number % 2:
+            changes.reload(server, number)
+        else:
+            changes.upgrade(server)
+        until(lambda: all(len(v.acknowledged) > count or v.wrong for v, count in zip(visitors, before)))
+    changes.finish(server, visitors)
+    assert changes.check(server, stub, visitors) == []
