@@ -619,6 +619,27 @@ def is_refused(server):
         return True
 
 
+def test_sigterm_keeps_no_connection_for_later(make_server, make_stub):
+    """One that becomes idle while the server stops says QUIT at once, instead of waiting for the next message until all is broken off."""
+    may_end, stubs = [threading.Event(), threading.Event()], []
+    for event in may_end:
+        stubs.append(make_stub(replies={"END": [lambda _, event=event: event.wait() and None, ...]}))
+    conf = "delivery {\n idle-timeout = 10m\n}\n" + transport("far.test", stubs[0].port) + transport("slow.test", stubs[1].port)
+    server = make_server("--trust", "127.0.0.1/32", conf=conf)
+    with server.smtp() as c:
+        for domain in ("far", "slow"):
+            c.message("me@back.test", [f"you@{domain}.test"])
+    until(lambda: all("DATA" in stub.lines for stub in stubs))
+    server.process.send_signal(signal.SIGTERM)
+    until(lambda: is_refused(server))
+    server.wait_event("role.stopping")
+    may_end[0].set()
+    until(lambda: stubs[0].lines[-1] == "QUIT")
+    may_end[1].set()
+    server.stop()
+    assert {e["to"] for e in server.events("delivery.done")} == {"you@far.test", "you@slow.test"}
+
+
 def test_sigterm_lets_a_message_finish(make_server, stub):
     server = make_server("--trust", "127.0.0.1/32", conf=transport("far.test", stub.port))
     with server.smtp() as c:
