@@ -165,13 +165,6 @@ static struct fault lost(struct conn *c, const char *what)
     return fault_make(421, FAULT_STATUS(4, 4, 2), "connection lost: %s", what);
 }
 
-/* The peer has gone: what it said before is here, though the loop may not have heard of it yet. */
-static struct fault lost_in_writing(struct conn *c, const char *what)
-{
-    c->may_read = c->has_hangup = true;
-    return lost(c, what);
-}
-
 /* Suspends until the given flag is set. */
 static struct fault wait_for(struct conn *c, const bool *flag, int64_t deadline_ms)
 {
@@ -392,7 +385,7 @@ static struct fault plain_write(struct conn *c, const struct str *parts, size_t 
         else if (errno == EAGAIN)
             c->may_write = false;
         else if (errno != EINTR)
-            return lost_in_writing(c, strerrordesc_np(errno));
+            return lost(c, strerrordesc_np(errno));
     }
 }
 

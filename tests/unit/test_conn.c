@@ -148,26 +148,6 @@ static void cut_the_wire(void *arg)
     loop_stop(loop_current());
 }
 
-/* The peer has answered and gone, and a write finds out before the loop does: the answer is there. */
-static void write_after_the_end(void *arg)
-{
-    int pair[2];
-    struct conn *c;
-    struct str in, more = STR("NOOP\r\n");
-    (void)arg;
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
-    assert_fine(conn_open(pair[0], &c));
-    int64_t now = loop_now_ms(loop_current());
-    assert_int_equal(conn_read(c, now, &in).kind, FAULT_LATER); /* nothing yet */
-    assert_int_equal(write(pair[1], "250 taken\r\n", 11), 11);
-    close(pair[1]);
-    assert_int_equal(conn_write(c, &more, 1, deadline()).kind, FAULT_LATER);
-    assert_fine(conn_read(c, now, &in));
-    assert_true(str_equal(in, STR("250 taken\r\n")));
-    conn_close(c);
-    loop_stop(loop_current());
-}
-
 static void run_as_task(void (*act)(void *arg))
 {
     struct loop *l = loop_make();
@@ -188,12 +168,6 @@ static void test_the_end_without_close_notify_is_a_fault(void **state)
 {
     (void)state;
     run_as_task(cut_the_wire);
-}
-
-static void test_what_was_said_before_the_end_is_heard(void **state)
-{
-    (void)state;
-    run_as_task(write_after_the_end);
 }
 
 static int make_certificate(void **state)
@@ -229,7 +203,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_half_a_record_is_no_input),
         cmocka_unit_test(test_the_end_without_close_notify_is_a_fault),
-        cmocka_unit_test(test_what_was_said_before_the_end_is_heard),
     };
     return cmocka_run_group_tests(tests, make_certificate, remove_certificate);
 }
