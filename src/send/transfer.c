@@ -559,6 +559,10 @@ static void take_last_words(struct transfer *t)
                 return;
             conn_consume(t->conn, smtp_client_feed(&t->client, in, &e));
         }
+        if (e.kind == SMTP_CLIENT_BODY) { /* of the message behind, whose commands were not sent */
+            transaction_of(t, e.mail)->is_cut = true;
+            continue;
+        }
         bool is_answer = e.kind == SMTP_CLIENT_RCPT || e.kind == SMTP_CLIENT_DONE;
         if (!is_answer && e.kind != SMTP_CLIENT_MORE)
             return;
