@@ -225,6 +225,7 @@ def transport_of(step, port):
 
 
 CONF = """delivery {
+    idle-timeout = 100ms
     connect-timeout = 1s
     greeting-timeout = 1s
     mail-timeout = 1s
@@ -242,12 +243,12 @@ queue {
 class World:
     """A server, a next hop that is good, and one for each step that is not."""
 
-    def __init__(self, server, good, free_port, steps=STEPS):
-        self.server, self.good = server, good
+    def __init__(self, server, good_port, free_port):
+        self.server = server
         context = server_context(server.directory)
-        self.evil = {step: EvilServer(step, free_port(), context) for step in steps}
+        self.evil = {step: EvilServer(step, free_port(), context) for step in STEPS}
         (server.directory / "word").write_text("word\n")
-        server.add_conf(CONF + f'transport "far.test" {{\n host = "127.0.0.1"\n port = {good.port}\n}}\n'
+        server.add_conf(CONF + f'transport "far.test" {{\n host = "127.0.0.1"\n port = {good_port}\n}}\n'
                         + "".join(transport_of(step, hop.listener.getsockname()[1]) for step, hop in self.evil.items()))
         self.number = 0
 

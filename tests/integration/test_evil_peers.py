@@ -8,7 +8,7 @@ from server import free_port, until
 @pytest.fixture
 def world(make_server, stub):
     server = make_server("--trust", "127.0.0.1/32", start=False)
-    world = evil.World(server, stub, free_port)
+    world = evil.World(server, stub.port, free_port)
     server.start()
     yield world
     world.close()
