@@ -24,6 +24,7 @@ enum statement {
     GET_DELIVERIES,
     DUE,
     NEXT_DUE,
+    BRING_FORWARD,
     IDS,
     COUNT,
     STATEMENTS
@@ -43,6 +44,8 @@ static const char *const sql[STATEMENTS] = {
     [NEXT_DUE] =
         ("SELECT next_attempt_ms FROM delivery WHERE state = 0 AND "
          "(next_attempt_ms, message) > (?1, ?2) ORDER BY next_attempt_ms, message LIMIT 1"),
+    [BRING_FORWARD] =
+        "UPDATE delivery SET next_attempt_ms = ?1 WHERE state = 0 AND next_attempt_ms > ?2",
     [IDS] = "SELECT id FROM message WHERE id > ?1 ORDER BY id LIMIT ?2",
     [COUNT] = "SELECT count(*), max(id) FROM message",
 };
@@ -329,6 +332,18 @@ struct fault cold_due(struct cold *c, int64_t now_ms, struct cold_cursor *cursor
         ids[(*count)++] = cursor->id;
     }
     struct fault f = result == SQLITE_DONE || result == SQLITE_ROW ? FINE : db_fault(c, "read");
+    sqlite3_reset(s);
+    mutex_unlock(&c->mutex);
+    return f;
+}
+
+struct fault cold_bring_forward(struct cold *c, int64_t now_ms, int64_t latest_ms)
+{
+    mutex_lock(&c->mutex);
+    sqlite3_stmt *s = c->statement[BRING_FORWARD];
+    sqlite3_bind_int64(s, 1, now_ms);
+    sqlite3_bind_int64(s, 2, latest_ms);
+    struct fault f = sqlite3_step(s) == SQLITE_DONE ? FINE : db_fault(c, "write");
     sqlite3_reset(s);
     mutex_unlock(&c->mutex);
     return f;

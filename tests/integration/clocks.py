@@ -11,7 +11,7 @@ from server import ROOT
 SHIM = pathlib.Path(os.environ.get("EILBOTE_BUILD", ROOT / "build")).resolve() / "tests/torture/libclock_shim.so"
 HOUR_S, TEN_YEARS_S = 3600, 3652 * 86400
 JUMPS = {"an hour forward": HOUR_S, "an hour back": -HOUR_S, "ten years forward": TEN_YEARS_S, "ten years back": -TEN_YEARS_S}
-CONF = "queue {\n retry-first = 1s\n retry-max = 2s\n checkpoint = 200ms\n}\n"
+CONF = "queue {\n retry-first = 3s\n retry-max = 3s\n checkpoint = 200ms\n}\n"
 
 
 class Clock:

@@ -56,6 +56,7 @@ def test_the_clock_jumps(world, jump, with_restart):
         c.message("me@back.test", [LATER])
     until(lambda: server.events("delivery.deferred"))
     exchange(server, stub)
+    until(lambda: [m["rests"] for m in server.queue()] == ["queue.db"])
     clock.set_ahead(clocks.JUMPS[jump])
     if with_restart:
         server.stop()
