@@ -108,7 +108,8 @@ static struct fault prepare(struct cold *c)
         if (sqlite3_prepare_v3(c->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &c->statement[i],
                                NULL) != SQLITE_OK)
             f = db_fault(c, "prepare");
-    return f;
+    /* SQLite opens for reading what it cannot open for writing, and stays with that. */
+    return f.kind ? f : run_sql(c, "BEGIN IMMEDIATE; ROLLBACK");
 }
 
 struct fault cold_open(const char *directory, struct cold **out)

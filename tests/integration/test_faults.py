@@ -3,6 +3,7 @@
 Calls that fail in the roles, a few of those that `make torture ONLY=faults` tries one after the other: what was acknowledged arrives, what was
 refused does not, and mail goes on when the cause has ended.
 """
+import errno
 import random
 
 import pytest
@@ -43,6 +44,14 @@ def test_a_call_fails_while_a_role_starts(faulty):
         for role in ROLES:
             faulty.while_starting(role, function, rng.choice(ERRORS[function]), rng.randint(1, most), rng.random() < 0.5)
             assert faulty.violations == []
+
+
+@pytest.mark.parametrize("role, calls", [("mta", range(5, 8)), ("mda", range(8, 15))])
+def test_a_database_that_could_not_be_opened_for_writing_is_opened_again(faulty, role, calls):
+    """SQLite opens it for reading then, and would stay with that: mail for the mailbox waited until the role was started again."""
+    for at in calls:
+        faulty.while_starting(role, "create", errno.ENOSPC, at, True)
+        assert faulty.violations == []
 
 
 @pytest.mark.parametrize("role", ROLES)
