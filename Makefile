@@ -3,10 +3,16 @@ SHELL := /bin/bash
 BUILD ?= build
 T ?= 60
 POINTS ?= 1000
+ONLY ?=
+FAULTS ?= 0
+KILLS ?= 2000
+CHANGES ?= 200
+ROUNDS ?= 1
+SEED ?= $(shell date +%s)
 CONTROL ?=
 DESTDIR ?=
 
-.PHONY: all run test asan tsan fuzz torture-powercut lint fmt bench install deb clean help
+.PHONY: all run test asan tsan fuzz torture torture-powercut lint fmt bench install deb clean help
 all:            ## build build/eilbote, installing the packages that are missing
 	@tools/deps build && tools/build $(BUILD)
 run: all        ## demonstrate on 127.0.0.1 and keep serving (ONCE=1: stop after the demonstration)
@@ -19,6 +25,10 @@ tsan:           ## every test with the thread sanitizer
 	@tools/deps build test && tools/build build-tsan -Db_sanitize=thread && tools/run-tests build-tsan
 fuzz:           ## every fuzz target, T seconds in all
 	@tools/deps build test && CC=clang tools/build build-fuzz -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false && tools/fuzz build-fuzz $(T)
+torture:        ## the real server under faults, hours of it (root; ONLY=faults,disks,kills,changes,peers,powercut; FAULTS, KILLS, CHANGES, ROUNDS, POINTS: how much; SEED)
+	@tools/deps build test torture && tools/build build-torture -Dbench_hooks=true -Dtorture=true && \
+		tests/torture/torture --build build-torture --only "$(ONLY)" --seed $(SEED) --faults $(FAULTS) --kills $(KILLS) --changes $(CHANGES) \
+		--rounds $(ROUNDS) --points $(POINTS)
 torture-powercut: ## cut the power POINTS times on a real ext4 and look for what was acknowledged (root; CONTROL=no-fdatasync takes syncs away)
 	@tools/deps build torture && tools/build build-torture -Dbench_hooks=true -Dtorture=true && \
 		tests/torture/powercut --build build-torture --points $(POINTS) --control "$(CONTROL)"
