@@ -54,6 +54,25 @@ static struct fault open_file(struct event_log *log)
     return f.kind ? f : file_size(log->file, &log->size);
 }
 
+/* A kill in the middle of a write leaves a part of a line, which the next one must not be behind.
+ * It stays as it is: somebody may follow the file. */
+static struct fault end_torn_line(struct event_log *log)
+{
+    struct file *reader;
+    char last = '\n';
+    size_t got = 0;
+    if (log->size == 0)
+        return FINE;
+    struct fault f = file_open(log->path, FILE_READ, &reader);
+    if (f.kind)
+        return f;
+    f = file_read_at(reader, &last, 1, log->size - 1, &got);
+    file_close(reader);
+    if (!f.kind && last != '\n')
+        f = file_append(log->file, STR("\n"));
+    return f.kind ? f : file_size(log->file, &log->size);
+}
+
 struct fault event_log_open(const char *path, int64_t size_bytes, unsigned file_count,
                             struct event_log **out)
 {
@@ -69,6 +88,8 @@ struct fault event_log_open(const char *path, int64_t size_bytes, unsigned file_
     log->file_count = file_count;
     log->spare = buf_make(EVENT_BUFFER_BYTES);
     struct fault f = open_file(log);
+    if (!f.kind)
+        (void)end_torn_line(log); /* on a full disk it stays torn: what matters more goes on */
     if (f.kind)
         event_log_close(log);
     else

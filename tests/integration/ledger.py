@@ -91,7 +91,8 @@ class Ledger:
         """The deliveries that the event log has told since the last time."""
         self.rest += self.log.read()
         *lines, self.rest = self.rest.split("\n")
-        events = [json.loads(line) for line in lines if '"delivery.' in line]
+        # A kill may have cut a line.
+        events = [json.loads(line) for line in lines if '"delivery.' in line and line.endswith("}")]
         assert not [e for e in events if e["event"] == "delivery.failed"], events
         return {(e["message"], e["to"]) for e in events if e["event"] == "delivery.done"}
 

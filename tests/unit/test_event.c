@@ -232,6 +232,17 @@ static void test_a_line_that_the_disk_took_a_part_of_is_no_part_of_the_next(void
     assert_int_equal(count_lines(path), 2);
 }
 
+static void test_a_line_that_a_kill_has_cut_is_no_part_of_the_next(void **state)
+{
+    (void)state;
+    event_log_close(event_log);
+    assert_int_equal(file_save(path, STR("{\"event\":\"one\"}\n{\"even"), 0600).kind, FAULT_FINE);
+    assert_int_equal(event_log_open(path, 1 << 30, 3, &event_log).kind, FAULT_FINE);
+    add_numbered(1);
+    assert_int_equal(event_flush(event_log).kind, FAULT_FINE);
+    assert_int_equal(count_lines(path), 3);
+}
+
 static void add_many(void *arg)
 {
     for (int i = 0; i < 2000; i++)
@@ -263,6 +274,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_file_is_rotated_at_line_ends, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             test_a_line_that_the_disk_took_a_part_of_is_no_part_of_the_next, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_line_that_a_kill_has_cut_is_no_part_of_the_next,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_threads_lose_nothing, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
