@@ -10,9 +10,13 @@ CHANGES ?= 200
 ROUNDS ?= 1
 SEED ?= $(shell date +%s)
 CONTROL ?=
+EXECS ?=
+CORPUS ?=
+BUILD_FUZZ = CC=clang tools/build build-fuzz -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false
+BUILD_FUZZ_PLAIN = CC=clang tools/build build-fuzz-plain -Dfuzz=true -Db_lundef=false
 DESTDIR ?=
 
-.PHONY: all run test asan tsan fuzz torture torture-powercut lint fmt bench install deb clean help
+.PHONY: all run test asan tsan fuzz fuzz-minimise fuzz-coverage torture torture-powercut lint fmt bench install deb clean help
 all:            ## build build/eilbote, installing the packages that are missing
 	@tools/deps build && tools/build $(BUILD)
 run: all        ## demonstrate on 127.0.0.1 and keep serving (ONCE=1: stop after the demonstration)
@@ -23,8 +27,14 @@ asan:           ## every test with the address and undefined behaviour sanitizer
 	@tools/deps build test && tools/build build-asan -Db_sanitize=address,undefined && tools/run-tests build-asan
 tsan:           ## every test with the thread sanitizer
 	@tools/deps build test && tools/build build-tsan -Db_sanitize=thread && tools/run-tests build-tsan
-fuzz:           ## every fuzz target, T seconds in all
-	@tools/deps build test && CC=clang tools/build build-fuzz -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false && tools/fuzz build-fuzz $(T)
+fuzz:           ## every fuzz target, T seconds in all, with sanitizers (EXECS=1e8: each that often, without; CORPUS=dir keeps what is found)
+	@tools/deps build fuzz && $(if $(EXECS),$(BUILD_FUZZ_PLAIN),$(BUILD_FUZZ)) && \
+		tools/fuzz run build-fuzz$(if $(EXECS),-plain) --seconds $(T) --execs "$(EXECS)" $(if $(CORPUS),--corpus $(CORPUS))
+fuzz-minimise:  ## put what fuzzing has found into the tree, as few inputs as reach the same
+	@tools/deps build fuzz && $(BUILD_FUZZ_PLAIN) && tools/fuzz minimise build-fuzz-plain $(if $(CORPUS),--corpus $(CORPUS))
+fuzz-coverage:  ## line coverage of every parser by the inputs; fails below 90 % of a file
+	@tools/deps build fuzz && LLVM_PROFILE_FILE=/dev/null CC=clang tools/build build-coverage -Db_lundef=false -Dc_args='-fprofile-instr-generate -fcoverage-mapping' \
+		-Dc_link_args=-fprofile-instr-generate && tools/fuzz coverage build-coverage --missing $(if $(CORPUS),--corpus $(CORPUS))
 torture:        ## the real server under faults, hours of it (root; ONLY=faults,disks,kills,changes,peers,powercut; FAULTS, KILLS, CHANGES, ROUNDS, POINTS: how much; SEED)
 	@tools/deps build test torture && tools/build build-torture -Dbench_hooks=true -Dtorture=true && \
 		tests/torture/torture --build build-torture --only "$(ONLY)" --seed $(SEED) --faults $(FAULTS) --kills $(KILLS) --changes $(CHANGES) \
@@ -43,6 +53,6 @@ install: all    ## install below DESTDIR
 deb: all        ## a Debian package in dist/
 	@tools/deb
 clean:          ## remove everything that was built
-	@rm -rf build build-asan build-tsan build-fuzz build-torture build-deb build-bench build-peers dist
+	@rm -rf build build-asan build-tsan build-fuzz build-fuzz-plain build-coverage build-torture build-deb build-bench build-peers dist
 help:           ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18

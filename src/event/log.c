@@ -32,6 +32,8 @@ struct event_log {
     struct mutex lock;
     struct list buffers;
     atomic_bool has_lines;
+    void (*tell)(void *arg);
+    void *tell_arg;
     struct mutex flush_lock; /* guards what stands below */
     char *path;
     struct file *file;
@@ -121,13 +123,15 @@ void event_log_add(struct event_log *log, struct str line)
     if (!buf_append(&b->lines, line))
         b->dropped++;
     mutex_unlock(&b->lock);
-    if (!atomic_load_explicit(&log->has_lines, memory_order_relaxed))
-        atomic_store(&log->has_lines, true);
+    if (!atomic_load_explicit(&log->has_lines, memory_order_relaxed) &&
+        !atomic_exchange(&log->has_lines, true) && log->tell)
+        log->tell(log->tell_arg);
 }
 
-bool event_log_has_lines(const struct event_log *log)
+void event_log_tell(struct event_log *log, void (*tell)(void *arg), void *arg)
 {
-    return atomic_load(&log->has_lines);
+    log->tell = tell;
+    log->tell_arg = arg;
 }
 
 /* path becomes path.1, path.1 becomes path.2 ...; the oldest goes. */
