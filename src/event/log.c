@@ -22,6 +22,7 @@
 
 struct thread_buffer {
     struct list link;
+    const void *owner; /* the thread, by the address of what it keeps for itself */
     struct mutex lock;
     struct buf lines;
     int64_t dropped;
@@ -99,17 +100,34 @@ struct fault event_log_open(const char *path, int64_t size_bytes, unsigned file_
     return f;
 }
 
-static struct thread_buffer *find_buffer(struct event_log *log)
+static struct thread_buffer *make_buffer(struct event_log *log)
 {
-    if (mine.id == log->id && mine.buffer)
-        return mine.buffer;
     struct thread_buffer *b = calloc(1, sizeof *b);
     if (!b)
         abort();
     mutex_init(&b->lock);
+    b->owner = &mine;
     b->lines = buf_make(EVENT_BUFFER_BYTES);
-    mutex_lock(&log->lock);
     list_push_back(&log->buffers, &b->link);
+    return b;
+}
+
+/* A thread may write to several logs by turns (serve --single); one that began where another had
+ * ended takes over its buffer. */
+static struct thread_buffer *find_buffer(struct event_log *log)
+{
+    if (mine.id == log->id && mine.buffer)
+        return mine.buffer;
+    struct thread_buffer *b = NULL;
+    mutex_lock(&log->lock);
+    LIST_EACH(link, &log->buffers)
+    {
+        struct thread_buffer *other = LIST_ENTRY(link, struct thread_buffer, link);
+        if (other->owner == &mine)
+            b = other;
+    }
+    if (!b)
+        b = make_buffer(log);
     mutex_unlock(&log->lock);
     mine.id = log->id;
     mine.buffer = b;

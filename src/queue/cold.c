@@ -79,7 +79,8 @@ static struct fault db_fault(struct cold *c, const char *what)
 
 static struct fault run_sql(struct cold *c, const char *text)
 {
-    return sqlite3_exec(c->db, text, NULL, NULL, NULL) == SQLITE_OK ? FINE : db_fault(c, "setting up");
+    return sqlite3_exec(c->db, text, NULL, NULL, NULL) == SQLITE_OK ? FINE
+                                                                    : db_fault(c, "setting up");
 }
 
 static struct fault read_version(struct cold *c, int *version)

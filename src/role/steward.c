@@ -61,7 +61,8 @@ static void watch_disk(void *arg)
         event_number(&e, "free", l.free_bytes);
         event_end(&e);
         /* While there is room, it is looked at again when somebody wants to use it. */
-    } while (!task_sleep(LOOK_AT_DISK_MS).kind && (is_low || !bell_wait(&s->server.disk_bell).kind));
+    } while (!task_sleep(LOOK_AT_DISK_MS).kind &&
+             (is_low || !bell_wait(&s->server.disk_bell).kind));
 }
 
 static void write_events(void *arg)

@@ -6,17 +6,21 @@
 #include <execinfo.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <openssl/evp.h>
 
+#include "bugs.h"
 #include "directory/directory.h"
 #include "directory/edit.h"
 #include "disk.h"
@@ -36,7 +40,8 @@ enum {
     MAIN_STACK_BYTES = 512 * 1024,
     REST_MOST_S = 20,
     PROCESSES_MOST = 200,
-    REAL_PATIENCE_S = 120
+    REAL_PATIENCE_S = 60,
+    LIBRARIES_KEEP_BYTES = 768 * 1024
 };
 
 static struct {
@@ -100,6 +105,14 @@ static bool is_prepared(void)
     return has_prepared;
 }
 
+static void map_world(void)
+{
+    run.memory = mmap(WORLD_AT, WORLD_BYTES, PROT_READ | PROT_WRITE,
+                      MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    if (run.memory == MAP_FAILED)
+        abort();
+}
+
 static void make_template(void)
 {
     pid_t child = fork();
@@ -149,11 +162,32 @@ static void show_place(int number)
     raise(number);
 }
 
+static size_t memory_in_use(void)
+{
+    return mallinfo2().uordblks;
+}
+
+/* After an end in good order everything has come back. */
+static void check_end(size_t memory_before)
+{
+    size_t memory = memory_in_use();
+    if (world->net->descriptor_count > 0)
+        ledger_blame(0, "%u descriptors are left open at the end", world->net->descriptor_count);
+    if (memory > memory_before + LIBRARIES_KEEP_BYTES)
+        ledger_blame(0, "%zu bytes are not given back at the end", memory - memory_before);
+}
+
+static void limit_time(void)
+{
+    struct rlimit limit = {REAL_PATIENCE_S, REAL_PATIENCE_S + 5};
+    setrlimit(RLIMIT_CPU, &limit);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
 /* One process of the server, to its end. */
 static _Noreturn void run_process(void)
 {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    alarm(REAL_PATIENCE_S);
+    limit_time();
     if (!run.is_loud) {
         int null = open("/dev/null", O_WRONLY);
         dup2(null, STDOUT_FILENO);
@@ -167,17 +201,39 @@ static _Noreturn void run_process(void)
     if (world->plan->processes_left > 0 && !plan_is_healed())
         world->crash_at_call = ((uint64_t)1 << sim_between(3, 15)) + sim_below(4096);
     world->plan->has_stopped = false;
+    size_t memory_before = memory_in_use();
     fiber_start("main", true, MAIN_STACK_BYTES, serve, NULL);
-    bool is_well = world_run(has_stopped);
-    if (!is_well)
+    if (!world_run(has_stopped))
         ledger_blame(0, "nothing can happen any more, and the server has not ended");
-    if (world->plan->is_stopping && !outcome.kind && world->net->descriptor_count > 0)
-        ledger_blame(0, "%u descriptors are left open at the end", world->net->descriptor_count);
+    if (world->plan->is_stopping && !outcome.kind)
+        check_end(memory_before);
     if (outcome.kind && run.is_loud)
         fprintf(stderr, "the server ended: %s\n", outcome.text);
     system_end_process();
     fibers_forget_server();
-    exit(0);
+    _exit(0);
+}
+
+/* Runs one process to its end; false when the seed ends here. */
+static bool run_next_process(void)
+{
+    int status = 0;
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0)
+        run_process();
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+        ;
+    bool is_crash = WIFEXITED(status) && WEXITSTATUS(status) == EXIT_CRASHED;
+    if (is_crash)
+        world->plan->processes_left--;
+    else if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        ledger_blame(0, "the server's process ended with status %#x", (unsigned)status);
+    else if (world->plan->is_stopping)
+        return false;
+    ledger_crash();
+    fibers_forget_server();
+    return world->ledger->violation[0] == '\0';
 }
 
 /* Runs a seed; false when a property does not hold. */
@@ -188,29 +244,12 @@ static bool run_seed(uint64_t seed)
     world_seed(seed);
     memcpy(world->story, run.story, sizeof run.story);
     plan_make();
-    for (int processes = 0; processes < PROCESSES_MOST; processes++) {
-        fflush(NULL);
-        pid_t child = fork();
-        if (child == 0)
-            run_process();
-        int status = 0;
-        while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-            ;
-        if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && world->plan->is_stopping)
-            break;
-        if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_CRASHED) {
-            world->plan->processes_left--;
-        } else if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-            ledger_blame(0, "the server's process ended with status %#x", (unsigned)status);
-            break;
-        }
-        if (world->ledger->violation[0])
-            break;
-        ledger_crash();
-        fibers_forget_server();
-    }
+    int processes = 1;
+    while (run_next_process() && processes < PROCESSES_MOST)
+        processes++;
     if (!world->plan->is_stopping)
         ledger_blame(0, "the server did not get as far as the end");
+    plan_check_limits();
     ledger_check();
     return world->ledger->violation[0] == '\0';
 }
@@ -224,56 +263,150 @@ static void print_result(uint64_t seed, bool is_well)
     fflush(stdout);
 }
 
-/* The same seed once more, with the story of the message that it is about. */
-static void tell_story(uint64_t seed)
+/* One seed, and when it fails the same once more with the story of the message that it is about. */
+static bool replay(uint64_t seed)
 {
+    run.is_loud = true;
+    bool is_well = run_seed(seed);
+    print_result(seed, is_well);
+    if (is_well)
+        return true;
     uint64_t digest = world->digest;
-    snprintf(run.story, sizeof run.story, "%s",
-             getenv("STORY") ? getenv("STORY") : ledger_id(world->ledger->violation_message));
+    snprintf(run.story, sizeof run.story, "%s", ledger_id(world->ledger->violation_message));
     run_seed(seed);
     if (world->digest != digest)
         printf("seed %llu is not the same twice\n", (unsigned long long)seed);
+    return false;
+}
+
+/* What the jobs of one run have in common. */
+struct tally {
+    atomic_ullong next, failed, messages, deliveries, crashes, processes, bytes;
+    atomic_bool is_over;
+};
+
+static void count(struct tally *t)
+{
+    atomic_fetch_add(&t->messages, world->ledger->messages);
+    atomic_fetch_add(&t->crashes, world->ledger->crashes);
+    atomic_fetch_add(&t->processes, world->process);
+    for (size_t i = 0; i < world->ledger->messages; i++)
+        for (size_t k = 0; k < world->ledger->message[i].recipients; k++)
+            atomic_fetch_add(&t->deliveries, world->ledger->message[i].recipient[k].deliveries);
+}
+
+/* One job takes seeds until there are none, or until one fails when that is enough. */
+static _Noreturn void work(struct tally *t, uint64_t end, bool is_first_enough)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    map_world();
+    make_template();
+    for (uint64_t seed;
+         !atomic_load(&t->is_over) && (seed = atomic_fetch_add(&t->next, 1)) < end;) {
+        bool is_well = run_seed(seed);
+        count(t);
+        atomic_fetch_add(&t->failed, !is_well);
+        if (!is_well)
+            print_result(seed, false);
+        if (!is_well && is_first_enough)
+            atomic_store(&t->is_over, true);
+    }
+    _exit(0);
+}
+
+/* Runs seeds side by side; the number of those that failed. */
+static uint64_t run_seeds(uint64_t from, uint64_t seeds, unsigned jobs, bool is_first_enough)
+{
+    struct tally *t =
+        mmap(NULL, sizeof *t, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (t == MAP_FAILED)
+        abort();
+    atomic_store(&t->next, from);
+    fflush(NULL);
+    for (unsigned i = 0; i < jobs; i++)
+        if (fork() == 0)
+            work(t, from + seeds, is_first_enough);
+    uint64_t broken = 0;
+    for (int status; wait(&status) > 0;)
+        broken += status != 0;
+    uint64_t done = atomic_load(&t->next) < from + seeds ? atomic_load(&t->next) - from : seeds;
+    printf(
+        "%llu of %llu seeds failed: %llu messages, %llu deliveries, %llu processes, %llu ended in "
+        "the middle\n",
+        (unsigned long long)atomic_load(&t->failed), (unsigned long long)done,
+        (unsigned long long)atomic_load(&t->messages),
+        (unsigned long long)atomic_load(&t->deliveries),
+        (unsigned long long)atomic_load(&t->processes),
+        (unsigned long long)atomic_load(&t->crashes));
+    uint64_t failed = atomic_load(&t->failed) + broken;
+    munmap(t, sizeof *t);
+    return failed;
+}
+
+/* Plants every defect in turn: each must be caught within so many seeds. */
+static int prove(uint64_t from, uint64_t seeds, unsigned jobs)
+{
+    int missed = 0;
+    for (size_t i = 0; bug_name(i); i++) {
+        bug_plant(bug_name(i));
+        printf("-- %s: %s\n", bug_name(i), bug_description(i));
+        if (run_seeds(from, seeds, jobs, true) == 0) {
+            printf("-- %s was NOT caught\n", bug_name(i));
+            missed++;
+        }
+    }
+    printf("%d planted defects were not caught within %llu seeds\n", missed,
+           (unsigned long long)seeds);
+    return missed > 0;
+}
+
+static int complain(void)
+{
+    fputs("usage: sim [--seeds N] [--from SEED] [--jobs N] [--bug NAME] [--prove]\n"
+          "       sim --seed SEED [--bug NAME]\n",
+          stderr);
+    for (size_t i = 0; bug_name(i); i++)
+        fprintf(stderr, "  %-20s %s\n", bug_name(i), bug_description(i));
+    return 2;
+}
+
+static void prepare_process(void)
+{
+    setenv("TZ", "UTC", 1);
+    setenv("SSL_CERT_FILE", "/dev/null", 1);
+    signal(SIGPIPE, SIG_IGN);
+    fibers_prepare();
 }
 
 int main(int argc, char **argv)
 {
-    uint64_t from = 1, count = 100;
+    uint64_t from = 1, seeds = 100, seed = 0;
+    unsigned jobs = 2;
+    bool has_proof = false;
     static const struct option options[] = {{"seeds", required_argument, NULL, 'n'},
                                             {"from", required_argument, NULL, 'f'},
                                             {"seed", required_argument, NULL, 's'},
-                                            {"loud", no_argument, NULL, 'l'},
+                                            {"jobs", required_argument, NULL, 'j'},
+                                            {"bug", required_argument, NULL, 'b'},
+                                            {"prove", no_argument, NULL, 'p'},
                                             {NULL, 0, NULL, 0}};
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) >= 0;) {
-        if (c == 'n')
-            count = strtoull(optarg, NULL, 10);
-        else if (c == 'f')
-            from = strtoull(optarg, NULL, 10);
-        else if (c == 's')
-            from = strtoull(optarg, NULL, 10), count = 1, run.is_loud = true;
-        else if (c == 'l')
-            run.is_loud = true;
-        else
-            return 2;
+        uint64_t *number = c == 'n' ? &seeds : c == 'f' ? &from : &seed;
+        if (c == 'j')
+            jobs = (unsigned)strtoul(optarg, NULL, 10);
+        else if (c == 'p')
+            has_proof = true;
+        else if (c == 'b' ? !bug_plant(optarg) : c == '?')
+            return complain();
+        else if (c != 'b')
+            *number = strtoull(optarg, NULL, 10);
     }
-    setenv("TZ", "UTC", 1);
-    setenv("SSL_CERT_FILE", "/dev/null", 1);
-    signal(SIGPIPE, SIG_IGN);
-    run.memory = mmap(WORLD_AT, WORLD_BYTES, PROT_READ | PROT_WRITE,
-                      MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
-    if (run.memory == MAP_FAILED)
-        return 2;
-    fibers_prepare();
+    prepare_process();
+    if (has_proof)
+        return prove(from, seeds, jobs);
+    if (seed == 0)
+        return run_seeds(from, seeds, jobs, false) > 0;
+    map_world();
     make_template();
-    uint64_t failed = 0;
-    for (uint64_t seed = from; seed < from + count; seed++) {
-        bool is_well = run_seed(seed);
-        failed += !is_well;
-        if (!is_well || count == 1)
-            print_result(seed, is_well);
-        if (!is_well && count == 1)
-            tell_story(seed);
-        world = NULL;
-    }
-    printf("%llu of %llu seeds failed\n", (unsigned long long)failed, (unsigned long long)count);
-    return failed > 0;
+    return !replay(seed);
 }

@@ -238,6 +238,8 @@ void stream_end(struct object *o)
             send_piece(s, 0, s->arrived > 0);
         s->peer->peer = NULL;
     }
+    if (s->crowd)
+        s->crowd->open--;
     world_free(s->ring, s->room);
     s->number = 0;
     world->net->streams_open--;

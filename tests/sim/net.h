@@ -50,7 +50,13 @@ struct stream {
     union address local, remote;
     socklen_t length;
     struct fiber *waiter; /* a peer */
+    struct crowd *crowd;  /* that it counts for */
     uint64_t number;
+};
+
+/* Connections that the server has open to a group of hosts at a time, and had at most. */
+struct crowd {
+    unsigned open, most;
 };
 
 /* A host of the net: what it says to a connection. */
@@ -62,7 +68,7 @@ struct host {
     struct link link;
     void (*serve)(struct stream *s, void *arg); /* in a fiber of its own; closes the stream */
     void *arg;
-    unsigned connections, connections_most; /* at a time; the highest seen */
+    struct crowd *crowd;
 };
 
 struct listener {

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bugs.h"
 #include "disk.h"
 #include "ledger.h"
 
@@ -89,6 +90,7 @@ static void draw_server(struct plan_domain *d, struct plan_server *s, uint32_t a
     s->address = address;
     draw_manners(&s->manners);
     s->host = net_add_host(address, server_serve, s);
+    s->host->crowd = &d->crowd;
     draw_link(&s->host->link);
     if (d->is_back)
         return;
@@ -193,6 +195,15 @@ static void look(void *arg, uint64_t rest_s)
     sim_after((int64_t)rest_s * SIM_SECOND, look, NULL, rest_s);
 }
 
+void plan_check_limits(void)
+{
+    const struct plan *p = world->plan;
+    for (size_t i = 0; i < p->domains; i++)
+        if (p->domain[i].crowd.most > p->connections_per_site)
+            ledger_blame(0, "%u connections to %s at a time where %u are allowed",
+                         p->domain[i].crowd.most, p->domain[i].name, p->connections_per_site);
+}
+
 void plan_write_conf(void)
 {
     struct plan *p = world->plan;
@@ -213,9 +224,10 @@ void plan_write_conf(void)
         "disk-reserve = %lldK }\n"
         "resolver { validate = off }\n",
         (long long)sim_between(1, 2), (long long)sim_between(1, 2), (long long)sim_between(1, 4),
-        (long long)sim_between(0, 200), PLAN_PORT_MX, PLAN_PORT_POP3, p->connections_per_site,
-        (long long)sim_between(2, 40), (long long)sim_between(1, 50), (long long)sim_between(0, 10),
-        (long long)(p->expiry_ns / SIM_SECOND),
+        (long long)sim_between(0, 200), PLAN_PORT_MX, PLAN_PORT_POP3,
+        p->connections_per_site + (bug_is_limit_wrong() ? 2 : 0), (long long)sim_between(2, 40),
+        (long long)sim_between(1, 50), (long long)sim_between(0, 10),
+        (long long)(p->expiry_ns / SIM_SECOND * (bug_is_expiry_wrong() ? 4 : 1)),
         (long long)(sim_chance(1, 4) ? sim_between(100, 5000) : sim_between(5000, 300000)),
         (long long)memory, (long long)(sim_chance(1, 3) ? 100 : 100000),
         (long long)(sim_chance(1, 2) ? 0 : sim_between(64, 2048)));

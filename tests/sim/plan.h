@@ -46,6 +46,7 @@ struct plan_domain {
     char name[24];
     struct plan_server server[PLAN_MX_MOST];
     size_t servers;
+    struct crowd crowd;
     bool is_back;        /* where notices go: it takes everything */
     bool is_dead;        /* never comes back */
     unsigned dns_one_in; /* a question in so many gets this: */
@@ -76,6 +77,9 @@ void plan_make(void);
 void plan_write_conf(void);
 
 bool plan_is_healed(void);
+
+/* Blames the server when it had more connections open than it was allowed. */
+void plan_check_limits(void);
 
 /* The answer to a DNS question: records in wire form; -1: no such name, -2: no answer now,
  * -3: none at all. */

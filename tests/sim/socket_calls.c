@@ -143,7 +143,6 @@ static void serve_host(void *arg)
     struct call c = *(struct call *)arg;
     world_free(arg, sizeof c);
     c.host->serve(c.stream, c.host->arg);
-    c.host->connections--;
 }
 
 static void fail_connect(struct stream *s, int error)
@@ -184,8 +183,6 @@ static void be_answered(void *arg, uint64_t number)
         theirs->local = s->remote;
         theirs->length = s->length;
         stream_join(s, theirs);
-        if (++h->connections > h->connections_most)
-            h->connections_most = h->connections;
         struct call *c = world_alloc(sizeof *c);
         *c = (struct call){h, theirs};
         fiber_start("host", false, PEER_STACK_BYTES, serve_host, c);
@@ -204,6 +201,9 @@ static int connect_host(int descriptor, const union address *to, socklen_t lengt
                                        .sin_port = htons(++world->net->port_last),
                                        .sin_addr.s_addr = htonl(0xc0000201)};
     s->last_arrival_ns = world->now_ns;
+    s->crowd = h ? h->crowd : NULL;
+    if (s->crowd && ++s->crowd->open > s->crowd->most)
+        s->crowd->most = s->crowd->open;
     sim_after(2 * link.latency_ns, be_answered, s, s->number);
     return fail(EINPROGRESS);
 }

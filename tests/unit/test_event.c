@@ -4,6 +4,7 @@
  */
 #include "event/event.h"
 
+#include <malloc.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -249,6 +250,28 @@ static void test_a_line_that_a_kill_has_cut_is_no_part_of_the_next(void **state)
     assert_int_equal(count_lines(path), 3);
 }
 
+/* With serve --single the threads for long work write to the logs of both roles by turns. */
+static void test_turns_between_logs_cost_no_memory(void **state)
+{
+    enum { TURNS = 4000, MOST_BYTES = 100000 };
+    (void)state;
+    char other_path[80];
+    struct event_log *logs[2] = {event_log};
+    snprintf(other_path, sizeof other_path, "%s.other", path);
+    assert_int_equal(event_log_open(other_path, 1 << 30, 3, &logs[1]).kind, FAULT_FINE);
+    size_t before = mallinfo2().uordblks;
+    for (int i = 0; i < TURNS; i++) {
+        event_log = logs[i % 2];
+        add_numbered(i);
+        assert_int_equal(event_flush(event_log).kind, FAULT_FINE);
+    }
+    assert_true(mallinfo2().uordblks < before + MOST_BYTES);
+    assert_int_equal(count_lines(path), TURNS / 2);
+    assert_int_equal(count_lines(other_path), TURNS / 2);
+    event_log = logs[0];
+    event_log_close(logs[1]);
+}
+
 static void add_many(void *arg)
 {
     for (int i = 0; i < 2000; i++)
@@ -282,6 +305,7 @@ int main(void)
             test_a_line_that_the_disk_took_a_part_of_is_no_part_of_the_next, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_line_that_a_kill_has_cut_is_no_part_of_the_next,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_turns_between_logs_cost_no_memory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_threads_lose_nothing, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
