@@ -194,7 +194,11 @@ static struct ledger_message *find_subject(const char *report, const char *end, 
     const char *mark = find(report, (size_t)(end - report), "\r\nX-Sim: ");
     if (mark)
         return ledger_find(strtoull(mark + 9, NULL, 10));
-    return final_recipient(report, end, address) ? find_open(to, address) : NULL;
+    if (!final_recipient(report, end, address))
+        return NULL;
+    const char *number = strchr(address, '.'), *at = strchr(address, '@');
+    return number && number < at ? ledger_find(strtoull(number + 1, NULL, 10))
+                                 : find_open(to, address);
 }
 
 bool ledger_read_notice(const char *text, size_t size, const char *to)
