@@ -76,9 +76,42 @@ struct ledger_delivery *ledger_deliver(struct ledger_message *m, const char *add
     return d;
 }
 
+void ledger_refuse(struct ledger_recipient *r)
+{
+    r->refusals++;
+    r->refused_ns = world->now_ns;
+}
+
+static void each_recipient(void (*each)(struct ledger_recipient *r, const char *arg),
+                           const char *arg)
+{
+    for (size_t i = 0; i < world->ledger->messages; i++)
+        for (size_t k = 0; k < world->ledger->message[i].recipients; k++)
+            each(&world->ledger->message[i].recipient[k], arg);
+}
+
+static void refuse_if_there(struct ledger_recipient *r, const char *domain)
+{
+    if (strcmp(strchr(r->address, '@') + 1, domain) == 0)
+        ledger_refuse(r);
+}
+
+void ledger_refuse_domain(const char *domain)
+{
+    each_recipient(refuse_if_there, domain);
+}
+
+static void doubt(struct ledger_recipient *r, const char *arg)
+{
+    (void)arg;
+    r->is_doubtful |=
+        r->refusals > 0 && world->now_ns - r->refused_ns < NEAR_A_CRASH_S * SIM_SECOND;
+}
+
 void ledger_crash(void)
 {
     struct ledger *l = world->ledger;
+    each_recipient(doubt, NULL);
     if (l->crashes < sizeof l->crash / sizeof l->crash[0])
         l->crash[l->crashes++] = (struct ledger_crash){world->now_ns, world->disk->last_trouble_ns};
 }
@@ -290,9 +323,8 @@ static void check_recipient(const struct ledger_message *m, const struct ledger_
             "nor reported",
             number, m->id, m->sender, r->address, (long long)(m->promised_ns / SIM_SECOND));
     /* A server may change its mind when it is asked again after a crash. */
-    bool is_doubtful =
-        has_come && (!r->delivery[0].is_certain || is_near_a_crash(r->delivery[0].heard_ns) ||
-                     (r->refusals > 0 && is_near_a_crash(r->refused_ns)));
+    bool is_doubtful = has_come && (!r->delivery[0].is_certain ||
+                                    is_near_a_crash(r->delivery[0].heard_ns) || r->is_doubtful);
     if (r->failures > 0 && has_come && !is_doubtful)
         ledger_blame(m->number, "message %llu came to %s and was reported as failed", number,
                      r->address);

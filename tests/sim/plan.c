@@ -325,8 +325,11 @@ int plan_resolve(const char *name, int type, struct dns_record *out)
         bool is_apex = strcmp(name, d->name) == 0;
         if (!is_apex && !(strlen(name) > 4 && strcmp(name + 4, d->name) == 0))
             continue;
-        if (!plan_is_healed() && d->dns_one_in && sim_chance(1, d->dns_one_in))
+        if (!plan_is_healed() && d->dns_one_in && sim_chance(1, d->dns_one_in)) {
+            if (d->dns_mood == DNS_NXDOMAIN)
+                ledger_refuse_domain(d->name);
             return moods[d->dns_mood];
+        }
         if (type == TYPE_MX)
             return is_apex ? give_exchangers(d, out) : 0;
         if (type == TYPE_A)
