@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "disk.h"
+#include "plan.h"
 #include "world.h"
 
 enum { LINE_BYTES = 72, NEAR_A_CRASH_S = 3, LATE_S = 6 * 3600 };
@@ -90,22 +91,13 @@ static void each_recipient(void (*each)(struct ledger_recipient *r, const char *
             each(&world->ledger->message[i].recipient[k], arg);
 }
 
-static void refuse_if_there(struct ledger_recipient *r, const char *domain)
-{
-    if (strcmp(strchr(r->address, '@') + 1, domain) == 0)
-        ledger_refuse(r);
-}
-
-void ledger_refuse_domain(const char *domain)
-{
-    each_recipient(refuse_if_there, domain);
-}
-
+/* Answers of the DNS are kept for a while, so their time says little. */
 static void doubt(struct ledger_recipient *r, const char *arg)
 {
     (void)arg;
     r->is_doubtful |=
-        r->refusals > 0 && world->now_ns - r->refused_ns < NEAR_A_CRASH_S * SIM_SECOND;
+        plan_denies_domain(strchr(r->address, '@') + 1) ||
+        (r->refusals > 0 && world->now_ns - r->refused_ns < NEAR_A_CRASH_S * SIM_SECOND);
 }
 
 void ledger_crash(void)

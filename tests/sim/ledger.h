@@ -79,9 +79,8 @@ struct ledger_delivery *ledger_deliver(struct ledger_message *m, const char *add
                                        bool is_sound);
 void ledger_crash(void);
 
-/* The server of the recipient, or the DNS about its domain, has said that it never takes it. */
+/* The server of the recipient has said that it never takes it. */
 void ledger_refuse(struct ledger_recipient *r);
-void ledger_refuse_domain(const char *domain);
 
 /* The text of a message as its client sends it: header, empty line, body; CRLF at line ends. */
 size_t ledger_text(const struct ledger_message *m, char *out, size_t size);

@@ -315,6 +315,15 @@ static int give_address(const struct plan_domain *d, const char *name, struct dn
     return 1;
 }
 
+bool plan_denies_domain(const char *name)
+{
+    const struct plan *p = world->plan;
+    for (size_t i = 0; i < p->domains; i++)
+        if (strcmp(p->domain[i].name, name) == 0)
+            return p->domain[i].dns_one_in > 0 && p->domain[i].dns_mood == DNS_NXDOMAIN;
+    return false;
+}
+
 int plan_resolve(const char *name, int type, struct dns_record *out)
 {
     enum { TYPE_A = 1, TYPE_MX = 15 };
@@ -325,11 +334,8 @@ int plan_resolve(const char *name, int type, struct dns_record *out)
         bool is_apex = strcmp(name, d->name) == 0;
         if (!is_apex && !(strlen(name) > 4 && strcmp(name + 4, d->name) == 0))
             continue;
-        if (!plan_is_healed() && d->dns_one_in && sim_chance(1, d->dns_one_in)) {
-            if (d->dns_mood == DNS_NXDOMAIN)
-                ledger_refuse_domain(d->name);
+        if (!plan_is_healed() && d->dns_one_in && sim_chance(1, d->dns_one_in))
             return moods[d->dns_mood];
-        }
         if (type == TYPE_MX)
             return is_apex ? give_exchangers(d, out) : 0;
         if (type == TYPE_A)
