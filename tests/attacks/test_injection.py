@@ -76,10 +76,10 @@ FORMS = ["EHLO {}", "EHLO c{}.test", "HELO {}", "EHLO [{}]", "MAIL FROM:<{}@else
          "RCPT TO:<x@away.test> NOTIFY={}", "RCPT TO:<x@away.test> {}", 'RCPT TO:<"{}"@away.test>', "{}", "VRFY {}", "HELP {}", "NOOP {}"]
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_commands(world, form):
+@pytest.mark.parametrize("forms", [FORMS[k::4] for k in range(4)])
+def test_commands(world, forms):
     server, stub = world
-    say_raw(server, *(form.format(evil) for evil in EVIL))
+    say_raw(server, *(form.format(evil) for form in forms for evil in EVIL))
     harmless(server, stub)
 
 
