@@ -57,9 +57,9 @@ maillog_file_prefixes = {base}
 
 
 class Postfix:
-    """Its mailbox is you@far.test; everything else goes to the relay's port."""
+    """Its mailbox is you@far.test; everything else goes to the relay's port. What is more in its configuration comes last."""
 
-    def __init__(self, port, relay):
+    def __init__(self, port, relay, more=""):
         self.base = pathlib.Path(tempfile.mkdtemp(prefix="eb-pf-"))
         self.base.chmod(0o755)
         for name in ("etc", "queue", "data", "mail"):
@@ -67,7 +67,7 @@ class Postfix:
         shutil.chown(self.base / "data", "postfix")
         os.chown(self.base / "mail", 65534, 65534)
         (self.base / "boxes").write_text("you@far.test box\n")
-        (self.base / "etc" / "main.cf").write_text(MAIN.format(base=self.base, relay=relay))
+        (self.base / "etc" / "main.cf").write_text(MAIN.format(base=self.base, relay=relay) + more)
         (self.base / "etc" / "master.cf").write_text(MASTER.format(port=port))
         self.port = port
         with (self.base / "out").open("wb") as out:
