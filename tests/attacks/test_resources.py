@@ -1,5 +1,14 @@
 # SPDX-License-Identifier: ISC
-"""X"""
+"""
+Floods of commands, recipients, fields and parts: what one client may cost. That the work grows no faster than the input is measured in floods.c.
+
+The defences are the limits of serve/session_mail.c (envelope, recipients), has_erred_enough() in proto/smtp_server.c, EXPAND_MAX of aliases,
+and that readers of headers and parts look at each octet a bounded number of times.
+"""
+import pytest
+from dialogue import drained, pop
+from peers import transport
+
 
 
 def test_endless_recipients_do_not_fill_the_memory(make_server):
@@ -45,6 +54,11 @@ def test_a_recipient_named_again_gets_one_message(make_server, stub):
     assert sorted(len(m.rcpt) for m in stub.messages) == [1, 1, 3]
 
 
+@pytest.fixture
+def quick(make_server):
+    return make_server(conf="limits {\n greeting-delay = 0\n}\n")
+
+
 def test_recipients_have_a_limit(quick):
     with quick.smtp() as c:
         c.expect("MAIL FROM:<x@elsewhere.test>", "250 ")
@@ -60,3 +74,29 @@ def test_many_errors_end_the_session(quick):
         c.send(b"FOO\r\n" * 1000)
         got = drained(c).splitlines()
         assert [line[:3] for line in got] == [b"500"] * 19 + [b"421"]
+
+
+FLOODS = {
+    "fields": "X: y\r\n" * 100000 + "\r\nx\r\n",
+    "folds": "Subject: a\r\n" + " b\r\n" * 100000 + "\r\nx\r\n",
+    "one field": "Subject: " + ("x" * 900 + "\r\n ") * 500 + "y\r\n\r\nx\r\n",
+    "parameters": "Content-Type: multipart/mixed" + ";\r\n a=b" * 50000 + "\r\n\r\n\u00e9\r\n",
+    "comments": "Content-Type: " + ("(" * 900 + "\r\n ") * 100 + "text/plain\r\n\r\n\u00e9\r\n",
+    "depth": "".join(f"Content-Type: multipart/mixed; boundary=b{k}\r\n\r\n--b{k}\r\n" for k in range(5000)) + "\r\n\u00e9\r\n",
+    "messages": "Content-Type: message/rfc822\r\n\r\n" * 5000 + "\u00e9\r\n",
+    "parts": "Content-Type: multipart/mixed; boundary=b\r\n\r\n" + "--b\r\n\r\n\u00e9\r\n" * 50000 + "--b--\r\n",
+    "dots": "Subject: s\r\n\r\n" + "..\r\n" * 100000,
+}
+
+
+@pytest.mark.parametrize("kind", FLOODS)
+def test_a_message_of_nothing_but_structure_goes_through(make_server, make_stub, kind):
+    """To a mailbox as it is; to a next hop without 8BITMIME converted or refused, in either case while others are served."""
+    stub = make_stub(extensions=("PIPELINING",))
+    server = make_server("--trust", "127.0.0.1/32", conf=transport("away.test", stub.port))
+    with server.smtp() as c:
+        ident = c.message("alice@example.test", ["bob@example.test", "x@away.test"], FLOODS[kind], mail=" BODY=8BITMIME")
+        c.expect("NOOP", "250 ")
+    server.wait_empty()
+    assert len(pop(server, "bob@example.test")) == 1
+    assert len(server.events("delivery.done", message=ident, to="x@away.test") + server.events("delivery.failed", message=ident, to="x@away.test")) == 1

@@ -1,5 +1,16 @@
 # SPDX-License-Identifier: ISC
-"""X"""
+"""
+Strangers: other protocols, wrong order, and answers that fit no question.
+
+The defences are the tables of commands with the phases in which each is allowed (proto/smtp_verbs.c, proto/pop3_server.c), and in
+proto/smtp_client.c that a reply is taken for what it can be an answer to.
+"""
+import re
+
+from dialogue import SMUGGLED, drained, plain, pop, start_message
+from peers import transport
+from server import PASSWORD, Talk
+
 
 
 def test_auth_where_it_may_not_be(server):
