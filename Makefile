@@ -6,7 +6,7 @@ POINTS ?= 1000
 CONTROL ?=
 DESTDIR ?=
 
-.PHONY: all run test asan tsan fuzz torture-powercut lint fmt bench install deb clean help
+.PHONY: all run test asan tsan analyze fuzz torture-powercut lint fmt bench install deb clean help
 all:            ## build build/eilbote, installing the packages that are missing
 	@tools/deps build && tools/build $(BUILD)
 run: all        ## demonstrate on 127.0.0.1 and keep serving (ONCE=1: stop after the demonstration)
@@ -17,6 +17,8 @@ asan:           ## every test with the address and undefined behaviour sanitizer
 	@tools/deps build test && tools/build build-asan -Db_sanitize=address,undefined && tools/run-tests build-asan
 tsan:           ## every test with the thread sanitizer
 	@tools/deps build test && tools/build build-tsan -Db_sanitize=thread && tools/run-tests build-tsan
+analyze:        ## gcc -fanalyzer, clang-tidy and cppcheck; each finding is explained in tools/analyze.allow
+	@tools/deps build analyze && tools/analyze
 fuzz:           ## every fuzz target, T seconds in all
 	@tools/deps build test && CC=clang tools/build build-fuzz -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false && tools/fuzz build-fuzz $(T)
 torture-powercut: ## cut the power POINTS times on a real ext4 and look for what was acknowledged (root; CONTROL=no-fdatasync takes syncs away)

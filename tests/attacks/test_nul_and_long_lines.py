@@ -176,9 +176,10 @@ def test_control_socket_refuses_both(server, role):
     good = b'{"verb":"status"}\n'
     first = control(server, role, good)
     for data in [b"\0\n", b'{"verb":"status\0"}\n', b'{"verb":"status\\u0000"}\n', b'{"verb\\u0000":"status"}\n', b'\0{"verb":"status"}\n', b"x" * (3 << 20), b"{" * 100000 + b"\n",
-                 b'{"verb":"' + b"x" * (2 << 20) + b'"}\n', b"[" * 9 + b"]" * 9 + b"\n", b"", b"\n", b'{"verb":1}\n', b"[]\n", b'{"verb":"status"', b"\xff\n"]:
-        lines = control(server, role, data)
-        assert len(lines) <= 1 and all(json.loads(line).get("error") for line in lines), data[:40]
+                 b'{"verb":"' + b"x" * (2 << 20) + b'"}\n', b'{"verb":"x","y":' + b"[" * 9 + b"]" * 9 + b"}\n", b"", b"\n", b"[]\n", b'{"verb":"status"', b"\xff\n"]:
+        lines = [json.loads(line) for line in control(server, role, data)]
+        assert len(lines) <= 1 and all(line["error"] and line["reply"] == 500 for line in lines), (data[:40], lines)
+    assert json.loads(control(server, role, b'{"verb":1}\n')[0])["reply"] == 502
     assert [sorted(json.loads(line)) for line in control(server, role, good)] == [sorted(json.loads(line)) for line in first]
 
 
