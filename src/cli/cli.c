@@ -80,6 +80,7 @@ static int take_option(struct invocation *i, const struct cli_option *options, s
             return cli_usage(i, "%s is there more than %d times", name, CLI_WORDS_MAX);
         place = o->list + used;
     }
+    assert(place);
     *place = i->argv[*at];
     return CLI_DONE;
 }

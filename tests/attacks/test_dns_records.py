@@ -86,16 +86,14 @@ def test_a_bad_mx_record_alone_sends_nothing_anywhere(world):
 @pytest.mark.parametrize("kind, size", [("A", 4), ("AAAA", 16)])
 def test_an_address_of_a_wrong_length_is_none(world, kind, size):
     """127.0.0.3 cut short, or with more behind it; nobody is connected to. Beside a good one, the good one is used."""
-    wrong = bytes([127, 0, 0, 3]) if kind == "A" else bytes(10) + b"\xff\xff" + bytes([127, 0, 0, 3])
+    mapped = bytes(10) + b"\xff\xff" + bytes([127, 0, 0, 3])
     records = {}
     for n in lengths(size):
-        data = (wrong + wrong * 100)[:n]
-        records[f"alone{n}.test", kind] = [record(f"alone{n}.test", kind, data)]
-        records[f"beside{n}.test", kind] = [record(f"beside{n}.test", kind, data)]
-        if kind == "A":
-            records[f"beside{n}.test", "A"].append(record(f"beside{n}.test", "A", LOCAL))
-        else:
-            records[f"beside{n}.test", "A"] = [record(f"beside{n}.test", "A", LOCAL)]
+        # One that begins with the address, and one that ends with it: a reader that errs takes either.
+        for side, data in (("front", (mapped[-size:] * 300)[:n]), ("back", (bytes(1000) + mapped)[-n:] if n else b"")):
+            records[f"alone{n}{side}.test", kind] = [record(f"alone{n}{side}.test", kind, data)]
+            records[f"beside{n}{side}.test", kind] = [record(f"beside{n}{side}.test", kind, data)]
+            records.setdefault((f"beside{n}{side}.test", "A"), []).append(record(f"beside{n}{side}.test", "A", LOCAL))
     server, hosts = world(records)
     ids = send_all(server, [domain for domain, _ in records if domain.startswith("alone")])
     assert {outcome(server, ident) for ident in ids.values()} <= {"failed", "deferred"}
