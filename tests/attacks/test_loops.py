@@ -130,5 +130,4 @@ def test_no_notice_about_a_notice_whatever_it_asks_for(make_server, make_stub):
             c.message("", ["x@away.test"], rcpt=f" NOTIFY={notify} ORCPT=rfc822;alice@example.test", mail=" RET=FULL ENVID=x")
     server.wait_empty()
     until(lambda: len(server.events("delivery.failed")) == 3)
-    assert server.events("notice.accepted") == []
-    assert pop(server) == []
+    assert [e for e in server.events() if e["event"].startswith("notice.")] == [] and pop(server) == []
