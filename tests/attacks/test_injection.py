@@ -3,8 +3,8 @@
 Header and log injection: line ends, quotes, terminal escapes and separators through every field that a stranger fills and that ends up in a
 header, a notice, a command to the next hop, or the event log.
 
-The defences are put_special() in event/event.c, header_append() in mail/header.c, append_safe() in mail/received.c, the parsers of paths and
-parameters (address_parse_path(), proto/smtp_params.c), and for replies of other servers smtp_client_feed().
+The defences are put_special() in event/event.c, append_safe() in mail/received.c, the parsers of paths and parameters (address_parse_path(),
+proto/smtp_params.c), for replies of other servers make_presentable() in base/fault.c, and behind all of them header_append() in mail/header.c.
 """
 import base64
 import email
