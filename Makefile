@@ -4,9 +4,13 @@ BUILD ?= build
 T ?= 60
 POINTS ?= 1000
 CONTROL ?=
+EXECS ?=
+CORPUS ?=
+BUILD_FUZZ = CC=clang tools/build build-fuzz -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false
+BUILD_FUZZ_PLAIN = CC=clang tools/build build-fuzz-plain -Dfuzz=true -Db_lundef=false
 DESTDIR ?=
 
-.PHONY: all run test asan tsan analyze fuzz torture-powercut lint fmt bench install deb clean help
+.PHONY: all run test asan tsan analyze fuzz fuzz-minimise fuzz-coverage torture-powercut lint fmt bench install deb clean help
 all:            ## build build/eilbote, installing the packages that are missing
 	@tools/deps build && tools/build $(BUILD)
 run: all        ## demonstrate on 127.0.0.1 and keep serving (ONCE=1: stop after the demonstration)
@@ -19,8 +23,14 @@ tsan:           ## every test with the thread sanitizer
 	@tools/deps build test && tools/build build-tsan -Db_sanitize=thread && tools/run-tests build-tsan
 analyze:        ## gcc -fanalyzer, clang-tidy and cppcheck; each finding is explained in tools/analyze.allow
 	@tools/deps build analyze && tools/analyze
-fuzz:           ## every fuzz target, T seconds in all
-	@tools/deps build test && CC=clang tools/build build-fuzz -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false && tools/fuzz build-fuzz $(T)
+fuzz:           ## every fuzz target, T seconds in all, with sanitizers (EXECS=1e8: each that often, without; CORPUS=dir keeps what is found)
+	@tools/deps build fuzz && $(if $(EXECS),$(BUILD_FUZZ_PLAIN),$(BUILD_FUZZ)) && \
+		tools/fuzz run build-fuzz$(if $(EXECS),-plain) --seconds $(T) --execs "$(EXECS)" $(if $(CORPUS),--corpus $(CORPUS))
+fuzz-minimise:  ## put what fuzzing has found into the tree, as few inputs as reach the same
+	@tools/deps build fuzz && $(BUILD_FUZZ_PLAIN) && tools/fuzz minimise build-fuzz-plain $(if $(CORPUS),--corpus $(CORPUS))
+fuzz-coverage:  ## line coverage of every parser by the inputs; fails below 90 % of a file
+	@tools/deps build fuzz && LLVM_PROFILE_FILE=/dev/null CC=clang tools/build build-coverage -Db_lundef=false -Dc_args='-fprofile-instr-generate -fcoverage-mapping' \
+		-Dc_link_args=-fprofile-instr-generate && tools/fuzz coverage build-coverage --missing $(if $(CORPUS),--corpus $(CORPUS))
 torture-powercut: ## cut the power POINTS times on a real ext4 and look for what was acknowledged (root; CONTROL=no-fdatasync takes syncs away)
 	@tools/deps build torture && tools/build build-torture -Dbench_hooks=true -Dtorture=true && \
 		tests/torture/powercut --build build-torture --points $(POINTS) --control "$(CONTROL)"
@@ -35,6 +45,6 @@ install: all    ## install below DESTDIR
 deb: all        ## a Debian package in dist/
 	@tools/deb
 clean:          ## remove everything that was built
-	@rm -rf build build-asan build-tsan build-fuzz build-torture build-deb build-bench build-peers dist
+	@rm -rf build build-asan build-tsan build-fuzz build-fuzz-plain build-coverage build-torture build-deb build-bench build-peers dist
 help:           ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18

@@ -369,6 +369,8 @@ int cli_init(struct invocation *i)
     if (result == CLI_DONE)
         result = make_conf(&p);
     if (result == CLI_DONE)
+        result = cli_result(p.i, file_sync_system(p.dir));
+    if (result == CLI_DONE)
         result = report(&p);
     buf_free(&p.password);
     arena_free(&p.arena);

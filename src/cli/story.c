@@ -141,13 +141,21 @@ static const struct {
 };
 /* clang-format on */
 
+/* No string: strings may be inside. */
+static void print_value(const json_t *value)
+{
+    char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+    say_safely(text);
+    free(text);
+}
+
 static void print_field(const json_t *o, struct str name)
 {
     json_t *value = json_object_getn(o, name.p, name.n);
     if (json_is_string(value))
         say_safely_slice(str_make(json_string_value(value), json_string_length(value)));
     else if (value)
-        json_dumpf(value, stdout, JSON_ENCODE_ANY | JSON_COMPACT);
+        print_value(value);
 }
 
 static void print_sentence(const json_t *o, struct str sentence)
@@ -175,13 +183,15 @@ static void print_sentence(const json_t *o, struct str sentence)
 static void print_plainly(const json_t *o, const char *event)
 {
     void *at;
-    fputs(event, stdout);
+    say_safely(event);
     for (at = json_object_iter((json_t *)(uintptr_t)o); at;
          at = json_object_iter_next((json_t *)(uintptr_t)o, at)) {
         const char *name = json_object_iter_key(at);
         if (strcmp(name, "time") == 0 || strcmp(name, "event") == 0)
             continue;
-        printf(" %s=", name);
+        putchar(' ');
+        say_safely(name);
+        putchar('=');
         print_field(o, str_from(name));
     }
 }
@@ -197,7 +207,8 @@ void story_print_line(struct str line, bool is_json)
     for (size_t k = 0; k < sizeof sentences / sizeof sentences[0]; k++)
         if (strcmp(sentences[k].event, event) == 0)
             sentence = sentences[k].sentence;
-    printf("%s  ", say_text(o, "time"));
+    say_safely(say_text(o, "time"));
+    fputs("  ", stdout);
     if (sentence)
         print_sentence(o, str_from(sentence));
     else

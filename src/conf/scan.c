@@ -56,8 +56,11 @@ static void take_word(struct scan *s)
 
 static bool take_variable(struct scan *s)
 {
+    if (s->has_no_brace || !str_starts(s->rest, STR("${")))
+        return false;
     size_t end = str_index(s->rest, '}');
-    if (!str_starts(s->rest, STR("${")) || end == s->rest.n)
+    s->has_no_brace = end == s->rest.n; /* so that no other one is looked for to the end */
+    if (s->has_no_brace)
         return false;
     s->is_quoted = true;
     s->token = str_head(s->rest, end + 1);

@@ -16,6 +16,7 @@ struct scan {
     const char *start; /* with its quote */
     struct str token;  /* a word, what is quoted, or one of ={}(),+ */
     bool is_quoted;
+    bool has_no_brace;   /* known: no } is in the rest */
     const char *trouble; /* what is left open */
 };
 

@@ -22,6 +22,7 @@
 
 struct thread_buffer {
     struct list link;
+    const void *owner; /* the thread, by the address of what it keeps for itself */
     struct mutex lock;
     struct buf lines;
     int64_t dropped;
@@ -32,6 +33,8 @@ struct event_log {
     struct mutex lock;
     struct list buffers;
     atomic_bool has_lines;
+    void (*tell)(void *arg);
+    void *tell_arg;
     struct mutex flush_lock; /* guards what stands below */
     char *path;
     struct file *file;
@@ -75,17 +78,34 @@ struct fault event_log_open(const char *path, int64_t size_bytes, unsigned file_
     return f;
 }
 
-static struct thread_buffer *find_buffer(struct event_log *log)
+static struct thread_buffer *make_buffer(struct event_log *log)
 {
-    if (mine.id == log->id && mine.buffer)
-        return mine.buffer;
     struct thread_buffer *b = calloc(1, sizeof *b);
     if (!b)
         abort();
     mutex_init(&b->lock);
+    b->owner = &mine;
     b->lines = buf_make(EVENT_BUFFER_BYTES);
-    mutex_lock(&log->lock);
     list_push_back(&log->buffers, &b->link);
+    return b;
+}
+
+/* A thread may write to several logs by turns (serve --single); one that began where another had
+ * ended takes over its buffer. */
+static struct thread_buffer *find_buffer(struct event_log *log)
+{
+    if (mine.id == log->id && mine.buffer)
+        return mine.buffer;
+    struct thread_buffer *b = NULL;
+    mutex_lock(&log->lock);
+    LIST_EACH(link, &log->buffers)
+    {
+        struct thread_buffer *other = LIST_ENTRY(link, struct thread_buffer, link);
+        if (other->owner == &mine)
+            b = other;
+    }
+    if (!b)
+        b = make_buffer(log);
     mutex_unlock(&log->lock);
     mine.id = log->id;
     mine.buffer = b;
@@ -99,13 +119,15 @@ void event_log_add(struct event_log *log, struct str line)
     if (!buf_append(&b->lines, line))
         b->dropped++;
     mutex_unlock(&b->lock);
-    if (!atomic_load_explicit(&log->has_lines, memory_order_relaxed))
-        atomic_store(&log->has_lines, true);
+    if (!atomic_load_explicit(&log->has_lines, memory_order_relaxed) &&
+        !atomic_exchange(&log->has_lines, true) && log->tell)
+        log->tell(log->tell_arg);
 }
 
-bool event_log_has_lines(const struct event_log *log)
+void event_log_tell(struct event_log *log, void (*tell)(void *arg), void *arg)
 {
-    return atomic_load(&log->has_lines);
+    log->tell = tell;
+    log->tell_arg = arg;
 }
 
 /* path becomes path.1, path.1 becomes path.2 ...; the oldest goes. */

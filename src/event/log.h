@@ -24,8 +24,9 @@ enum { EVENT_BUFFER_BYTES = 4 * 1024 * 1024 };
 struct fault event_log_open(const char *path, int64_t size_bytes, unsigned file_count,
                             struct event_log **out);
 
-/* Whether the threads have collected something since the last flush. */
-bool event_log_has_lines(const struct event_log *log);
+/* Has tell(arg) called, by the thread whose line it is, for the first line after each flush. Before
+ * the first line. */
+void event_log_tell(struct event_log *log, void (*tell)(void *arg), void *arg);
 
 /* Writes what the threads have collected. The fault of the file; then the lines are lost and
  * counted. */

@@ -162,7 +162,7 @@ struct fault journal_open(const struct journal_options *options,
     assert(options->spare_segments >= 1);
     *out = NULL;
     struct journal *j = allocate(options);
-    struct fault fault = file_make_directory(j->directory);
+    struct fault fault = file_establish_directory(j->directory, NULL, 0);
     if (!fault.kind)
         fault = take_lock(j);
     if (!fault.kind)

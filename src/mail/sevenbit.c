@@ -415,8 +415,8 @@ static void take_piece(struct sevenbit *s, struct str piece, bool is_end)
 static void walk(struct sevenbit *s, struct str in)
 {
     while (in.n > 0) {
-        size_t lf = str_index(in, '\n'), room = LINE_LOOK - s->line_n;
-        struct str part = str_head(in, lf < in.n && lf < room ? lf + 1 : room);
+        struct str part = str_head(in, LINE_LOOK - s->line_n);
+        part = str_head(part, str_index(part, '\n') + 1);
         memcpy(s->line + s->line_n, part.p, part.n);
         s->line_n += part.n;
         in = str_skip(in, part.n);

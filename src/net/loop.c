@@ -20,7 +20,7 @@
 
 #include "os/clock.h"
 
-enum { EVENTS_A_TURN = 128, JOB_ROUNDS_A_TURN = 8 };
+enum { EVENTS_A_TURN = 128, JOB_ROUNDS_A_TURN = 8, SLEEP_MOST_MS = 3600000 };
 
 struct loop {
     int epoll;
@@ -245,7 +245,7 @@ static int poll_timeout_ms(struct loop *l)
     if (!next)
         return -1;
     int64_t left = next->key - clock_now_ms();
-    return left <= 0 ? 0 : left > 60000 ? 60000 : (int)left;
+    return left <= 0 ? 0 : left > SLEEP_MOST_MS ? SLEEP_MOST_MS : (int)left;
 }
 
 static void poll_once(struct loop *l)

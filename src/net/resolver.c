@@ -17,8 +17,6 @@
 #include "net/task.h"
 #include "os/thread.h"
 
-enum { DOMAIN_NAME_MAX = 255 };
-
 struct question {
     struct loop_message answered;
     struct list link; /* in resolver->open, until answered */
@@ -278,22 +276,4 @@ struct fault resolver_lookup(struct resolver *r, struct arena *arena, const char
     ub_resolve_free(q->result);
     free(q);
     return f;
-}
-
-bool resolver_name(struct str wire, struct arena *a, struct str *out)
-{
-    char *text = arena_alloc(a, DOMAIN_NAME_MAX + 1);
-    size_t n = 0;
-    while (wire.n > 0 && wire.p[0] != 0) {
-        size_t label = (unsigned char)wire.p[0];
-        if (label > 63 || label + 1 > wire.n || n + label + 1 > DOMAIN_NAME_MAX)
-            return false;
-        if (n > 0)
-            text[n++] = '.';
-        for (size_t i = 1; i <= label; i++)
-            text[n++] = str_lower_byte(wire.p[i]);
-        wire = str_skip(wire, label + 1);
-    }
-    *out = str_make(text, n);
-    return wire.n == 1;
 }

@@ -39,7 +39,7 @@ struct resolver_answer {
     enum resolver_status status;
     bool is_secure; /* proven by DNSSEC, also for NO_DATA and NO_NAME */
     uint32_t ttl_s;
-    struct str *data; /* the records' data in wire form, CNAMEs followed */
+    struct str *data; /* the records' data in wire form (proto/dns.h), CNAMEs followed */
     size_t count;     /* at most RESOLVER_RECORDS_MAX */
 };
 
@@ -56,11 +56,5 @@ void resolver_stop(struct resolver *r);
  */
 struct fault resolver_lookup(struct resolver *r, struct arena *arena, const char *name,
                              uint16_t type, int64_t deadline_ms, struct resolver_answer *out);
-
-/*
- * Turns a domain name of a record from wire form into text in lower case without the last dot; the
- * root is empty. It lives in the arena. False when it is malformed.
- */
-bool resolver_name(struct str wire, struct arena *arena, struct str *out);
 
 #endif

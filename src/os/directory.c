@@ -100,6 +100,24 @@ struct fault file_make_directory(const char *path)
     return file_fault("make directory", path, error);
 }
 
+struct fault file_establish_directory(const char *path, const char *const *names, size_t count)
+{
+    char *parent = parent_of(path), *full;
+    struct fault fault = file_make_directory(path);
+    for (size_t i = 0; i < count && !fault.kind; i++) {
+        if (asprintf(&full, "%s/%s", path, names[i]) < 0)
+            abort();
+        fault = file_make_directory(full);
+        free(full);
+    }
+    if (!fault.kind && count > 0)
+        fault = file_sync_directory(path);
+    if (!fault.kind)
+        fault = file_sync_directory(parent);
+    free(parent);
+    return fault;
+}
+
 static bool is_dot(const char *name)
 {
     return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;

@@ -88,8 +88,15 @@ struct fault file_sync_directory(const char *path);
 /* Makes everything written to the file system that holds path durable (syncfs). */
 struct fault file_sync_system(const char *path);
 
-/* Makes the directory (0700) and its missing parents. An existing one is fine. */
+/* Makes the directory (0700) and its missing parents. An existing one is fine. A power cut may take
+ * it back, until a sync of what it is in. */
 struct fault file_make_directory(const char *path);
+
+/*
+ * The durable form: makes the directory and in it those of the given names, and all these names
+ * survive a power cut, also when an earlier process made them and did not get as far as the sync.
+ */
+struct fault file_establish_directory(const char *path, const char *const *names, size_t count);
 
 /* Calls each(name, arg) for the names in the directory except . and .., in no order. */
 struct fault file_list(const char *path, void (*each)(const char *name, void *arg), void *arg);

@@ -83,13 +83,24 @@ static void close_broken(struct smtp_server *s, struct smtp_event *out, enum dot
     smtp_engine_end(s, out, &f);
 }
 
+/* The refusal has been told; 421 and 521 were the last word. */
+static bool ends_session(struct smtp_server *s, struct smtp_event *out)
+{
+    const struct fault *f = s->transaction.refusal;
+    if (!f || (f->reply != 421 && f->reply != 521))
+        return false;
+    smtp_engine_end(s, out, f);
+    return true;
+}
+
 /* The content is complete: tells the refusal, or asks. */
 static void finish_message(struct smtp_server *s, struct smtp_event *out)
 {
     s->phase = SMTP_PHASE_COMMAND;
     if (s->transaction.refusal) {
         reply_for_all(s, s->transaction.refusal);
-        smtp_engine_reset(s);
+        if (!ends_session(s, out))
+            smtp_engine_reset(s);
         return;
     }
     smtp_engine_ask(s, out, SMTP_EVENT_MESSAGE);
@@ -112,6 +123,8 @@ void smtp_content_finish_chunk(struct smtp_server *s, struct smtp_event *out)
     struct fault f = fault_make(250, FAULT_STATUS(2, 0, 0), "%llu octets received",
                                 (unsigned long long)t->chunk_size);
     smtp_engine_reply(s, t->refusal ? t->refusal : &f);
+    if (ends_session(s, out))
+        return;
     if (!t->is_open) {
         smtp_engine_reset(s);
     } else if (t->refusal) {

@@ -49,10 +49,10 @@ static bool append_line(struct buf *out, unsigned code, struct fault_status stat
 /* What fits on one line: up to the LF, or to the last blank within the limit, or a character. */
 static struct str take_line(struct str *text)
 {
-    struct str line, rest;
-    str_cut(*text, '\n', &line, &rest);
+    struct str line = str_head(*text, TEXT_MAX + 1);
+    line.n = str_index(line, '\n');
     if (line.n <= TEXT_MAX) {
-        *text = rest;
+        *text = str_skip(*text, line.n + 1);
         return line;
     }
     size_t n = str_last_index(str_head(line, TEXT_MAX), ' ');

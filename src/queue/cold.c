@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "os/file.h"
+#include "base/arena.h"
 #include "os/thread.h"
 #include "queue/record.h"
 
@@ -48,13 +49,15 @@ static const char *const sql[STATEMENTS] = {
 };
 
 static const char schema[] =
+    "BEGIN IMMEDIATE;"
     "CREATE TABLE message (id INTEGER PRIMARY KEY, sender TEXT NOT NULL, arrival_ms INTEGER NOT "
     "NULL, body_size INTEGER NOT NULL, envelope BLOB NOT NULL);"
     "CREATE TABLE delivery (message INTEGER NOT NULL, domain TEXT NOT NULL, state INTEGER NOT "
     "NULL, next_attempt_ms INTEGER NOT NULL, packed BLOB NOT NULL, PRIMARY KEY (message, domain)) "
     "WITHOUT ROWID;"
     "CREATE INDEX delivery_due ON delivery (next_attempt_ms, message) WHERE state = 0;"
-    "PRAGMA user_version = 1;";
+    "PRAGMA user_version = 1;"
+    "COMMIT;";
 
 struct cold {
     sqlite3 *db;
@@ -73,7 +76,7 @@ static struct fault db_fault(struct cold *c, const char *what)
 
 static struct fault run_sql(struct cold *c, const char *text)
 {
-    return sqlite3_exec(c->db, text, NULL, NULL, NULL) == SQLITE_OK ? FINE : db_fault(c, text);
+    return sqlite3_exec(c->db, text, NULL, NULL, NULL) == SQLITE_OK ? FINE : db_fault(c, "setting up");
 }
 
 static struct fault read_version(struct cold *c, int *version)
@@ -108,6 +111,19 @@ static struct fault prepare(struct cold *c)
     return f;
 }
 
+static struct fault make_body_directories(const struct cold *c)
+{
+    enum { DIRECTORIES = 256 };
+    struct arena a = arena_make(1 << 16);
+    const char **names = arena_alloc(&a, DIRECTORIES * sizeof *names);
+    for (unsigned i = 0; i < DIRECTORIES; i++)
+        names[i] = arena_printf(&a, "%02x", i).p;
+    struct str path = arena_printf(&a, "%s/bodies", c->directory);
+    struct fault f = file_establish_directory(path.p, names, DIRECTORIES);
+    arena_free(&a);
+    return f;
+}
+
 struct fault cold_open(const char *directory, struct cold **out)
 {
     *out = NULL;
@@ -117,11 +133,7 @@ struct fault cold_open(const char *directory, struct cold **out)
     mutex_init(&c->mutex);
     snprintf(c->directory, sizeof c->directory, "%s", directory);
     char path[PATH_MAX_BYTES + 16];
-    struct fault f = FINE;
-    for (unsigned i = 0; i < 256 && !f.kind; i++) {
-        snprintf(path, sizeof path, "%s/bodies/%02x", c->directory, i);
-        f = file_make_directory(path);
-    }
+    struct fault f = make_body_directories(c);
     snprintf(path, sizeof path, "%s/queue.db", c->directory);
     if (!f.kind && sqlite3_open_v2(path, &c->db,
                                    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,

@@ -85,7 +85,7 @@ static struct fault verb_status(struct control *c, void *role, const json_t *req
     for (size_t i = 0; i < s->crew.count; i++)
         sessions += acceptor_count(s->crew.member[i].acceptor);
     return control_say(c, json_pack("{s:I, s:b}", "sessions", (json_int_t)sessions, "disk_low",
-                                    (int)atomic_load(&s->server.is_disk_low)));
+                                    (int)server_is_disk_low(&s->server)));
 }
 
 struct account_question {

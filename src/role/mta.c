@@ -20,7 +20,8 @@ enum {
     SPARES_MAX = 8,
     HOT_SHARE = 5, /* of the deliveries in memory: what waits before a checkpoint */
     LOADED_SHARE = 10,
-    QUIET_MS = 3000
+    QUIET_MS = 3000,
+    QUIET_MOST_MS = 100 * QUIET_MS
 };
 
 static void alarm_on_disk(void *arg, const struct fault *f)
@@ -109,7 +110,8 @@ static void tidy_memory(void *arg)
 {
     struct mta *m = arg;
     uint64_t last = 0, tidied = 0;
-    while (!task_sleep(QUIET_MS).kind) {
+    int64_t rest_ms = QUIET_MS;
+    while (!task_sleep(rest_ms).kind) {
         struct queue_statistics s;
         queue_statistics(m->steward.server.queue, &s);
         uint64_t busy = atomic_load(&m->steward.server.next_session) + (uint64_t)s.finished;
@@ -117,6 +119,8 @@ static void tidy_memory(void *arg)
             offload(give_memory_back, NULL);
             tidied = busy;
         }
+        /* A server that has nothing to do is not to be woken for this. */
+        rest_ms = busy != last ? QUIET_MS : rest_ms < QUIET_MOST_MS ? rest_ms * 2 : rest_ms;
         last = busy;
     }
 }

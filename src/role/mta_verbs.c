@@ -336,7 +336,7 @@ static struct fault verb_status(struct control *c, void *role, const json_t *req
                   "failures", (json_int_t)s.journal.failures, "bytes",
                   (json_int_t)s.journal.bytes_written));
     json_object_set_new(o, "sites", sites);
-    json_object_set_new(o, "disk_low", json_boolean(atomic_load(&m->steward.server.is_disk_low)));
+    json_object_set_new(o, "disk_low", json_boolean(server_is_disk_low(&m->steward.server)));
     return control_say(c, o);
 }
 

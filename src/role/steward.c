@@ -47,11 +47,12 @@ static void look_at_disk(void *arg)
 static void watch_disk(void *arg)
 {
     struct steward *s = arg;
+    bool is_low;
     do {
         struct disk_look l = {.path = s->data};
         offload(look_at_disk, &l);
         struct live *live = live_keep(&s->live);
-        bool is_low = !l.fault.kind && l.free_bytes < live->conf->queue.disk_reserve_bytes;
+        is_low = !l.fault.kind && l.free_bytes < live->conf->queue.disk_reserve_bytes;
         live_drop(&s->live, live);
         if (atomic_exchange(&s->server.is_disk_low, is_low) == is_low)
             continue;
@@ -59,7 +60,8 @@ static void watch_disk(void *arg)
         event_begin(&e, s->server.log, is_low ? "disk.low" : "disk.fine");
         event_number(&e, "free", l.free_bytes);
         event_end(&e);
-    } while (!task_sleep(LOOK_AT_DISK_MS).kind);
+        /* While there is room, it is looked at again when somebody wants to use it. */
+    } while (!task_sleep(LOOK_AT_DISK_MS).kind && (is_low || !bell_wait(&s->server.disk_bell).kind));
 }
 
 static void write_events(void *arg)
@@ -71,10 +73,14 @@ static void write_events(void *arg)
 static void flush_log(void *arg)
 {
     struct steward *s = arg;
-    do
-        if (event_log_has_lines(s->server.log))
-            offload(write_events, s);
-    while (!task_sleep(FLUSH_LOG_MS).kind);
+    while (!bell_wait(&s->log_bell).kind && !task_sleep(FLUSH_LOG_MS).kind)
+        offload(write_events, s);
+}
+
+static void there_are_lines(void *arg)
+{
+    struct steward *s = arg;
+    bell_ring(&s->log_bell);
 }
 
 /* The path of a file in the role's folder of log or ctl. */
@@ -92,6 +98,11 @@ static struct fault open_common(struct steward *s, const struct conf *conf)
     struct fault f =
         event_log_open(own_path(s, conf, &a, "log", "events.jsonl"), conf->log_size_bytes,
                        (unsigned)conf->log_count, &s->server.log);
+    if (!f.kind) {
+        bell_init(&s->log_bell);
+        bell_init(&s->server.disk_bell);
+        event_log_tell(s->server.log, there_are_lines, s);
+    }
     if (!f.kind)
         f = directory_open(conf_state_path(conf, &a, "directory.db"), DIRECTORY_READ,
                            &s->server.directory);
@@ -160,6 +171,7 @@ static void reload(struct steward *s)
     if (!f.kind) {
         struct live *live = live_keep(&s->live);
         s->kind->adopt(s, live->conf);
+        bell_ring(&s->server.disk_bell);
         live_drop(&s->live, live);
         s->kind->forget(s);
     }

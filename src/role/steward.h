@@ -50,6 +50,7 @@ struct steward {
     struct arena arena;
     struct live_holder live;
     struct server server;
+    struct bell log_bell; /* there are lines to write */
     struct crew crew;
     struct scope chores;  /* disk watch, log, control socket, and the role's */
     struct list services; /* listeners, and those that were, until their last stream ends */

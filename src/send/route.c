@@ -6,10 +6,10 @@
 
 #include <stdlib.h>
 
-#include "base/hostname.h"
 #include "mail/idna.h"
 #include "net/loop.h"
 #include "os/random.h"
+#include "proto/dns.h"
 
 enum {
     ARENA_LIMIT = 1 << 20,
@@ -41,23 +41,16 @@ static bool is_listed(const struct route *r, struct str name)
     return false;
 }
 
-/*
- * Takes the hosts of an MX answer, the best first, each once. Records that are malformed or do not
- * name a host (an address, the root beside others) are no good to anybody (RFC 5321 section 5.1).
- */
+/* Takes the hosts of an MX answer, the best first, each once. */
 static void read_hosts(struct route *r, const struct resolver_answer *answer)
 {
     struct arena scratch = arena_make(ARENA_LIMIT);
     struct route_host *all = arena_alloc(&scratch, answer->count * sizeof *all);
     size_t count = 0;
     for (size_t i = 0; i < answer->count; i++) {
-        struct str data = answer->data[i];
-        struct ip_address ip;
-        if (data.n < 3 || !resolver_name(str_skip(data, 2), &scratch, &all[count].name) ||
-            !hostname_is_valid(all[count].name) || ip_parse(all[count].name, &ip))
-            continue;
-        all[count++].preference =
-            (uint16_t)((unsigned char)data.p[0] << 8 | (unsigned char)data.p[1]);
+        struct dns_mx mx;
+        if (dns_mx_read(answer->data[i], &scratch, &mx))
+            all[count++] = (struct route_host){mx.host, mx.preference};
     }
     qsort(all, count, sizeof *all, by_preference);
     r->host = arena_alloc(&r->arena, MX_MOST * sizeof *r->host);
@@ -108,7 +101,7 @@ static void use_single_host(struct route *r, struct str name)
 /* One record alone, whose host is the root (RFC 7505 section 3). */
 static bool is_null_mx(const struct resolver_answer *answer)
 {
-    return answer->count == 1 && answer->data[0].n == 3 && answer->data[0].p[2] == 0;
+    return answer->count == 1 && dns_mx_is_null(answer->data[0]);
 }
 
 static void find_mx(const struct route_context *x, struct str domain, struct route *r)
@@ -246,24 +239,18 @@ static void add_addresses(const struct route_context *x, const struct route *r, 
         out->name[out->count++] = host;
         return;
     }
-    static const struct {
-        uint16_t type;
-        size_t size;
-    } family[] = {{RESOLVER_AAAA, 16}, {RESOLVER_A, 4}};
+    static const uint16_t family[] = {RESOLVER_AAAA, RESOLVER_A};
     for (size_t i = 0; i < 2; i++) {
         struct resolver_answer answer;
         struct arena a = arena_make(ARENA_LIMIT);
-        struct fault f = resolver_lookup(x->resolver, &a, arena_c_string(&a, host), family[i].type,
+        struct fault f = resolver_lookup(x->resolver, &a, arena_c_string(&a, host), family[i],
                                          until_ms, &answer);
         if (f.kind)
             *later = f;
         size_t first = answer.count ? random_below(answer.count) : 0;
         for (size_t k = 0; k < answer.count && out->count < ROUTE_ADDRESSES_MAX; k++) {
-            struct str data = answer.data[(first + k) % answer.count];
-            if (data.n != family[i].size)
+            if (!dns_address_read(answer.data[(first + k) % answer.count], &ip))
                 continue;
-            ip = (struct ip_address){{[10] = 0xFF, [11] = 0xFF}};
-            memcpy(ip.byte + 16 - data.n, data.p, data.n);
             out->address[out->count] = endpoint_from_ip(&ip, r->port);
             out->name[out->count++] = host;
         }

@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "base/hostname.h"
+#include "proto/dns.h"
 
 enum { NAMES_MOST = 4 /* of one address that are asked back */ };
 
@@ -31,13 +32,13 @@ static struct fault confirm(struct resolver *r, const struct ip_address *ip, int
                             struct arena *arena, struct str name, bool *is_confirmed)
 {
     struct resolver_answer answer;
-    size_t size = ip_is_v4(ip) ? 4 : 16;
-    struct fault f = resolver_lookup(r, arena, arena_c_string(arena, name),
-                                     size == 4 ? RESOLVER_A : RESOLVER_AAAA, deadline_ms, &answer);
+    struct ip_address found;
+    struct fault f =
+        resolver_lookup(r, arena, arena_c_string(arena, name),
+                        ip_is_v4(ip) ? RESOLVER_A : RESOLVER_AAAA, deadline_ms, &answer);
     for (size_t i = 0; i < answer.count && !f.kind; i++)
-        *is_confirmed = *is_confirmed ||
-                        (answer.data[i].n == size &&
-                         memcmp(answer.data[i].p, ip->byte + sizeof ip->byte - size, size) == 0);
+        *is_confirmed =
+            *is_confirmed || (dns_address_read(answer.data[i], &found) && ip_equal(&found, ip));
     return f;
 }
 
@@ -52,7 +53,7 @@ struct fault client_name_find(struct resolver *r, const struct ip_address *ip, i
     for (size_t i = 0; i < answer.count && i < NAMES_MOST && !f.kind; i++) {
         struct str candidate;
         bool is_confirmed = false;
-        if (!resolver_name(answer.data[i], arena, &candidate) || !hostname_is_valid(candidate))
+        if (!dns_name_read(answer.data[i], arena, &candidate) || !hostname_is_valid(candidate))
             continue;
         last = confirm(r, ip, deadline_ms, arena, candidate, &is_confirmed);
         if (is_confirmed) {

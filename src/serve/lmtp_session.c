@@ -24,7 +24,7 @@ static struct fault on_mail(struct session *s, const struct smtp_mail *mail)
     struct server *server = s->visitor.server;
     if (atomic_load(&server->is_draining))
         return fault_make(421, FAULT_STATUS(4, 3, 2), "shutting down, try again in a moment");
-    if (atomic_load(&server->is_disk_low))
+    if (server_is_disk_low(server))
         return fault_make(452, FAULT_STATUS(4, 3, 1), "insufficient system storage");
     session_forget(s);
     struct transaction *t = &s->transaction;

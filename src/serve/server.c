@@ -20,3 +20,9 @@ const struct conf_listener *service_conf(const struct service *s, const struct c
             return &conf->listener[i];
     return NULL;
 }
+
+bool server_is_disk_low(struct server *s)
+{
+    bell_ring(&s->disk_bell);
+    return atomic_load(&s->is_disk_low);
+}

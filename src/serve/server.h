@@ -14,6 +14,7 @@
 #include "directory/cache.h"
 #include "event/event.h"
 #include "event/log.h"
+#include "net/bell.h"
 #include "net/listen.h"
 #include "net/resolver.h"
 #include "queue/queue.h"
@@ -32,7 +33,8 @@ struct server {
     struct store *store;       /* mda */
     atomic_int_least64_t in_flight_bytes;
     atomic_int_least64_t session_count;
-    atomic_bool is_disk_low;
+    atomic_bool is_disk_low; /* for server_is_disk_low */
+    struct bell disk_bell;
     atomic_bool is_draining; /* shutting down: sessions end after their transaction */
     atomic_uint_least64_t next_session;
 };
@@ -49,6 +51,10 @@ enum { SESSION_ID_MAX = 20 };
 
 /* A new id for a session, unique in the role's life and short. */
 struct str server_session_id(struct server *s, char text[SESSION_ID_MAX]);
+
+/* Whether there is less room on the disk than the reserve, as of a second ago; after a quiet time as
+ * of its beginning. Has it looked at again. */
+bool server_is_disk_low(struct server *s);
 
 /* The listener's part of a snapshot, or NULL when a reload has taken the listener away. */
 const struct conf_listener *service_conf(const struct service *s, const struct conf *conf);

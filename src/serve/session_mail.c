@@ -83,7 +83,7 @@ static struct fault on_mail(struct session *s, const struct smtp_mail *mail)
     struct server *server = s->visitor.server;
     if (atomic_load(&server->is_draining))
         return fault_make(421, FAULT_STATUS(4, 3, 2), "shutting down, try again in a moment");
-    if (atomic_load(&server->is_disk_low))
+    if (server_is_disk_low(server))
         return fault_make(452, FAULT_STATUS(4, 3, 1), "insufficient system storage");
     if (is_submission(s) && s->account.n == 0 && !s->visitor.is_trusted)
         return fault_make(530, FAULT_STATUS(5, 7, 0), "authentication required");
@@ -516,7 +516,7 @@ static const struct intake_place queue_place = {make_body_file, sync_body_file, 
 static struct fault on_data(struct session *s)
 {
     struct transaction *t = &s->transaction;
-    if (atomic_load(&s->visitor.server->is_disk_low))
+    if (server_is_disk_low(s->visitor.server))
         return fault_make(452, FAULT_STATUS(4, 3, 1), "insufficient system storage");
     int64_t limit = s->visitor.live->conf->queue.in_flight_bytes;
     if (atomic_load(&s->visitor.server->in_flight_bytes) >= limit)

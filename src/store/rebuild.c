@@ -30,7 +30,7 @@ struct scan {
     char path[INDEX_PATH_MAX];
 };
 
-static bool parse_name(struct str name, struct index_row *row)
+bool rebuild_name_parse(struct str name, struct index_row *row)
 {
     struct str uid, position, received;
     uint64_t a, b, c;
@@ -48,7 +48,7 @@ static void take_file(const char *name, void *arg)
     struct index_row row;
     char path[INDEX_PATH_MAX + 256];
     struct file *file;
-    if (s->fault.kind || !parse_name(str_from(name), &row))
+    if (s->fault.kind || !rebuild_name_parse(str_from(name), &row))
         return;
     snprintf(path, sizeof path, "%s/%s", s->path, name);
     s->fault = file_open(path, FILE_READ, &file);

@@ -153,11 +153,8 @@ static struct fault open_storage(struct store *s)
 {
     char path[STORE_PATH_MAX + 16];
     static const char *const directories[] = {"accounts", "incoming", "journal"};
-    struct fault f = FINE;
-    for (size_t i = 0; i < 3 && !f.kind; i++) {
-        snprintf(path, sizeof path, "%s/%s", s->directory, directories[i]);
-        f = file_make_directory(path);
-    }
+    struct fault f = file_establish_directory(s->directory, directories, 3);
+    snprintf(path, sizeof path, "%s/journal", s->directory);
     if (!f.kind)
         f = read_journal_id(s, path);
     if (f.kind)

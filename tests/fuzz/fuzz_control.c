@@ -51,9 +51,10 @@ static void check_whole(const json_t *request, const struct queue_filter *f)
     must(conditions == json_object_size(json_object_get(request, "filter")));
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+const struct fuzz_memory fuzz_memory = {.factor = 512, .base = 262144};
+
+void fuzz_one(struct str in)
 {
-    struct str in = str_make((const char *)data, size);
     json_t *request, *text = control_text(in);
     must(text && (str_has_8bit(in) ||
                   str_equal(in, str_make(json_string_value(text), json_string_length(text)))));
@@ -62,10 +63,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     must((f.kind == FAULT_FINE) == (request != NULL));
     must(!request || json_is_object(request));
     struct queue_filter filter;
+    struct queue_filter choice;
     if (request && !queue_filter_read(request, &filter).kind) {
+        must(!queue_filter_read_choice(request, &choice).kind == filter.has_choice);
+        must(filter.has_choice == (json_is_true(json_object_get(request, "all")) ||
+                                   json_object_size(json_object_get(request, "filter")) > 0));
         check_whole(request, &filter);
         check_filter(&filter);
     }
     json_decref(request);
-    return 0;
 }

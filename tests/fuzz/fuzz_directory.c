@@ -22,10 +22,11 @@ static struct buf export(struct directory *d)
     return out;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+const struct fuzz_memory fuzz_memory = {.factor = 4096, .base = 67108864, .keeps = true};
+
+void fuzz_one(struct str in)
 {
     static struct directory *d;
-    struct str in = str_make((const char *)data, size);
     char path[128];
     if (!d) {
         snprintf(path, sizeof path, "%s/directory.db", enter_room());
@@ -51,5 +52,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     buf_free(&before);
     buf_free(&after);
-    return 0;
 }

@@ -100,9 +100,10 @@ static void check(struct str notice, const struct dsn *d)
     must(original.n <= d->message_limit || d->message_limit >= d->message.n);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+const struct fuzz_memory fuzz_memory = {.factor = 64, .base = 1048576};
+
+void fuzz_one(struct str in)
 {
-    struct str in = str_make((const char *)data, size);
     uint8_t flags = take_octet(&in), action = take_octet(&in), limit = take_octet(&in);
     struct arena arena = arena_make(1 << 16);
     struct address sender, final;
@@ -110,7 +111,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!address_parse(&arena, from, ADDRESS_ALLOW_UTF8, &sender) ||
         !address_parse(&arena, to, ADDRESS_ALLOW_UTF8, &final)) {
         arena_free(&arena);
-        return 0;
+        return;
     }
     struct dsn_recipient r[2] = {{.final = &final,
                                   .action = (enum dsn_action)(action % 5),
@@ -146,5 +147,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     buf_free(&out);
     arena_free(&arena);
-    return 0;
 }

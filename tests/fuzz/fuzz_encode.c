@@ -35,12 +35,12 @@ static void check(struct str in, size_t limit, coder encode, coder decode, bool 
     buf_free(&bytes);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+const struct fuzz_memory fuzz_memory = {.factor = 32, .base = 8192};
+
+void fuzz_one(struct str in)
 {
-    struct str in = str_make((const char *)data, size);
     size_t limit = 1 + take_octet(&in);
     check(in, limit, encode_base64, decode_base64, false);
     check(in, limit, encode_hex, decode_hex, true);
     check(in, limit, encode_xtext, decode_xtext, false);
-    return 0;
 }

@@ -46,9 +46,11 @@ static void check(struct str line, struct str in)
     json_decref(o);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+const struct fuzz_memory fuzz_memory = {.factor = 64, .base = 1048576, .keeps = true};
+
+void fuzz_one(struct str in)
 {
-    struct str in = str_make((const char *)data, size), rest = in, piece;
+    struct str rest = in, piece;
     const char *path = put_file("events", STR_NONE);
     struct event_log *log;
     struct buf line = buf_make(1 << 20);
@@ -66,5 +68,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     must(!file_load(path, &line).kind);
     check(buf_str(&line), in);
     buf_free(&line);
-    return 0;
 }

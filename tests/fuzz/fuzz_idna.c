@@ -29,9 +29,10 @@ static void check_name(struct str in)
     buf_free(&shown);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+const struct fuzz_memory fuzz_memory = {.factor = 8, .base = 65536};
+
+void fuzz_one(struct str in)
 {
-    struct str in = str_make((const char *)data, size);
     struct idna_literal literal, again;
     char text[IDNA_LITERAL_MAX];
     check_name(in);
@@ -41,5 +42,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         must(literal.is_ipv6 == again.is_ipv6 &&
              memcmp(literal.address, again.address, sizeof again.address) == 0);
     }
-    return 0;
 }

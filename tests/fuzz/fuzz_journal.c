@@ -18,7 +18,7 @@ enum { SEGMENT = 16384, RECORDS = 14, SEGMENTS_MOST = 8, RECORD_LENGTH = 1500 };
 enum change { CHANGE_BYTES, CHANGE_CUT, CHANGE_RECORD, CHANGE_SEGMENT, CHANGE_KINDS };
 
 static struct segment_file {
-    char path[96];
+    char path[104];
     struct buf content;
 } files[SEGMENTS_MOST];
 static size_t file_count;
@@ -197,9 +197,10 @@ static void use(struct journal *j)
     must(!journal_wait(j, 3, &part, 1, &position).kind);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+const struct fuzz_memory fuzz_memory = {.factor = 64, .base = 33554432, .keeps = true};
+
+void fuzz_one(struct str in)
 {
-    struct str in = str_make((const char *)data, size);
     struct seen first = {0}, second;
     struct buf saved[SEGMENTS_MOST];
     struct journal *j;
@@ -229,5 +230,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         must(first.is_forged || second.count == first.count + 1);
         journal_close(j);
     }
-    return 0;
 }

@@ -7,9 +7,11 @@
 #include "fuzz.h"
 #include "mail/address.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+const struct fuzz_memory fuzz_memory = {.factor = 16, .base = 16384};
+
+void fuzz_one(struct str in)
 {
-    struct str in = str_make((const char *)data, size), rest = in;
+    struct str rest = in;
     struct buf out = buf_make(in.n + 64);
     struct arena arena = arena_make(8192);
     size_t before = rest.n;
@@ -42,5 +44,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     buf_free(&small);
     buf_free(&out);
     arena_free(&arena);
-    return 0;
 }

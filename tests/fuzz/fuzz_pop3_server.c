@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * fuzz_pop3_server.c - any bytes, whole and byte by byte, give the same bytes to send
+ * fuzz_pop3_server.c - the bytes to send do not depend on how the input was cut
  *
  * The first byte of the input says whether the session begins under TLS.
  */
 #include "proto/pop3_server.h"
 
-#include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
 
 static const struct pop3_server_options options = {
     .has_stls = false, .may_clear_auth = false, .mechanisms = {"PLAIN", 5}, .error_max = 10};
@@ -44,15 +42,14 @@ static void answer(struct pop3_server *s, struct pop3_message *messages, const s
     }
 }
 
-static void play(struct str in, bool is_secure, size_t step, struct buf *wire)
+static void play(struct str in, bool is_secure, uint32_t cut, struct buf *wire)
 {
     struct pop3_message messages[3] = {{12, 1, false}, {12, 2, false}, {12, 3, false}};
     struct pop3_server s;
     bool is_closed = false;
     pop3_server_init(&s, &options, is_secure);
     while (in.n > 0 && !is_closed) {
-        struct str part = str_head(in, step);
-        in = str_skip(in, part.n);
+        struct str part = take_cut(&in, &cut);
         for (bool is_idle = false; !is_idle && !is_closed;) {
             struct pop3_event e;
             size_t n = pop3_server_feed(&s, part, &e);
@@ -61,25 +58,26 @@ static void play(struct str in, bool is_secure, size_t step, struct buf *wire)
             struct str out = pop3_server_output(&s);
             is_closed = e.kind == POP3_CLOSE;
             is_idle = n == 0 && e.kind == POP3_MORE && out.n == 0;
-            if (!buf_append(wire, out))
-                abort();
+            must(buf_append(wire, out));
             pop3_server_sent(&s, out.n);
         }
     }
     pop3_server_free(&s);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+const struct fuzz_memory fuzz_memory = {.factor = 4096, .base = 2 << 20};
+
+void fuzz_one(struct str in)
 {
-    if (size == 0)
-        return 0;
-    struct str in = str_make((const char *)data + 1, size - 1);
-    struct buf whole = buf_make(1 << 26), bytes = buf_make(1 << 26);
-    play(in, data[0] & 1, SIZE_MAX, &whole);
-    play(in, data[0] & 1, 1, &bytes);
-    if (!str_equal(buf_str(&whole), buf_str(&bytes)))
-        abort();
+    struct buf whole = buf_make(1 << 26), cut = buf_make(1 << 26);
+    uint8_t seed = take_octet(&in);
+    const uint32_t cuts[] = {CUT_OCTETS, CUT_RANDOM + seed};
+    play(in, seed & 1, CUT_WHOLE, &whole);
+    for (size_t i = 0; i < 2; i++) {
+        cut.used = 0;
+        play(in, seed & 1, cuts[i], &cut);
+        must(str_equal(buf_str(&whole), buf_str(&cut)));
+    }
     buf_free(&whole);
-    buf_free(&bytes);
-    return 0;
+    buf_free(&cut);
 }

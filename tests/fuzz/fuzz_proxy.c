@@ -27,9 +27,10 @@ static struct outcome parse(struct str in)
     return o;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+const struct fuzz_memory fuzz_memory = {.factor = 0, .base = 0};
+
+void fuzz_one(struct str in)
 {
-    struct str in = str_make((const char *)data, size);
     struct outcome whole = parse(in);
     bool is_decided = false;
     for (size_t n = 0; n <= in.n && n <= PROXY_HEADER_MAX + 1; n++) {
@@ -45,5 +46,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             must(ip_equal(&o.source.address, &whole.source.address) &&
                  o.source.port == whole.source.port);
     }
-    return 0;
 }

@@ -55,13 +55,14 @@ static void check_deliveries(struct queue_message *m)
     must(open == m->open_count);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+const struct fuzz_memory fuzz_memory = {.factor = 256, .base = 1048576};
+
+void fuzz_one(struct str in)
 {
-    struct str in = str_make((const char *)data, size);
     struct str payload = take_piece(&in);
     struct queue_message *m = record_unpack_accept(payload, 4096);
     if (!m)
-        return 0;
+        return;
     check_accept(m, payload);
     while (in.n > 0) {
         struct str change = take_piece(&in);
@@ -70,5 +71,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_deliveries(m);
     }
     message_free(m);
-    return 0;
 }

@@ -48,9 +48,10 @@ static void check_received(const struct received *r)
     buf_free(&value);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+const struct fuzz_memory fuzz_memory = {.factor = 8, .base = 65536};
+
+void fuzz_one(struct str in)
 {
-    struct str in = str_make((const char *)data, size);
     uint8_t flags = take_octet(&in);
     struct arena arena = arena_make(8192);
     struct received r = {
@@ -79,5 +80,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     check_received(&r);
     arena_free(&arena);
-    return 0;
 }

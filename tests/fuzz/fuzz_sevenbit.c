@@ -6,49 +6,49 @@
 
 #include "fuzz.h"
 
-/* Both readings; seed 0: in one piece. */
-static struct fault convert(struct str in, uint32_t seed, struct buf *out, int *header)
+/* Both readings. */
+static struct fault convert(struct str in, uint32_t cut, struct buf *out,
+                            enum sevenbit_header *header)
 {
     struct sevenbit *s = sevenbit_make();
-    uint32_t again = seed;
-    struct str part;
-    for (struct str rest = in; rest.n > 0; rest = str_skip(rest, part.n)) {
-        part = str_head(rest, seed ? next_cut(&seed) : rest.n);
-        sevenbit_look(s, part);
-    }
+    uint32_t again = cut;
+    for (struct str rest = in; rest.n > 0;)
+        sevenbit_look(s, take_cut(&rest, &cut));
     struct fault f = sevenbit_look_end(s);
     *header = sevenbit_header(s);
-    for (struct str rest = in; rest.n > 0 && !f.kind; rest = str_skip(rest, part.n)) {
-        part = str_head(rest, again ? next_cut(&again) : rest.n);
-        sevenbit_convert(s, part, out);
-    }
+    for (struct str rest = in; rest.n > 0 && !f.kind;)
+        sevenbit_convert(s, take_cut(&rest, &again), out);
     if (!f.kind)
         sevenbit_convert_end(s, out);
     sevenbit_free(s);
     return f;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+const struct fuzz_memory fuzz_memory = {.factor = 400, .base = 1 << 20};
+
+void fuzz_one(struct str in)
 {
-    struct str in = str_make((const char *)data, size);
-    uint32_t seed = take_octet(&in) + 1U;
+    const uint32_t cuts[] = {CUT_OCTETS, CUT_RANDOM + take_octet(&in)};
     struct buf whole = buf_make(SEVENBIT_OUTPUT_MAX(in.n));
     struct buf cut = buf_make(SEVENBIT_OUTPUT_MAX(in.n));
     struct buf again = buf_make(SEVENBIT_OUTPUT_MAX(SEVENBIT_OUTPUT_MAX(in.n)));
-    int header, header_cut;
-    struct fault f = convert(in, 0, &whole, &header), g = convert(in, seed, &cut, &header_cut);
-    must(header == header_cut && (f.kind || header == SEVENBIT_HEADER_ASCII));
-    must(f.kind == g.kind && (f.kind == FAULT_FINE || f.reply == 554));
-    must(str_equal(fault_text(&f), fault_text(&g)));
-    must(str_equal(buf_str(&whole), buf_str(&cut)));
+    enum sevenbit_header header, header_cut;
+    struct fault f = convert(in, CUT_WHOLE, &whole, &header);
+    must(f.kind == FAULT_FINE ? header == SEVENBIT_HEADER_ASCII : f.reply == 554);
+    for (size_t i = 0; i < 2; i++) {
+        cut.used = 0;
+        struct fault g = convert(in, cuts[i], &cut, &header_cut);
+        must(header == header_cut && f.kind == g.kind);
+        must(str_equal(fault_text(&f), fault_text(&g)));
+        must(str_equal(buf_str(&whole), buf_str(&cut)));
+    }
     if (!f.kind) {
         must(!str_has_8bit(buf_str(&whole)));
         must(str_has_8bit(in) || str_equal(buf_str(&whole), in));
-        must(!convert(buf_str(&whole), 0, &again, &header).kind);
+        must(!convert(buf_str(&whole), CUT_WHOLE, &again, &header).kind);
         must(str_equal(buf_str(&whole), buf_str(&again)));
     }
     buf_free(&whole);
     buf_free(&cut);
     buf_free(&again);
-    return 0;
 }

@@ -16,7 +16,7 @@ struct steering {
 static void decide(struct player *p, enum smtp_event_kind kind)
 {
     struct steering *steering = p->arg;
-    uint32_t choice = (uint32_t)next_cut(&steering->verdicts) - 1;
+    uint32_t choice = next_choice(&steering->verdicts);
     bool is_auth = kind == SMTP_EVENT_AUTH || kind == SMTP_EVENT_AUTH_RESPONSE;
     struct fault verdicts[3] = {FINE, {.kind = FAULT_LATER}, {.kind = FAULT_NEVER}};
     struct fault closing = {.kind = FAULT_LATER, .reply = 421, .status = {4, 3, 2}};
@@ -27,17 +27,8 @@ static void decide(struct player *p, enum smtp_event_kind kind)
                            choice == 15 ? &closing : &verdicts[choice > 2 ? 0 : choice]);
 }
 
-static void feed_packet(struct player *p, struct str packet, uint32_t *seed)
-{
-    while (packet.n > 0) {
-        struct str piece = *seed ? str_head(packet, next_cut(seed)) : packet;
-        player_feed(p, piece);
-        packet = str_skip(packet, piece.n);
-    }
-}
-
 static void play(struct player *p, const struct smtp_server_options *options, bool is_tls,
-                 struct str in, uint32_t seed, struct steering *steering)
+                 struct str in, uint32_t cut, struct steering *steering)
 {
     player_start(p, options, is_tls, decide, steering);
     player_flush(p, SIZE_MAX);
@@ -45,16 +36,19 @@ static void play(struct player *p, const struct smtp_server_options *options, bo
     while (has_more) {
         struct str packet;
         has_more = str_cut(in, '\xFE', &packet, &in);
-        feed_packet(p, packet, &seed);
+        bool is_odd = packet.n & 1;
+        while (packet.n > 0)
+            player_feed(p, take_cut(&packet, &cut));
         player_flush(p, SIZE_MAX);
-        if (p->server.phase == SMTP_PHASE_TLS && (packet.n & 1))
+        if (p->server.phase == SMTP_PHASE_TLS && is_odd)
             smtp_server_tls_started(&p->server);
     }
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+const struct fuzz_memory fuzz_memory = {.factor = 1024, .base = 1 << 20};
+
+void fuzz_one(struct str in)
 {
-    struct str in = str_make((const char *)data, size);
     uint8_t flags = take_octet(&in), seed = take_octet(&in);
     struct smtp_server_options options = {
         .kind = flags & 1 ? SMTP_LMTP : SMTP_MX,
@@ -73,17 +67,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .has_dsn = true,
         .has_limits = flags & 64,
     };
-    struct steering steer_whole = {seed, 0}, steer_cut = {seed, 0};
+    const uint32_t cuts[] = {CUT_OCTETS, CUT_RANDOM + seed};
+    struct steering steering = {seed, 0};
     struct player whole, cut;
-    play(&whole, &options, flags & 128, in, 0, &steer_whole);
-    play(&cut, &options, flags & 128, in, seed + 1U, &steer_cut);
-    must(str_equal(buf_str(&whole.wire), buf_str(&cut.wire)));
-    must(str_equal(buf_str(&whole.events), buf_str(&cut.events)));
-    must(whole.is_finished == cut.is_finished);
+    play(&whole, &options, flags & 128, in, CUT_WHOLE, &steering);
+    for (size_t i = 0; i < 2; i++) {
+        steering = (struct steering){seed, 0};
+        play(&cut, &options, flags & 128, in, cuts[i], &steering);
+        must(str_equal(buf_str(&whole.wire), buf_str(&cut.wire)));
+        must(str_equal(buf_str(&whole.events), buf_str(&cut.events)));
+        must(whole.is_finished == cut.is_finished);
+        player_stop(&cut);
+    }
     for (size_t i = 0; i < whole.wire.used; i++)
         must((uint8_t)whole.wire.data[i] >= 0x20 || whole.wire.data[i] == '\r' ||
              whole.wire.data[i] == '\n');
     player_stop(&whole);
-    player_stop(&cut);
-    return 0;
 }

@@ -28,15 +28,16 @@ static struct entry *write_again(const struct entry *e, struct str payload)
     return again;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+const struct fuzz_memory fuzz_memory = {.factor = 64, .base = 262144};
+
+void fuzz_one(struct str in)
 {
-    struct str in = str_make((const char *)data, size);
     struct journal_record record = {.type = (uint16_t)(take_octet(&in) & 3), .position = 4096};
     uint64_t discard;
     record.payload = in;
     struct entry *e = entry_unpack(&record);
     if (!e)
-        return 0;
+        return;
     must(e->account_name.n > 0 && e->removal_count <= ENTRY_REMOVAL_MOST);
     must(e->kind == ENTRY_DELIVER || e->kind == ENTRY_REMOVE);
     struct entry *again = write_again(e, in);
@@ -54,5 +55,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     entry_free(again, &discard);
     entry_free(e, &discard);
     buf_free(&bytes);
-    return 0;
 }

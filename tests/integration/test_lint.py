@@ -131,3 +131,20 @@ def test_unused_tool(tree):
 def test_function_that_the_page_invents(tree):
     plant(tree, "doc/architecture.md", "`buf_append()` exists,\n`buf_levitate()` does not.\n")
     assert lint(tree, "doc") == ["doc/architecture.md:2: buf_levitate() does not exist in src"]
+
+
+def test_parser_without_a_target(tree):
+    plant(tree, "src/mail/riddle.h", "/* nothing_parse(struct str in); */\nbool riddle_parse(struct str text,\n                  int *out);\nvoid riddle_ask(int a);\n")
+    assert lint(tree, "fuzz") == ["src/mail/riddle.h: riddle_parse() reads bytes from outside, and no row of tests/fuzz/README.md has it"]
+
+
+def test_row_whose_target_calls_something_else(tree):
+    plant(tree, "src/mail/riddle.h", "bool riddle_parse(struct str text);\n")
+    plant(tree, "tests/fuzz/fuzz_riddle.c", "/* riddle_parse */\n")
+    table = tree / "tests" / "fuzz" / "README.md"
+    text = table.read_text(encoding="utf-8")
+    end = len(text.split("\n"))
+    assert lint(tree, "fuzz")[1] == "tests/fuzz/fuzz_riddle.c: no row of tests/fuzz/README.md has it"
+    table.write_text(text + "| `riddle_parse` | `mail/riddle.c` | `riddle` | it is solved |\n", encoding="utf-8")
+    assert lint(tree, "fuzz") == [f"tests/fuzz/README.md:{end}: src/mail/riddle.c does not exist",
+                                  f"tests/fuzz/README.md:{end}: fuzz_riddle.c calls none of riddle_parse"]

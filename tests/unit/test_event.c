@@ -4,6 +4,7 @@
  */
 #include "event/event.h"
 
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -180,16 +181,22 @@ static void test_full_buffer_drops_and_tells(void **state)
     buf_free(&content);
 }
 
+static void count_call(void *arg)
+{
+    ++*(int *)arg;
+}
+
 static void test_file_is_rotated_at_line_ends(void **state)
 {
     char name[80];
+    int calls = 0;
     (void)state;
     event_log_close(event_log);
     assert_int_equal(event_log_open(path, 200, 2, &event_log).kind, FAULT_FINE);
+    event_log_tell(event_log, count_call, &calls);
     for (int i = 0; i < 10; i++) {
-        assert_false(event_log_has_lines(event_log));
         add_numbered(i);
-        assert_true(event_log_has_lines(event_log));
+        assert_int_equal(calls, i + 1); /* once for the first line after a flush */
         assert_int_equal(event_flush(event_log).kind, FAULT_FINE);
     }
     assert_int_equal(count_lines(path), 1);
@@ -199,6 +206,28 @@ static void test_file_is_rotated_at_line_ends(void **state)
     }
     snprintf(name, sizeof name, "%s.3", path);
     assert_false(file_exists(name));
+}
+
+/* With serve --single the threads for long work write to the logs of both roles by turns. */
+static void test_turns_between_logs_cost_no_memory(void **state)
+{
+    enum { TURNS = 4000, MOST_BYTES = 100000 };
+    (void)state;
+    char other_path[80];
+    struct event_log *logs[2] = {event_log};
+    snprintf(other_path, sizeof other_path, "%s.other", path);
+    assert_int_equal(event_log_open(other_path, 1 << 30, 3, &logs[1]).kind, FAULT_FINE);
+    size_t before = mallinfo2().uordblks;
+    for (int i = 0; i < TURNS; i++) {
+        event_log = logs[i % 2];
+        add_numbered(i);
+        assert_int_equal(event_flush(event_log).kind, FAULT_FINE);
+    }
+    assert_true(mallinfo2().uordblks < before + MOST_BYTES);
+    assert_int_equal(count_lines(path), TURNS / 2);
+    assert_int_equal(count_lines(other_path), TURNS / 2);
+    event_log = logs[0];
+    event_log_close(logs[1]);
 }
 
 static void add_many(void *arg)
@@ -230,6 +259,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_long_texts_and_lines_are_cut, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_full_buffer_drops_and_tells, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_file_is_rotated_at_line_ends, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_turns_between_logs_cost_no_memory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_threads_lose_nothing, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

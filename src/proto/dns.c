@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * dns.c - the data of DNS records, as mail reads them (RFC 1035 section 3, RFC 3596, RFC 7505)
+ */
+#include "proto/dns.h"
+
+#include "base/hostname.h"
+
+enum { WIRE_MAX = 255, LABEL_MAX = 63 };
+
+bool dns_name_read(struct str wire, struct arena *arena, struct str *out)
+{
+    char *text = arena_alloc(arena, WIRE_MAX + 1);
+    size_t n = 0;
+    if (wire.n > WIRE_MAX)
+        return false;
+    while (wire.n > 0 && wire.p[0] != 0) {
+        size_t label = (unsigned char)wire.p[0];
+        if (label > LABEL_MAX || label + 1 > wire.n || str_has(str_make(wire.p + 1, label), '.'))
+            return false;
+        if (n > 0)
+            text[n++] = '.';
+        for (size_t i = 1; i <= label; i++)
+            text[n++] = str_lower_byte(wire.p[i]);
+        wire = str_skip(wire, label + 1);
+    }
+    *out = str_make(text, n);
+    return wire.n == 1;
+}
+
+bool dns_mx_read(struct str data, struct arena *arena, struct dns_mx *out)
+{
+    struct ip_address ip;
+    if (data.n < 3 || !dns_name_read(str_skip(data, 2), arena, &out->host) ||
+        !hostname_is_valid(out->host) || ip_parse(out->host, &ip))
+        return false;
+    out->preference = (uint16_t)((unsigned char)data.p[0] << 8 | (unsigned char)data.p[1]);
+    return true;
+}
+
+bool dns_mx_is_null(struct str data)
+{
+    return data.n == 3 && data.p[2] == 0;
+}
+
+bool dns_address_read(struct str data, struct ip_address *out)
+{
+    if (data.n != 4 && data.n != 16)
+        return false;
+    *out = (struct ip_address){{[10] = 0xFF, [11] = 0xFF}};
+    memcpy(out->byte + 16 - data.n, data.p, data.n);
+    return true;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * dns.h - the data of DNS records, as mail reads them (RFC 1035 section 3, RFC 3596, RFC 7505)
+ *
+ * The data comes from strangers, in wire form and without compression.
+ */
+#ifndef PROTO_DNS_H
+#define PROTO_DNS_H
+
+#include "base/arena.h"
+#include "base/ip.h"
+
+/*
+ * All of wire as a domain name: text in lower case without the last dot, the root is empty. It lives
+ * in the arena, which needs room for 256 octets a call. False when it is malformed, longer than 255
+ * octets in wire form, or has a label with a dot in it, which text cannot tell from two labels.
+ */
+bool dns_name_read(struct str wire, struct arena *arena, struct str *out);
+
+struct dns_mx {
+    struct str host; /* A-labels, lower case */
+    uint16_t preference;
+};
+
+/*
+ * The data of an MX record. False when it is malformed or does not name a host (an address, the
+ * root): such a record is no good to anybody (RFC 5321 section 5.1).
+ */
+bool dns_mx_read(struct str data, struct arena *arena, struct dns_mx *out);
+
+/* True for the data of a null MX, which must stand alone (RFC 7505 section 3). */
+bool dns_mx_is_null(struct str data);
+
+/* The data of an A or AAAA record. False when it has another length. */
+bool dns_address_read(struct str data, struct ip_address *out);
+
+#endif

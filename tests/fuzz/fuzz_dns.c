@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * fuzz_dns.c - a name from a record is written in wire form again as it came; an MX record names a
+ * host or is refused
+ */
+#include "proto/dns.h"
+
+#include "base/buf.h"
+#include "base/hostname.h"
+#include "fuzz.h"
+
+/* The wire form of the text, label by label; no byte tells how the parser reads. */
+static struct buf write_name(struct str text)
+{
+    struct buf wire = buf_make(1024);
+    for (bool has_more = text.n > 0; has_more;) {
+        struct str label;
+        has_more = str_cut(text, '.', &label, &text);
+        must(label.n > 0 && label.n <= 63);
+        must(buf_append_byte(&wire, (char)label.n) && buf_append(&wire, label));
+    }
+    must(buf_append_byte(&wire, '\0'));
+    return wire;
+}
+
+static void check_name(struct str in, struct arena *arena)
+{
+    struct str name;
+    if (!dns_name_read(in, arena, &name))
+        return;
+    struct buf wire = write_name(name);
+    must(in.n <= 255 && name.n <= 253);
+    must(str_equal_nocase(buf_str(&wire), in));
+    must(name.n == 0 || name.p[name.n - 1] != '.');
+    buf_free(&wire);
+}
+
+/* Every name that can be written is read. */
+static void check_written(struct str in, struct arena *arena)
+{
+    struct str name;
+    if (!hostname_is_valid(in))
+        return;
+    struct buf wire = write_name(in);
+    must(dns_name_read(buf_str(&wire), arena, &name) && str_equal_nocase(name, in));
+    buf_free(&wire);
+}
+
+const struct fuzz_memory fuzz_memory = {.factor = 0, .base = 8192};
+
+void fuzz_one(struct str in)
+{
+    struct arena arena = arena_make(8192);
+    struct dns_mx mx;
+    struct ip_address ip;
+    struct str name;
+    check_name(in, &arena);
+    check_written(in, &arena);
+    if (dns_mx_read(in, &arena, &mx)) {
+        must(dns_name_read(str_skip(in, 2), &arena, &name) && str_equal(name, mx.host));
+        must(mx.preference == (uint8_t)in.p[0] * 256 + (uint8_t)in.p[1]);
+        must(hostname_is_valid(mx.host) && !ip_parse(mx.host, &ip));
+        must(!dns_mx_is_null(in));
+    }
+    if (dns_mx_is_null(in))
+        must(dns_name_read(str_skip(in, 2), &arena, &name) && name.n == 0);
+    must(dns_address_read(in, &ip) == (in.n == 4 || in.n == 16));
+    if (in.n == 4)
+        must(ip_is_v4(&ip) && memcmp(ip.byte + 12, in.p, 4) == 0);
+    if (in.n == 16)
+        must(memcmp(ip.byte, in.p, 16) == 0);
+    arena_free(&arena);
+}

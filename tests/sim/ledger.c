@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * ledger.c - the independent checker
+ */
+#include "ledger.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "disk.h"
+#include "world.h"
+
+enum { LINE_BYTES = 72, NEAR_A_CRASH_S = 3, LATE_S = 6 * 3600 };
+
+void ledger_make(int64_t expiry_ns)
+{
+    world->ledger = world_alloc(sizeof *world->ledger);
+    world->ledger->expiry_ns = expiry_ns;
+}
+
+struct ledger_message *ledger_new(void)
+{
+    struct ledger *l = world->ledger;
+    if (l->messages == LEDGER_MESSAGES_MOST)
+        return NULL;
+    struct ledger_message *m = &l->message[l->messages++];
+    m->number = l->messages;
+    return m;
+}
+
+struct ledger_message *ledger_find(uint64_t number)
+{
+    struct ledger *l = world->ledger;
+    return number > 0 && number <= l->messages ? &l->message[number - 1] : NULL;
+}
+
+struct ledger_recipient *ledger_recipient(struct ledger_message *m, const char *address)
+{
+    for (size_t i = 0; i < m->recipients; i++)
+        if (strcmp(m->recipient[i].address, address) == 0)
+            return &m->recipient[i];
+    return NULL;
+}
+
+void ledger_blame(uint64_t message, const char *format, ...)
+{
+    struct ledger *l = world->ledger;
+    va_list args;
+    if (l->violation[0])
+        return;
+    va_start(args, format);
+    vsnprintf(l->violation, sizeof l->violation, format, args);
+    va_end(args);
+    l->violation_message = message;
+}
+
+struct ledger_delivery *ledger_deliver(struct ledger_message *m, const char *address, bool is_sound)
+{
+    struct ledger_recipient *r = ledger_recipient(m, address);
+    sim_note("delivered", m->number);
+    if (!r) {
+        ledger_blame(m->number, "message %llu came to %s, to whom nobody sent it",
+                     (unsigned long long)m->number, address);
+        return NULL;
+    }
+    if (r->deliveries == LEDGER_DELIVERIES_MOST) {
+        ledger_blame(m->number, "message %llu came to %s more than %d times",
+                     (unsigned long long)m->number, address, LEDGER_DELIVERIES_MOST);
+        return NULL;
+    }
+    struct ledger_delivery *d = &r->delivery[r->deliveries++];
+    *d = (struct ledger_delivery){
+        .at_ns = world->now_ns, .heard_ns = world->now_ns, .is_sound = is_sound};
+    return d;
+}
+
+void ledger_crash(void)
+{
+    struct ledger *l = world->ledger;
+    if (l->crashes < sizeof l->crash / sizeof l->crash[0])
+        l->crash[l->crashes++] = (struct ledger_crash){world->now_ns, world->disk->last_trouble_ns};
+}
+
+static char body_byte(uint64_t number, size_t at)
+{
+    uint64_t z = (number * 0x9e3779b97f4a7c15) ^ (at / 8 * 0xbf58476d1ce4e5b9);
+    z ^= z >> 29;
+    z *= 0x94d049bb133111eb;
+    /* Dots at the beginning of lines are doubled on the way, and must not be afterwards. */
+    static const char alphabet[] =
+        "....abcdefghijklmnopqrstuvwxyz0123456789 -=ABCDEFGHIJKLMNOPQRSTUVW";
+    return alphabet[(z >> (at % 8 * 6)) & 63];
+}
+
+static void write_body(uint64_t number, size_t size, char *out)
+{
+    for (size_t at = 0; at < size; at++) {
+        size_t column = at % LINE_BYTES;
+        out[at] = column == LINE_BYTES - 2   ? '\r'
+                  : column == LINE_BYTES - 1 ? '\n'
+                                             : body_byte(number, at);
+    }
+}
+
+size_t ledger_text(const struct ledger_message *m, char *out, size_t size)
+{
+    int head = snprintf(out, size,
+                        "From: <%s>\r\nTo: undisclosed:;\r\nSubject: message %llu\r\n"
+                        "Date: Thu, 14 Jan 2027 08:00:00 +0000\r\nMessage-ID: <%llu@sim.test>\r\n"
+                        "X-Sim: %llu %zu\r\n\r\n",
+                        m->sender, (unsigned long long)m->number, (unsigned long long)m->number,
+                        (unsigned long long)m->number, m->body_bytes);
+    if ((size_t)head + m->body_bytes > size)
+        sim_broken("a text of %zu bytes has no room", m->body_bytes);
+    write_body(m->number, m->body_bytes, out + head);
+    return (size_t)head + m->body_bytes;
+}
+
+static const char *find(const char *text, size_t size, const char *what)
+{
+    return memmem(text, size, what, strlen(what));
+}
+
+struct ledger_message *ledger_recognise(const char *text, size_t size, bool *is_sound)
+{
+    const char *mark = find(text, size, "\r\nX-Sim: "), *end = find(text, size, "\r\n\r\n");
+    *is_sound = false;
+    if (!mark || !end || mark > end)
+        return NULL;
+    struct ledger_message *m = ledger_find(strtoull(mark + 9, NULL, 10));
+    size_t body = (size_t)(text + size - (end + 4));
+    if (!m || body != m->body_bytes)
+        return m;
+    char *wanted = world_take(body + 1);
+    write_body(m->number, body, wanted);
+    *is_sound = memcmp(wanted, end + 4, body) == 0;
+    world_free(wanted, body + 1);
+    return m;
+}
+
+static void count_block(struct ledger_message *m, const char *block, const char *end)
+{
+    size_t size = (size_t)(end - block);
+    const char *who = find(block, size, "Final-Recipient: rfc822;");
+    const char *what = find(block, size, "Action: ");
+    char address[LEDGER_ADDRESS_MAX] = "";
+    if (!who || !what)
+        return;
+    who += strlen("Final-Recipient: rfc822;");
+    who += strspn(who, " ");
+    size_t n = strcspn(who, "\r\n ");
+    if (n >= sizeof address)
+        return;
+    memcpy(address, who, n);
+    struct ledger_recipient *r = ledger_recipient(m, address);
+    if (!r) {
+        ledger_blame(m->number, "a notice about message %llu names %s",
+                     (unsigned long long)m->number, address);
+        return;
+    }
+    r->failures += strncmp(what + 8, "failed", 6) == 0;
+    r->delays += strncmp(what + 8, "delayed", 7) == 0;
+}
+
+bool ledger_read_notice(const char *text, size_t size, const char *to)
+{
+    const char *report = find(text, size, "message/delivery-status"), *end = text + size;
+    const char *mark = report ? find(report, (size_t)(end - report), "\r\nX-Sim: ") : NULL;
+    if (!mark)
+        return false;
+    struct ledger_message *m = ledger_find(strtoull(mark + 9, NULL, 10));
+    sim_note("notice", m ? m->number : 0);
+    if (!m)
+        return false;
+    if (strcmp(m->sender, to) != 0)
+        ledger_blame(m->number, "a notice about message %llu, sent by <%s>, came to %s",
+                     (unsigned long long)m->number, m->sender, to);
+    for (const char *block = report; block && block < mark;) {
+        const char *next = find(block, (size_t)(mark - block), "\r\n\r\n");
+        if (!next)
+            break;
+        count_block(m, block, next);
+        block = next + 4;
+    }
+    return true;
+}
+
+/* Whether the server may not know what happened then: it went away soon afterwards, or later and the
+ * disk had not taken what it knew. */
+static bool is_near_a_crash(int64_t at_ns)
+{
+    const struct ledger *l = world->ledger;
+    int64_t near = NEAR_A_CRASH_S * SIM_SECOND;
+    for (size_t i = 0; i < l->crashes; i++)
+        if (l->crash[i].at_ns >= at_ns &&
+            (l->crash[i].at_ns - at_ns < near || l->crash[i].trouble_ns > at_ns - near))
+            return true;
+    return false;
+}
+
+static bool has_expired(const struct ledger_message *m)
+{
+    return world->now_ns > m->promised_ns + world->ledger->expiry_ns;
+}
+
+/* Neither there nor reported. Mail without a sender is reported to nobody. */
+static bool is_open(const struct ledger_message *m, const struct ledger_recipient *r)
+{
+    return m->promise == PROMISE_GIVEN && r->was_taken && r->deliveries == 0 && r->failures == 0 &&
+           !(m->sender[0] == '\0' && (r->refusals > 0 || has_expired(m)));
+}
+
+bool ledger_is_settled(void)
+{
+    const struct ledger *l = world->ledger;
+    for (size_t i = 0; i < l->messages; i++)
+        for (size_t k = 0; k < l->message[i].recipients; k++)
+            if (is_open(&l->message[i], &l->message[i].recipient[k]))
+                return false;
+    return true;
+}
+
+static void check_copies(const struct ledger_message *m, const struct ledger_recipient *r)
+{
+    size_t surplus = 0;
+    for (size_t i = 0; i < r->deliveries; i++) {
+        const struct ledger_delivery *d = &r->delivery[i];
+        surplus += d->is_certain && !is_near_a_crash(d->heard_ns);
+        if (!d->is_sound)
+            ledger_blame(m->number, "message %llu came to %s with another text",
+                         (unsigned long long)m->number, r->address);
+    }
+    if (m->promise == PROMISE_GIVEN && surplus > 1)
+        ledger_blame(
+            m->number,
+            "message %llu came to %s %zu times, first heard of at %lld ms, then at %lld ms",
+            (unsigned long long)m->number, r->address, r->deliveries,
+            (long long)(r->delivery[0].heard_ns / SIM_MS),
+            (long long)(r->delivery[1].heard_ns / SIM_MS));
+}
+
+static void check_recipient(const struct ledger_message *m, const struct ledger_recipient *r)
+{
+    unsigned long long number = m->number;
+    bool has_come = r->deliveries > 0;
+    if (has_come && (m->promise == PROMISE_REFUSED || m->promise == PROMISE_NONE || !r->was_taken))
+        ledger_blame(m->number, "message %llu came to %s although it was refused", number,
+                     r->address);
+    if (r->failures > 0 && m->promise == PROMISE_REFUSED)
+        ledger_blame(m->number, "message %llu was refused, and a notice about it was sent", number);
+    if (is_open(m, r))
+        ledger_blame(
+            m->number,
+            "message %llu (%s) from <%s> to %s was promised at %lld s and is neither there "
+            "nor reported",
+            number, m->id, m->sender, r->address, (long long)(m->promised_ns / SIM_SECOND));
+    if (r->failures > 0 && has_come && r->delivery[0].is_certain &&
+        !is_near_a_crash(r->delivery[0].heard_ns))
+        ledger_blame(m->number, "message %llu came to %s and was reported as failed", number,
+                     r->address);
+    if (m->promise == PROMISE_GIVEN && has_come && !r->is_local &&
+        r->delivery[0].at_ns > m->promised_ns + world->ledger->expiry_ns + LATE_S * SIM_SECOND)
+        ledger_blame(m->number, "message %llu came to %s after its expiry", number, r->address);
+    check_copies(m, r);
+}
+
+void ledger_check(void)
+{
+    const struct ledger *l = world->ledger;
+    for (size_t i = 0; i < l->messages; i++)
+        for (size_t k = 0; k < l->message[i].recipients; k++)
+            check_recipient(&l->message[i], &l->message[i].recipient[k]);
+}
+
+const char *ledger_id(uint64_t number)
+{
+    const struct ledger_message *m = ledger_find(number);
+    return m && m->id[0] ? m->id : "no such message";
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * ledger.h - who was promised what, who got what, and whether that fits together
+ *
+ * The peers write it; the server knows nothing of it. Each message has a number, which is in its
+ * text and gives the text.
+ */
+#ifndef SIM_LEDGER_H
+#define SIM_LEDGER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    LEDGER_MESSAGES_MOST = 512,
+    LEDGER_RECIPIENTS_MOST = 12,
+    LEDGER_ADDRESS_MAX = 48,
+    LEDGER_DELIVERIES_MOST = 12
+};
+
+/* What the client heard. */
+enum promise { PROMISE_NONE, PROMISE_REFUSED, PROMISE_GIVEN, PROMISE_UNKNOWN };
+
+/* A delivery that a peer took, or found in a mailbox. */
+struct ledger_delivery {
+    int64_t at_ns, heard_ns;
+    bool is_certain; /* the server has surely heard that it was taken */
+    bool is_sound;   /* the text is what was sent */
+};
+
+struct ledger_recipient {
+    char address[LEDGER_ADDRESS_MAX];
+    bool was_taken; /* by the server's answer to RCPT */
+    bool is_local;
+    struct ledger_delivery delivery[LEDGER_DELIVERIES_MOST];
+    size_t deliveries;
+    unsigned failures, delays; /* notices that came to the sender */
+    unsigned refusals;         /* permanent, by its server */
+    unsigned takings;          /* by its server, whether or not its answer went out */
+};
+
+struct ledger_message {
+    uint64_t number;
+    char sender[LEDGER_ADDRESS_MAX]; /* empty: the null sender */
+    struct ledger_recipient recipient[LEDGER_RECIPIENTS_MOST];
+    size_t recipients;
+    size_t body_bytes;
+    enum promise promise;
+    int64_t promised_ns;
+    char id[32]; /* by the server's answer */
+};
+
+/* When a process ended, and when the disk failed it last. */
+struct ledger_crash {
+    int64_t at_ns, trouble_ns;
+};
+
+struct ledger {
+    struct ledger_message message[LEDGER_MESSAGES_MOST];
+    size_t messages;
+    int64_t expiry_ns;
+    struct ledger_crash crash[64];
+    size_t crashes;
+    char violation[512]; /* the first one */
+    uint64_t violation_message;
+};
+
+/* expiry_ns: the age at which mail is given up. */
+void ledger_make(int64_t expiry_ns);
+struct ledger_message *ledger_new(void);
+struct ledger_message *ledger_find(uint64_t number);
+struct ledger_recipient *ledger_recipient(struct ledger_message *m, const char *address);
+
+/* A peer took it; the record may be made certain later. NULL when there are too many. */
+struct ledger_delivery *ledger_deliver(struct ledger_message *m, const char *address,
+                                       bool is_sound);
+void ledger_crash(void);
+
+/* The text of a message as its client sends it: header, empty line, body; CRLF at line ends. */
+size_t ledger_text(const struct ledger_message *m, char *out, size_t size);
+
+/* Looks at a text that came out: its message, and whether the body is sound. NULL: none of ours. */
+struct ledger_message *ledger_recognise(const char *text, size_t size, bool *is_sound);
+
+/* Reads a notice about a message of ours and counts what it says; false when it is none. */
+bool ledger_read_notice(const char *text, size_t size, const char *to);
+
+void ledger_blame(uint64_t message, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* True when nothing is open any more: each promise is kept or reported. */
+bool ledger_is_settled(void);
+
+/* What the server calls the message. */
+const char *ledger_id(uint64_t number);
+
+/* The properties, at the end of a run. */
+void ledger_check(void);
+
+#endif

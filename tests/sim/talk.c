@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * talk.c - lines over a stream, for peers
+ */
+#include "talk.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct talk *talk_make(struct stream *s, int64_t patience_ns)
+{
+    struct talk *t = world_take(sizeof *t);
+    t->stream = s;
+    t->patience_ns = patience_ns;
+    t->start = t->end = 0;
+    return t;
+}
+
+void talk_close(struct talk *t, bool is_reset)
+{
+    if (is_reset)
+        net_reset(t->stream);
+    else
+        net_close(t->stream);
+    world_free(t, sizeof *t);
+}
+
+static bool fill(struct talk *t)
+{
+    if (t->start < t->end)
+        return true;
+    ptrdiff_t n = net_read(t->stream, t->in, sizeof t->in, world->now_ns + t->patience_ns);
+    t->start = 0;
+    t->end = n > 0 ? (size_t)n : 0;
+    return n > 0;
+}
+
+bool talk_line(struct talk *t, char line[TALK_LINE_MAX])
+{
+    size_t n = 0;
+    for (;;) {
+        if (!fill(t))
+            return false;
+        char c = t->in[t->start++];
+        if (c == '\n') {
+            line[n > 0 && line[n - 1] == '\r' ? n - 1 : n] = '\0';
+            return true;
+        }
+        if (n + 1 < TALK_LINE_MAX)
+            line[n++] = c;
+    }
+}
+
+bool talk_bytes(struct talk *t, char *out, size_t n)
+{
+    for (size_t done = 0; done < n;) {
+        if (!fill(t))
+            return false;
+        size_t part = t->end - t->start < n - done ? t->end - t->start : n - done;
+        memcpy(out + done, t->in + t->start, part);
+        t->start += part;
+        done += part;
+    }
+    return true;
+}
+
+bool talk_say(struct talk *t, const char *format, ...)
+{
+    char text[TALK_LINE_MAX];
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    return net_write(t->stream, text, (size_t)n, world->now_ns + t->patience_ns);
+}
+
+int talk_reply(struct talk *t, char line[TALK_LINE_MAX])
+{
+    do
+        if (!talk_line(t, line))
+            return 0;
+    while (strlen(line) > 3 && line[3] == '-');
+    char code[4] = {line[0], line[1], line[2], '\0'};
+    return (int)strtol(code, NULL, 10);
+}
+
+ptrdiff_t talk_dotted(struct talk *t, char *out, size_t size)
+{
+    size_t n = 0;
+    bool is_line_start = true, was_cr = false;
+    for (;;) {
+        if (!fill(t))
+            return -1;
+        char c = t->in[t->start++];
+        if (is_line_start && c == '.') {
+            char next[2];
+            if (!talk_bytes(t, next, 1))
+                return -1;
+            if (next[0] == '\r')
+                return talk_bytes(t, next, 1) && next[0] == '\n' ? (ptrdiff_t)n : -1;
+            c = next[0];
+        }
+        if (n == size)
+            return -1;
+        out[n++] = c;
+        is_line_start = was_cr && c == '\n';
+        was_cr = c == '\r';
+    }
+}
