@@ -83,6 +83,7 @@ void cli_make_password(char password[CLI_PASSWORD_SIZE]);
 /* The commands, one file each. */
 int cli_serve(struct invocation *i);
 int cli_reload(struct invocation *i);
+int cli_upgrade(struct invocation *i);
 int cli_role(struct invocation *i);
 int cli_init(struct invocation *i);
 int cli_check(struct invocation *i);

@@ -17,6 +17,7 @@ static const struct command commands[] = {
     {"check", "[--ports] [--print]", "Checks the configuration and what it names.", cli_check},
     {"serve", "[--single]", "Serves: binds the ports, starts the roles and keeps them running.", cli_serve},
     {"reload", "", "Makes the running server take the configuration as it is now.", cli_reload},
+    {"upgrade", "", "Makes the running server go on as the program that is installed now, with its ports open.", cli_upgrade},
     {"role", "NAME", "Runs one role; serve starts it.", cli_role},
     {"domain add", "DOMAIN...", "Adds domains whose mail is ours.", cli_domain_add, true},
     {"domain list", "", "Lists our domains.", cli_domain_list},

@@ -38,7 +38,8 @@ struct event_log {
     struct mutex flush_lock; /* guards what stands below */
     char *path;
     struct file *file;
-    int64_t size; /* bytes in the file */
+    int64_t size; /* bytes in the file, all of them whole lines */
+    bool is_torn; /* there may be a part of a line behind them */
     int64_t size_max;
     unsigned file_count;
     struct buf spare; /* what a buffer's memory is exchanged for */
@@ -53,6 +54,25 @@ static _Thread_local struct {
 static struct fault open_file(struct event_log *log)
 {
     struct fault f = file_open(log->path, FILE_APPEND, &log->file);
+    return f.kind ? f : file_size(log->file, &log->size);
+}
+
+/* A kill in the middle of a write leaves a part of a line, which the next one must not be behind.
+ * It stays as it is: somebody may follow the file. */
+static struct fault end_torn_line(struct event_log *log)
+{
+    struct file *reader;
+    char last = '\n';
+    size_t got = 0;
+    if (log->size == 0)
+        return FINE;
+    struct fault f = file_open(log->path, FILE_READ, &reader);
+    if (f.kind)
+        return f;
+    f = file_read_at(reader, &last, 1, log->size - 1, &got);
+    file_close(reader);
+    if (!f.kind && last != '\n')
+        f = file_append(log->file, STR("\n"));
     return f.kind ? f : file_size(log->file, &log->size);
 }
 
@@ -71,6 +91,8 @@ struct fault event_log_open(const char *path, int64_t size_bytes, unsigned file_
     log->file_count = file_count;
     log->spare = buf_make(EVENT_BUFFER_BYTES);
     struct fault f = open_file(log);
+    if (!f.kind)
+        (void)end_torn_line(log); /* on a full disk it stays torn: what matters more goes on */
     if (f.kind)
         event_log_close(log);
     else
@@ -149,17 +171,31 @@ static struct fault rotate(struct event_log *log)
     return f.kind ? f : opened;
 }
 
+/* A full disk takes a part of what is written: what would come behind it must not be in its line. */
+static struct fault mend(struct event_log *log)
+{
+    struct fault f = log->is_torn ? file_truncate(log->file, log->size) : FINE;
+    log->is_torn = log->is_torn && f.kind;
+    return f;
+}
+
 static struct fault write_lines(struct event_log *log, struct str lines)
 {
     struct fault f = FINE;
     if (!log->file)
         f = open_file(log);
+    if (!f.kind)
+        f = mend(log);
     if (!f.kind && log->size > 0 && log->size + (int64_t)lines.n > log->size_max)
         f = rotate(log);
-    if (!f.kind)
-        f = file_append(log->file, lines);
+    if (f.kind)
+        return f;
+    f = file_append(log->file, lines);
+    log->is_torn = f.kind != 0;
     if (!f.kind)
         log->size += (int64_t)lines.n;
+    else
+        (void)mend(log); /* if not now, before the next line */
     return f;
 }
 

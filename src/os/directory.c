@@ -100,6 +100,16 @@ struct fault file_make_directory(const char *path)
     return file_fault("make directory", path, error);
 }
 
+/* A role's sandbox closes what holds its folder: that was made, then, by somebody who may. */
+static bool is_closed_to_us(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool is_closed = fd < 0 && errno == EACCES;
+    if (fd >= 0)
+        close(fd);
+    return is_closed;
+}
+
 struct fault file_establish_directory(const char *path, const char *const *names, size_t count)
 {
     char *parent = parent_of(path), *full;
@@ -112,7 +122,7 @@ struct fault file_establish_directory(const char *path, const char *const *names
     }
     if (!fault.kind && count > 0)
         fault = file_sync_directory(path);
-    if (!fault.kind)
+    if (!fault.kind && !is_closed_to_us(parent))
         fault = file_sync_directory(parent);
     free(parent);
     return fault;

@@ -178,11 +178,12 @@ struct fault file_zero(struct file *f, int64_t size_bytes)
         return file_fault("allocate", f->path, error);
     /* Allocated blocks are marked unwritten; only written zeros clear that mark. */
     enum { CHUNK_BYTES = 1 << 20 };
-    void *zeros = memory_pages(CHUNK_BYTES);
+    int64_t chunk = size_bytes < CHUNK_BYTES ? size_bytes : CHUNK_BYTES;
+    void *zeros = memory_pages((size_t)chunk);
     struct fault fault = FINE;
-    for (int64_t at = 0; at < size_bytes && !fault.kind; at += CHUNK_BYTES) {
+    for (int64_t at = 0; at < size_bytes && !fault.kind; at += chunk) {
         int64_t left = size_bytes - at;
-        struct iovec part = {zeros, left < CHUNK_BYTES ? (size_t)left : CHUNK_BYTES};
+        struct iovec part = {zeros, (size_t)(left < chunk ? left : chunk)};
         fault = file_write_at(f, &part, 1, at);
     }
     free(zeros);

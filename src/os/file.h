@@ -95,6 +95,7 @@ struct fault file_make_directory(const char *path);
 /*
  * The durable form: makes the directory and in it those of the given names, and all these names
  * survive a power cut, also when an earlier process made them and did not get as far as the sync.
+ * What holds the directory is not synced when we may not open it: a sandbox keeps it from us.
  */
 struct fault file_establish_directory(const char *path, const char *const *names, size_t count);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * signals.c - the signals that ask for something: stop, reload, a child has ended
+ * signals.c - the signals that ask for something: stop, reload, upgrade, a child has ended
  */
 #include "os/signals.h"
 
@@ -16,13 +16,23 @@ static sigset_t asked_for(void)
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGUSR2);
     sigaddset(&set, SIGCHLD);
     return set;
 }
 
 static enum signals_event event_of(int number)
 {
-    return number == SIGHUP ? SIGNALS_RELOAD : number == SIGCHLD ? SIGNALS_CHILD : SIGNALS_STOP;
+    switch (number) {
+    case SIGHUP:
+        return SIGNALS_RELOAD;
+    case SIGUSR2:
+        return SIGNALS_UPGRADE;
+    case SIGCHLD:
+        return SIGNALS_CHILD;
+    default:
+        return SIGNALS_STOP;
+    }
 }
 
 void signals_block(void)

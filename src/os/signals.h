@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * signals.h - the signals that ask for something: stop, reload, a child has ended
+ * signals.h - the signals that ask for something: stop, reload, upgrade, a child has ended
  */
 #ifndef OS_SIGNALS_H
 #define OS_SIGNALS_H
 
 #include <stdbool.h>
 
-enum signals_event { SIGNALS_STOP, SIGNALS_RELOAD, SIGNALS_CHILD };
+enum signals_event { SIGNALS_STOP, SIGNALS_RELOAD, SIGNALS_UPGRADE, SIGNALS_CHILD };
 
 /* Blocks them in this thread and all it will start, and ignores SIGPIPE. First thing in main. */
 void signals_block(void);

@@ -385,14 +385,46 @@ static int64_t next_look(const struct queue *q, int64_t next_checkpoint_ms)
     return at < next_checkpoint_ms ? at : next_checkpoint_ms;
 }
 
+struct clock_change {
+    struct queue *queue;
+    int64_t now_ms;
+    struct fault fault;
+};
+
+static void bring_forward(void *arg)
+{
+    struct clock_change *c = arg;
+    c->fault =
+        cold_bring_forward(c->queue->cold, c->now_ms, queue_latest_attempt_ms(c->queue, c->now_ms));
+}
+
+/*
+ * queue.db has times of the wall clock. When that has been put back, or was while we did not run,
+ * what waits there would wait for the clock to be where it was.
+ */
+static void follow_clock(struct queue *q)
+{
+    enum { SLACK_MS = 60000 };
+    struct clock_change c = {.queue = q, .now_ms = loop_real_ms(q->owner)};
+    if (c.now_ms < q->clock_seen_ms - SLACK_MS) {
+        offload(bring_forward, &c);
+        q->cursor = (struct cold_cursor){0};
+        q->cold_next_due_ms = 0;
+    }
+    if (!c.fault.kind)
+        q->clock_seen_ms = c.now_ms;
+}
+
 void queue_keep(void *arg)
 {
     struct queue *q = arg;
+    q->clock_seen_ms = INT64_MAX;
     start_hot(q);
     sweep(q);
     int64_t next_checkpoint_ms = loop_now_ms(q->owner) + q->options.checkpoint_ms;
     while (!task_is_cancelled()) {
         queue_watch_memory(q);
+        follow_clock(q);
         if (q->cold_count < q->options.loaded_most &&
             q->cold_next_due_ms <= loop_real_ms(q->owner)) {
             load_due(q);

@@ -25,6 +25,7 @@ enum statement {
     GET_DELIVERIES,
     DUE,
     NEXT_DUE,
+    BRING_FORWARD,
     IDS,
     COUNT,
     STATEMENTS
@@ -44,6 +45,8 @@ static const char *const sql[STATEMENTS] = {
     [NEXT_DUE] =
         ("SELECT next_attempt_ms FROM delivery WHERE state = 0 AND "
          "(next_attempt_ms, message) > (?1, ?2) ORDER BY next_attempt_ms, message LIMIT 1"),
+    [BRING_FORWARD] =
+        "UPDATE delivery SET next_attempt_ms = ?1 WHERE state = 0 AND next_attempt_ms > ?2",
     [IDS] = "SELECT id FROM message WHERE id > ?1 ORDER BY id LIMIT ?2",
     [COUNT] = "SELECT count(*), max(id) FROM message",
 };
@@ -76,7 +79,8 @@ static struct fault db_fault(struct cold *c, const char *what)
 
 static struct fault run_sql(struct cold *c, const char *text)
 {
-    return sqlite3_exec(c->db, text, NULL, NULL, NULL) == SQLITE_OK ? FINE : db_fault(c, "setting up");
+    return sqlite3_exec(c->db, text, NULL, NULL, NULL) == SQLITE_OK ? FINE
+                                                                    : db_fault(c, "setting up");
 }
 
 static struct fault read_version(struct cold *c, int *version)
@@ -108,7 +112,8 @@ static struct fault prepare(struct cold *c)
         if (sqlite3_prepare_v3(c->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &c->statement[i],
                                NULL) != SQLITE_OK)
             f = db_fault(c, "prepare");
-    return f;
+    /* SQLite opens for reading what it cannot open for writing, and stays with that. */
+    return f.kind ? f : run_sql(c, "BEGIN IMMEDIATE; ROLLBACK");
 }
 
 static struct fault make_body_directories(const struct cold *c)
@@ -341,6 +346,18 @@ struct fault cold_due(struct cold *c, int64_t now_ms, struct cold_cursor *cursor
         ids[(*count)++] = cursor->id;
     }
     struct fault f = result == SQLITE_DONE || result == SQLITE_ROW ? FINE : db_fault(c, "read");
+    sqlite3_reset(s);
+    mutex_unlock(&c->mutex);
+    return f;
+}
+
+struct fault cold_bring_forward(struct cold *c, int64_t now_ms, int64_t latest_ms)
+{
+    mutex_lock(&c->mutex);
+    sqlite3_stmt *s = c->statement[BRING_FORWARD];
+    sqlite3_bind_int64(s, 1, now_ms);
+    sqlite3_bind_int64(s, 2, latest_ms);
+    struct fault f = sqlite3_step(s) == SQLITE_DONE ? FINE : db_fault(c, "write");
     sqlite3_reset(s);
     mutex_unlock(&c->mutex);
     return f;

@@ -57,6 +57,9 @@ struct cold_cursor {
 struct fault cold_due(struct cold *c, int64_t now_ms, struct cold_cursor *cursor, uint64_t *ids,
                       size_t limit, size_t *count);
 
+/* WAITING deliveries whose time is later than latest_ms are due now: the clock has gone back. */
+struct fault cold_bring_forward(struct cold *c, int64_t now_ms, int64_t latest_ms);
+
 /* The time of the first WAITING delivery behind the cursor; INT64_MAX when there is none. */
 struct fault cold_next_due(struct cold *c, const struct cold_cursor *cursor, int64_t *time_ms);
 

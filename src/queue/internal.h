@@ -30,6 +30,7 @@ struct queue {
     int64_t cold_messages;    /* at rest, with those in memory */
     int64_t cold_next_due_ms; /* real time of the first one not in memory */
     struct cold_cursor cursor;
+    int64_t clock_seen_ms;     /* the wall clock when the keeper last looked */
     struct task *keeper;       /* the task of checkpoint.c */
     bool is_checkpoint_wanted; /* now, not at the interval */
     bool is_rest_wanted;       /* young messages are moved out too */
@@ -80,6 +81,9 @@ void queue_watch_memory(struct queue *q);
 
 /* Makes a delivery READY, without telling the sender. */
 void queue_hand_out(struct queue *q, struct queue_delivery *d);
+
+/* No back-off makes an attempt later than that: one that is has been given by another clock. */
+int64_t queue_latest_attempt_ms(const struct queue *q, int64_t now_ms);
 
 /* Gives every WAITING delivery that is due to the sender, and sets the clock for the others. */
 void queue_schedule(struct queue *q, struct queue_message *m);

@@ -213,6 +213,12 @@ static void expire_due(struct loop_timer *timer)
     set_clock(q);
 }
 
+int64_t queue_latest_attempt_ms(const struct queue *q, int64_t now_ms)
+{
+    enum { WITH_JITTER = 2 };
+    return now_ms + WITH_JITTER * q->options.retry_most_ms;
+}
+
 void queue_schedule(struct queue *q, struct queue_message *m)
 {
     if (!q->is_started)
@@ -224,7 +230,7 @@ void queue_schedule(struct queue *q, struct queue_message *m)
         struct queue_delivery *d = &m->delivery[i];
         if (d->state != QUEUE_WAITING || heap_has(&d->due))
             continue;
-        if (d->next_attempt_ms <= now)
+        if (d->next_attempt_ms <= now || d->next_attempt_ms > queue_latest_attempt_ms(q, now))
             make_ready(q, d);
         else
             heap_insert(&q->due, &d->due, monotonic_of(q, d->next_attempt_ms));

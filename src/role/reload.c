@@ -5,26 +5,12 @@
 #include "role/reload.h"
 
 #include <assert.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "os/channel.h"
 #include "os/process.h"
-
-static void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-static void complain(const char *format, ...)
-{
-    va_list args;
-    fputs("eilbote: ", stderr);
-    va_start(args, format);
-    vfprintf(stderr, format, args);
-    va_end(args);
-    fputc('\n', stderr);
-    fflush(stderr);
-}
 
 static struct sockets *make_sockets(void)
 {
@@ -57,7 +43,8 @@ static struct fault load(struct reload *r, struct buf *source, struct conf **con
     return f;
 }
 
-struct fault reload_start(struct reload *r, const char *conf_path, struct conf **conf)
+struct fault reload_start(struct reload *r, const char *conf_path, const struct sockets *inherited,
+                          struct conf **conf)
 {
     *r = (struct reload){.conf_path = conf_path,
                          .current = make_sockets(),
@@ -68,11 +55,15 @@ struct fault reload_start(struct reload *r, const char *conf_path, struct conf *
     for (size_t i = 0; i < ROLES; i++)
         r->role[i] = (struct reload_role){.kind = &role_kinds[i], .channel = -1};
     struct sockets *sockets;
+    *r->current = *inherited;
+    r->last_id = inherited->count;
     struct fault f = load(r, &r->source, conf, &sockets);
     if (f.kind) {
         reload_stop(r);
         return f;
     }
+    sockets_subtract(r->current, sockets);
+    sockets_close(r->current, true);
     free(r->current);
     r->current = sockets;
     r->number = r->last_number = 1;
@@ -123,7 +114,15 @@ static void send_word(struct reload *r, struct reload_role *role, enum order_kin
     memcpy(r->order->text, about->text, sizeof about->text);
     struct fault f = channel_send(role->channel, r->order, sizeof *r->order, NULL, 0);
     if (f.kind)
-        complain("the %s cannot be told of the reload: %s", role->kind->name, f.text);
+        process_complain("eilbote: the %s cannot be told of the reload: %s", role->kind->name,
+                         f.text);
+}
+
+void reload_tell_stay(struct reload *r, const struct fault *f)
+{
+    for (size_t i = 0; i < ROLES; i++)
+        if (r->role[i].channel >= 0)
+            send_word(r, &r->role[i], ORDER_STAY, 0, f);
 }
 
 /* Everybody who might still serve a retired socket has said that it does not. */
@@ -210,7 +209,8 @@ static void give_set(struct reload *r, struct reload_role *role)
     struct fault f = send_set(r, role);
     role->owes_report = !f.kind;
     if (f.kind) {
-        complain("the %s cannot be given the configuration: %s", role->kind->name, f.text);
+        process_complain("eilbote: the %s cannot be given the configuration: %s", role->kind->name,
+                         f.text);
         fail(r, &f);
     }
 }
@@ -255,7 +255,7 @@ static void begin(struct reload *r)
         process_notify_systemd("RELOADING=1");
     struct fault f = renew(r);
     if (f.kind) {
-        complain("reload refused: %s", f.text);
+        process_complain("eilbote: reload refused: %s", f.text);
         fail(r, &f);
         for (size_t i = 0; i < ROLES; i++)
             if (r->role[i].channel >= 0)
@@ -313,7 +313,7 @@ static void settle(struct reload *r, struct reload_role *role, const struct repo
     if (report->kind == REPORT_FAILED) {
         struct fault f = fault_make(551, FAULT_STATUS(5, 3, 5), "the %s refused: %.200s",
                                     role->kind->name, report->text);
-        complain("reload: %s", f.text);
+        process_complain("eilbote: reload: %s", f.text);
         fail(r, &f);
         r->is_refused = true;
     } else {
@@ -343,8 +343,11 @@ static void take(struct reload *r, struct reload_role *role, const struct report
             role->wish = report->number;
         reload_want(r);
         return;
+    case REPORT_UPGRADE:
+        r->wants_upgrade = true;
+        return;
     default:
-        complain("the %s says what no role says", role->kind->name);
+        process_complain("eilbote: the %s says what no role says", role->kind->name);
     }
 }
 

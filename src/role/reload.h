@@ -40,12 +40,14 @@ struct reload {
     struct order *order; /* to fill and send */
     uint64_t last_number, last_id;
     bool is_going_on, is_wanted, is_refused, is_undone, is_over;
+    bool wants_upgrade; /* a role has been asked for one */
     struct fault fault; /* the first of the reload that goes on */
 };
 
-/* Loads the configuration and binds its sockets: the first set. *conf, which is the caller's, is
- * that configuration. */
-struct fault reload_start(struct reload *r, const char *conf_path, struct conf **conf);
+/* Loads the configuration and binds its sockets, or takes those it finds among the inherited ones
+ * and closes the rest: the first set. *conf, which is the caller's, is that configuration. */
+struct fault reload_start(struct reload *r, const char *conf_path, const struct sockets *inherited,
+                          struct conf **conf);
 void reload_stop(struct reload *r);
 
 /* Closes the ports, and no reload opens them again; the roles close theirs. */
@@ -57,6 +59,9 @@ void reload_detach(struct reload *r, struct reload_role *role);
 
 /* Begins a reload, or another one after the one that goes on. */
 void reload_want(struct reload *r);
+
+/* Tells the roles why there is no upgrade. */
+void reload_tell_stay(struct reload *r, const struct fault *f);
 
 /* Takes the reports of a role. */
 void reload_read(struct reload *r, struct reload_role *role);

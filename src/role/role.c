@@ -11,6 +11,7 @@
 #include "base/list.h"
 #include "conf/conf.h"
 #include "os/channel.h"
+#include "os/process.h"
 
 enum { SOURCE_MOST = 2 * CONF_SOURCE_LIMIT };
 
@@ -53,6 +54,7 @@ struct fault role_open(struct role *r, const char *conf_path, int channel)
         abort();
     mutex_init(&r->mutex);
     list_init(&r->wishes);
+    list_init(&r->upgrades);
     channel_wait(channel);
     if (receive(r) == CHANNEL_PACKET && r->order->kind == ORDER_SET)
         return FINE;
@@ -122,7 +124,7 @@ void role_report(struct role *r, enum report_kind kind, uint64_t number, const s
     }
     struct fault sent = channel_send(r->channel, &report, sizeof report, NULL, 0);
     if (sent.kind)
-        fprintf(stderr, "eilbote: a role cannot report: %s\n", sent.text);
+        process_complain("eilbote: a role cannot report: %s", sent.text);
 }
 
 /* A set whose sockets this process cannot take: no descriptor is free. */
@@ -150,11 +152,36 @@ static void grant(struct role *r)
     }
 }
 
+/* Tells who waits for an upgrade. */
+static void end_upgrades(struct role *r, const struct fault *f)
+{
+    for (struct list *link = r->upgrades.next; link != &r->upgrades; link = link->next) {
+        struct wish *w = LIST_ENTRY(link, struct wish, link);
+        w->is_answered = true;
+        w->fault = *f;
+        task_wake(w->task);
+    }
+}
+
+static enum role_request stop(struct role *r)
+{
+    const struct fault fine = FINE;
+    end_upgrades(r, &fine);
+    return ROLE_STOP;
+}
+
+static enum role_request stay(struct role *r)
+{
+    struct fault f = fault_make(r->order->reply, (struct fault_status){0}, "%s", r->order->text);
+    end_upgrades(r, &f);
+    return ROLE_STAY;
+}
+
 enum role_request role_wait(struct role *r)
 {
     for (;;) {
         if (atomic_load(&r->wants_stop))
-            return ROLE_STOP;
+            return stop(r);
         if (atomic_exchange(&r->wants_reload, false))
             role_report(r, REPORT_WISH, 0, NULL);
         switch (receive(r)) {
@@ -166,8 +193,10 @@ enum role_request role_wait(struct role *r)
                 return ROLE_REFUSED;
             break;
         case CHANNEL_END: /* nobody is there to tell us to stop */
-            return ROLE_STOP;
+            return stop(r);
         case CHANNEL_PACKET:
+            if (r->order->kind == ORDER_STAY)
+                return stay(r);
             if (r->order->kind != ORDER_RESULT)
                 return r->order->kind == ORDER_SET ? ROLE_SET : ROLE_REFUSED;
             grant(r);
@@ -186,5 +215,16 @@ struct fault role_reload(struct role *r)
     list_remove(&w.link);
     if (!w.is_answered)
         return fault_make(451, FAULT_STATUS(4, 3, 2), "the server is stopping");
+    return w.fault;
+}
+
+struct fault role_upgrade(struct role *r)
+{
+    struct wish w = {.task = task_current()};
+    list_push_back(&r->upgrades, &w.link);
+    role_report(r, REPORT_UPGRADE, 0, NULL);
+    while (!w.is_answered && !task_is_cancelled())
+        task_wait(TASK_NO_DEADLINE);
+    list_remove(&w.link);
     return w.fault;
 }

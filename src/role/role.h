@@ -32,7 +32,8 @@ struct role_socket {
 enum order_kind {
     ORDER_SET = 1, /* work with these sockets and this configuration */
     ORDER_REFUSED, /* a reload that failed before any role was asked: for the event log */
-    ORDER_RESULT   /* what became of the wishes up to this number */
+    ORDER_RESULT,  /* what became of the wishes up to this number */
+    ORDER_STAY     /* there is no upgrade, with the reason */
 };
 
 /* A packet from the supervisor. With ORDER_SET come a descriptor that holds the configuration's
@@ -50,7 +51,8 @@ enum report_kind {
     REPORT_READY = 1, /* serves, with the set of that number */
     REPORT_DONE,      /* works with the set of that number now */
     REPORT_FAILED,    /* does not, and goes on with the one before */
-    REPORT_WISH       /* somebody asks for a reload */
+    REPORT_WISH,      /* somebody asks for a reload */
+    REPORT_UPGRADE    /* somebody asks for an upgrade */
 };
 
 /* A packet to the supervisor, which looks at every byte with distrust. */
@@ -61,7 +63,7 @@ struct report {
     char text[FAULT_TEXT_MAX];
 };
 
-enum role_request { ROLE_SET, ROLE_REFUSED, ROLE_RELOAD, ROLE_STOP };
+enum role_request { ROLE_SET, ROLE_REFUSED, ROLE_STAY, ROLE_RELOAD, ROLE_STOP };
 
 struct role {
     const char *conf_path;         /* relative to the working directory, or absolute */
@@ -81,7 +83,7 @@ struct role {
     /* The role's own. */
     struct task *task; /* that acts on requests */
     struct loop_watch watch;
-    struct list wishes;
+    struct list wishes, upgrades;
     uint64_t last_wish;
 };
 
@@ -97,7 +99,7 @@ void role_ask(struct role *r, enum role_request request);
 struct fault role_listen(struct role *r);
 void role_unlisten(struct role *r);
 
-/* Waits for the next ROLE_SET, ROLE_REFUSED (both with r->order) or ROLE_STOP. */
+/* Waits for the next ROLE_SET, ROLE_REFUSED, ROLE_STAY (all with r->order) or ROLE_STOP. */
 enum role_request role_wait(struct role *r);
 
 /* Tells the supervisor about the order of that number. */
@@ -106,6 +108,10 @@ void role_report(struct role *r, enum report_kind kind, uint64_t number, const s
 /* Asks the supervisor for a reload and waits for what becomes of it, from a task of the loop. The
  * fault is that of the configuration, of the sockets, or of the role that refused. */
 struct fault role_reload(struct role *r);
+
+/* Asks the supervisor for an upgrade, from a task of the loop: FINE when this role is to stop and
+ * make way, else what kept the supervisor from it. */
+struct fault role_upgrade(struct role *r);
 
 /* The roles. Each returns when it has stopped in good order, or the fault that kept it from
  * starting. */

@@ -61,7 +61,8 @@ static void watch_disk(void *arg)
         event_number(&e, "free", l.free_bytes);
         event_end(&e);
         /* While there is room, it is looked at again when somebody wants to use it. */
-    } while (!task_sleep(LOOK_AT_DISK_MS).kind && (is_low || !bell_wait(&s->server.disk_bell).kind));
+    } while (!task_sleep(LOOK_AT_DISK_MS).kind &&
+             (is_low || !bell_wait(&s->server.disk_bell).kind));
 }
 
 static void write_events(void *arg)
@@ -198,7 +199,7 @@ static void serve(struct steward *s)
         if (request == ROLE_SET)
             reload(s);
         else
-            steward_tell(s, "reload.failed", &f);
+            steward_tell(s, request == ROLE_STAY ? "upgrade.failed" : "reload.failed", &f);
     }
     steward_tell(s, "role.stopping", NULL);
 }

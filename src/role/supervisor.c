@@ -2,11 +2,15 @@
 /*
  * supervisor.c - binds the ports, starts the roles and keeps them running
  *
- * What a role works with, and how it gets something else, is in reload.c.
+ * What a role works with, and how it gets something else, is in reload.c. At an upgrade this process
+ * becomes another program with the same ports (succession.c). Then the roles of before stop one
+ * after the other, each finishing what it has begun, and each is followed by a new one as soon as it
+ * has ended: two of a kind would both want the journal. Who connects meanwhile waits at the port.
  */
 #include "role/supervisor.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -24,11 +28,12 @@
 #include "os/thread.h"
 #include "role/reload.h"
 #include "role/role_process.h"
+#include "role/succession.h"
 
 enum {
     PAUSE_FIRST_MS = 100,
-    PAUSE_MOST_MS = 30000,
-    STEADY_MS = 10000, /* a role that ran that long has recovered */
+    PAUSE_MOST_MS = 5000, /* when what kept it from starting is over, it is back soon */
+    STEADY_MS = 10000,    /* a role that ran that long has recovered */
     KILL_AFTER_MS = 30000
 };
 
@@ -39,7 +44,9 @@ struct child {
     int64_t started_ms;
     int64_t pause_ms;
     int64_t start_at_ms; /* when it may start again */
-    struct role role;    /* on a thread: */
+    struct predecessor before;
+    int64_t kill_before_ms; /* 0: it has not been told to stop */
+    struct role role;       /* on a thread: */
     struct thread thread;
     struct fault fault;
 };
@@ -50,12 +57,15 @@ struct supervisor {
     int signals;
     bool is_stopping, has_said_ready;
     int64_t kill_at_ms;
+    char program[PATH_MAX]; /* this one's, and where the next one is */
+    int trial_pid;          /* the next one reads the configuration; 0: it does not */
+    bool is_tried;          /* it can */
+    struct sockets inherited;
 };
 
 static void complain(const char *role, const char *what)
 {
-    fprintf(stderr, "eilbote: the %s %s\n", role, what);
-    fflush(stderr);
+    process_complain("eilbote: the %s %s", role, what);
 }
 
 /* Paths in the configuration are relative to its file: go there, and call it by its name. */
@@ -119,14 +129,111 @@ static void child_ended(struct supervisor *s, struct child *c, const char *how, 
         plan_restart(c, how);
 }
 
+static void stay(struct supervisor *s, struct fault f)
+{
+    process_complain("eilbote: no upgrade: %s", f.text);
+    reload_tell_stay(&s->reload, &f);
+}
+
+/* An upgrade is asked for: can the program that is there now run, and read the configuration? */
+static void try_upgrade(struct supervisor *s)
+{
+    char *arguments[] = {(char *)(uintptr_t) "eilbote",          (char *)(uintptr_t) "-c",
+                         (char *)(uintptr_t)s->reload.conf_path, (char *)(uintptr_t) "check",
+                         (char *)(uintptr_t) "--print",          NULL};
+    s->reload.wants_upgrade = false;
+    if (s->is_stopping || s->trial_pid > 0 || s->is_tried)
+        return;
+    struct fault f = process_try(s->program, arguments, &s->trial_pid);
+    if (f.kind) {
+        s->trial_pid = 0;
+        stay(s, f);
+    }
+}
+
+static void trial_ended(struct supervisor *s, const char *how, bool is_clean)
+{
+    s->trial_pid = 0;
+    s->is_tried = is_clean;
+    if (!is_clean)
+        stay(s, fault_make(551, FAULT_STATUS(5, 3, 5),
+                           "%.100s cannot run or does not like the configuration: it %s",
+                           s->program, how));
+}
+
+static bool has_predecessors(const struct supervisor *s)
+{
+    for (size_t i = 0; i < ROLES; i++)
+        if (s->child[i].before.pid > 0)
+            return true;
+    return false;
+}
+
+/* Not while a reload goes on, or the upgrade before. */
+static void upgrade(struct supervisor *s)
+{
+    struct predecessor roles[ROLES];
+    if (!s->is_tried || s->is_stopping || s->reload.is_going_on || has_predecessors(s))
+        return;
+    for (size_t i = 0; i < ROLES; i++)
+        roles[i] = (struct predecessor){s->child[i].pid, s->child[i].seen->channel};
+    s->is_tried = false;
+    process_notify_systemd("RELOADING=1");
+    stay(s, succession_begin(s->program, s->reload.conf_path, s->reload.current, roles));
+    process_notify_systemd("READY=1");
+}
+
+static void stop_predecessor(struct child *c)
+{
+    if (c->before.channel >= 0)
+        close(c->before.channel);
+    c->before.channel = -1;
+    c->kill_before_ms = clock_now_ms() + KILL_AFTER_MS;
+    process_signal(c->before.pid, PROCESS_STOP);
+}
+
+/* One role after the other, so that the rest of the server is there meanwhile. */
+static void stop_predecessors(struct supervisor *s)
+{
+    for (size_t i = 0; i < ROLES; i++) {
+        struct child *c = &s->child[i];
+        if (c->before.pid > 0 && c->kill_before_ms == 0)
+            stop_predecessor(c);
+        else if (c->before.pid > 0 && c->kill_before_ms <= clock_now_ms())
+            process_signal(c->before.pid, PROCESS_KILL);
+        if (!c->seen->has_been_ready && !s->is_stopping)
+            return;
+    }
+}
+
+static void predecessor_ended(struct supervisor *s, struct child *c, const char *how, bool is_clean)
+{
+    if (c->before.channel >= 0)
+        close(c->before.channel);
+    c->before = (struct predecessor){0, -1};
+    if (!is_clean && !s->is_stopping)
+        complain(c->seen->kind->name, how);
+}
+
+static void ended(struct supervisor *s, int pid, const char *how, bool is_clean)
+{
+    if (s->trial_pid == pid)
+        trial_ended(s, how, is_clean);
+    for (size_t i = 0; i < ROLES; i++) {
+        struct child *c = &s->child[i];
+        if (c->pid == pid)
+            child_ended(s, c, how, is_clean);
+        else if (c->before.pid == pid)
+            predecessor_ended(s, c, how, is_clean);
+    }
+}
+
 static void reap(struct supervisor *s)
 {
     char how[PROCESS_END_MAX];
     bool is_clean;
     for (int pid; (pid = process_reap(how, &is_clean)) > 0;)
-        for (size_t i = 0; i < ROLES; i++)
-            if (s->child[i].pid == pid)
-                child_ended(s, &s->child[i], how, is_clean);
+        ended(s, pid, how, is_clean);
 }
 
 static void say_ready(struct supervisor *s)
@@ -156,6 +263,7 @@ static void stop(struct supervisor *s)
         reload_close_ports(&s->reload);
     }
     signal_children(s, PROCESS_STOP);
+    stop_predecessors(s);
 }
 
 static void act_on_signal(struct supervisor *s, enum signals_event event)
@@ -166,6 +274,9 @@ static void act_on_signal(struct supervisor *s, enum signals_event event)
         return;
     case SIGNALS_RELOAD:
         reload_want(&s->reload);
+        return;
+    case SIGNALS_UPGRADE:
+        s->reload.wants_upgrade = true;
         return;
     case SIGNALS_STOP:
         stop(s);
@@ -178,7 +289,7 @@ static bool has_children(const struct supervisor *s)
     for (size_t i = 0; i < ROLES; i++)
         if (s->child[i].pid > 0)
             return true;
-    return false;
+    return has_predecessors(s);
 }
 
 /* Starts what is to be started; returns how long the poll may wait. */
@@ -187,13 +298,16 @@ static int start_due(struct supervisor *s)
     int64_t now = clock_now_ms(), next = now + 60000;
     for (size_t i = 0; i < ROLES && !s->is_stopping; i++) {
         struct child *c = &s->child[i];
-        if (c->pid > 0)
+        if (c->pid > 0 || c->before.pid > 0)
             continue;
         if (c->start_at_ms <= now)
             start_child(s, c);
         else if (c->start_at_ms < next)
             next = c->start_at_ms;
     }
+    for (size_t i = 0; i < ROLES; i++)
+        if (s->child[i].kill_before_ms > now && s->child[i].kill_before_ms < next)
+            next = s->child[i].kill_before_ms;
     if (s->is_stopping && s->kill_at_ms <= now)
         signal_children(s, PROCESS_KILL);
     if (s->is_stopping && s->kill_at_ms > now && s->kill_at_ms < next)
@@ -218,8 +332,13 @@ static void wait_and_act(struct supervisor *s, int timeout_ms)
 
 static void run_children(struct supervisor *s)
 {
-    while (!s->is_stopping || has_children(s))
+    while (!s->is_stopping || has_children(s)) {
+        stop_predecessors(s);
         wait_and_act(s, start_due(s));
+        if (s->reload.wants_upgrade)
+            try_upgrade(s);
+        upgrade(s);
+    }
 }
 
 static void run_on_thread(void *arg)
@@ -256,8 +375,12 @@ static struct fault run_threads(struct supervisor *s, unsigned offload_threads)
         f = start_thread(s, &s->child[count]);
         count += !f.kind;
     }
-    while (!s->is_stopping && !f.kind)
+    while (!s->is_stopping && !f.kind) {
         wait_and_act(s, -1);
+        if (s->reload.wants_upgrade)
+            stay(s, fault_make(551, FAULT_STATUS(5, 3, 5), "one process makes no way for another"));
+        s->reload.wants_upgrade = false;
+    }
     for (size_t i = 0; i < count; i++) {
         role_ask(&s->child[i].role, ROLE_STOP);
         thread_join(&s->child[i].thread);
@@ -277,10 +400,45 @@ static void warn_root(void)
               stderr);
 }
 
+/* The ports and roles of the program before, if there was one. */
+static struct fault inherit(struct supervisor *s)
+{
+    struct fault f;
+    struct predecessor before[ROLES];
+    bool is_successor = succession_take(&s->inherited, before, &f);
+    for (size_t i = 0; i < ROLES; i++) {
+        s->child[i].seen = &s->reload.role[i];
+        s->child[i].before = is_successor && !f.kind ? before[i] : (struct predecessor){0, -1};
+    }
+    return f;
+}
+
+static struct fault run(struct supervisor *s, const char *conf_path, bool is_single)
+{
+    struct conf *conf;
+    struct fault f = inherit(s);
+    if (!f.kind)
+        f = reload_start(&s->reload, conf_path, &s->inherited, &conf);
+    if (f.kind)
+        return f;
+    unsigned offload_threads = (unsigned)conf->offload_threads;
+    conf_free(conf);
+    process_path(s->program, sizeof s->program);
+    s->signals = signals_descriptor();
+    if (is_single)
+        warn_root();
+    if (is_single)
+        f = run_threads(s, offload_threads);
+    else
+        run_children(s);
+    close(s->signals);
+    reload_stop(&s->reload);
+    return f;
+}
+
 struct fault supervisor_run(const char *conf_path, bool is_single)
 {
     const char *name;
-    struct conf *conf;
     signals_block();
     memory_expect_churn();
     sandbox_raise_descriptors();
@@ -291,22 +449,7 @@ struct fault supervisor_run(const char *conf_path, bool is_single)
     struct supervisor *s = calloc(1, sizeof *s);
     if (!s)
         abort();
-    f = reload_start(&s->reload, name, &conf);
-    if (!f.kind) {
-        unsigned offload_threads = (unsigned)conf->offload_threads;
-        conf_free(conf);
-        s->signals = signals_descriptor();
-        for (size_t i = 0; i < ROLES; i++)
-            s->child[i].seen = &s->reload.role[i];
-        if (is_single)
-            warn_root();
-        if (is_single)
-            f = run_threads(s, offload_threads);
-        else
-            run_children(s);
-        close(s->signals);
-        reload_stop(&s->reload);
-    }
+    f = run(s, name, is_single);
     free(s);
     return f;
 }

@@ -327,11 +327,11 @@ static bool wait_for_jobs(struct carrier *c, struct transfer *t)
 {
     int64_t until = deadline_after(t->limits->idle_timeout_ms);
     while (list_is_empty(&c->jobs)) {
-        if (c->is_dismissed)
+        if (c->is_dismissed || c->sender->is_stopping)
             return false;
         struct fault f = t->conn ? conn_wait_input(t->conn, until) : task_wait(until);
         /* Whatever an idle server says now (421, the end) ends the connection. */
-        if (f.kind || c->sender->is_stopping || (t->conn && conn_has_input(t->conn)))
+        if (f.kind || (t->conn && conn_has_input(t->conn)))
             return false;
     }
     return true;

@@ -352,6 +352,7 @@ static bool begin_next(struct transfer *t);
 /* Writes the body with its end, and in the same flight what may follow it. */
 static struct fault send_body(struct transfer *t, struct transaction *x)
 {
+    x->is_cut = true;
     struct fault f = flush(t);
     if (f.kind)
         return f;
@@ -364,6 +365,8 @@ static struct fault send_body(struct transfer *t, struct transaction *x)
     if (!is_chunked)
         g.part[g.count++] = dotline_stuff_end(&stuffer);
     smtp_client_body_sent(&t->client, &x->mail);
+    /* Pieces that do not last are written already, and it may be what comes behind that fails. */
+    x->is_cut = false;
     begin_next(t);
     struct str more = smtp_client_output(&t->client);
     g.part[g.count++] = more;
@@ -501,11 +504,8 @@ static struct fault handle(struct transfer *t, const struct smtp_client_event *e
         if (e->fault.kind || x->mail.final_count > 0)
             settle(x, e->index, &e->fault);
         return FINE;
-    case SMTP_CLIENT_BODY: {
-        struct fault f = send_body(t, x);
-        x->is_cut = f.kind;
-        return f;
-    }
+    case SMTP_CLIENT_BODY:
+        return send_body(t, x);
     case SMTP_CLIENT_DONE:
         settle_rest(x, &e->fault);
         end_transaction(t, x);
@@ -558,6 +558,10 @@ static void take_last_words(struct transfer *t)
             if (conn_read(t->conn, deadline_after(0), &in).kind || in.n == 0)
                 return;
             conn_consume(t->conn, smtp_client_feed(&t->client, in, &e));
+        }
+        if (e.kind == SMTP_CLIENT_BODY) { /* of the message behind, whose commands were not sent */
+            transaction_of(t, e.mail)->is_cut = true;
+            continue;
         }
         bool is_answer = e.kind == SMTP_CLIENT_RCPT || e.kind == SMTP_CLIENT_DONE;
         if (!is_answer && e.kind != SMTP_CLIENT_MORE)

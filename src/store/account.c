@@ -107,7 +107,8 @@ void account_close_index(struct store *s, struct account *a)
 
 void account_give(struct store *s, struct account *a)
 {
-    if (a->index && index_facts(a->index)->is_damaged)
+    /* SQLite opens for reading what it cannot open for writing, and stays with that. */
+    if (a->index && (index_facts(a->index)->is_damaged || index_facts(a->index)->is_read_only))
         account_close_index(s, a);
     become_unused(s, a);
     while (s->unused_count > s->options.index_most) {

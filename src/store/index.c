@@ -86,6 +86,8 @@ static struct fault index_fault(struct index *i, const char *what)
     bool is_full = code == SQLITE_FULL;
     i->facts.is_damaged |= code == SQLITE_CORRUPT || code == SQLITE_NOTADB;
     i->before.is_damaged |= i->facts.is_damaged;
+    i->facts.is_read_only |= code == SQLITE_READONLY;
+    i->before.is_read_only |= i->facts.is_read_only;
     return fault_make(is_full ? 452 : 451, FAULT_STATUS(4, 3, is_full ? 1 : 0),
                       "%s/index.db: %s: %s", i->directory, what, sqlite3_errmsg(i->db));
 }

@@ -38,9 +38,10 @@ struct index_facts {
     uint64_t modseq; /* the highest given */
     int64_t message_count;
     int64_t bytes;
-    uint64_t applied; /* position of the newest journal record that is in the index */
-    bool is_rebuilt;  /* from the names of the files, in this handle's life */
-    bool is_damaged;  /* close it; the next index_open mends it */
+    uint64_t applied;  /* position of the newest journal record that is in the index */
+    bool is_rebuilt;   /* from the names of the files, in this handle's life */
+    bool is_damaged;   /* close it; the next index_open mends it */
+    bool is_read_only; /* could not be opened for writing; that may be possible now */
 };
 
 enum { INDEX_PATH_MAX = 1280 };

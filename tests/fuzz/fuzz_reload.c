@@ -14,6 +14,7 @@
 
 enum { PACKETS_MOST = 24 };
 
+static const struct sockets none; /* that are inherited */
 static const char conf_text[] = "hostname = mx.test\n"
                                 "listener \"a\" {\n role = local\n path = \"a.sock\"\n}\n"
                                 "listener \"B\" {\n role = lmtp\n path = \"B.sock\"\n}\n";
@@ -109,7 +110,7 @@ void fuzz_one(struct str in)
     const char *path = write_conf(0);
     stderr = hush(); /* opens what it opens */
     size_t before = count_descriptors();
-    must(!reload_start(&r, path, &conf).kind);
+    must(!reload_start(&r, path, &none, &conf).kind);
     conf_free(conf);
     for (size_t i = 0; i < ROLES; i++) {
         int ends[2];

@@ -37,6 +37,7 @@ struct ledger_recipient {
     size_t deliveries;
     unsigned failures, delays; /* notices that came to the sender */
     unsigned refusals;         /* permanent, by its server */
+    int64_t refused_ns;        /* the last of them */
     unsigned takings;          /* by its server, whether or not its answer went out */
 };
 

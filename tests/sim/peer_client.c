@@ -9,7 +9,7 @@
 #include "plan.h"
 #include "talk.h"
 
-enum { TEXT_MOST = 2 << 20, PATIENCE_S = 900, LARGE_ONE_IN = 60, LINE_BYTES = 72 };
+enum { TEXT_MOST = 2 << 20, PATIENCE_S = 900, LARGE_ONE_IN = 100, LINE_BYTES = 72 };
 
 /* How far the content of a message got before the stream ended. */
 struct sending {
@@ -62,7 +62,7 @@ static struct ledger_message *draw_message(void)
      * the large ones go into files. */
     uint64_t most = (uint64_t)world->plan->segment_bytes / 4 / LINE_BYTES;
     uint64_t lines = sim_chance(1, LARGE_ONE_IN) ? 15000 + sim_below(3000)
-                     : sim_chance(1, 5)          ? sim_below(most < 1200 ? most : 1200)
+                     : sim_chance(1, 8)          ? sim_below(most < 800 ? most : 800)
                                                  : sim_below(60);
     m->body_bytes = LINE_BYTES * (size_t)(lines + 1);
     return m;

@@ -135,10 +135,11 @@ void reader_run(void *arg)
     r->line = world_take(TALK_LINE_MAX);
     r->text = world_take(TEXT_MOST);
     snprintf(r->address, sizeof r->address, "u%zu@home.test", r->user);
-    for (int64_t rest_s = 30; !world->plan->is_stopping;) {
+    for (int64_t rest_s = 40; !world->plan->is_stopping;) {
         fiber_sleep(sim_between(1, rest_s) * SIM_SECOND);
         visit(r);
-        if (plan_is_healed() && rest_s < REST_MOST_S)
-            rest_s *= 2;
+        rest_s += rest_s / (plan_is_healed() ? 1 : 6);
+        if (rest_s > REST_MOST_S)
+            rest_s = REST_MOST_S;
     }
 }

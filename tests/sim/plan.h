@@ -20,6 +20,9 @@ enum {
     PLAN_CONF_MAX = 4096
 };
 
+/* What becomes of STARTTLS; none of these servers really has it. */
+enum tls_manners { TLS_NONE, TLS_REFUSED, TLS_GARBAGE, TLS_CLOSED, TLS_MUTE, TLS_MANNERS };
+
 /* How a server of another domain behaves; each number is "one in so many", 0 is never. */
 struct manners {
     unsigned refuses_greeting;                                       /* 421 and closes */
@@ -29,6 +32,7 @@ struct manners {
     unsigned mute_after_end; /* takes the message and closes without a reply */
     unsigned hangs;          /* says nothing more */
     unsigned slow;           /* a reply byte by byte */
+    enum tls_manners tls;
     bool is_greylisting;
     bool has_pipelining, has_chunking, has_size, has_8bitmime, has_ehlo;
 };

@@ -6,10 +6,12 @@
 
 #include <malloc.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -208,6 +210,46 @@ static void test_file_is_rotated_at_line_ends(void **state)
     assert_false(file_exists(name));
 }
 
+/* A file may get that large and no larger, like on a disk that is full. */
+static void limit_files(rlim_t size_bytes)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = size_bytes;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static void test_a_line_that_the_disk_took_a_part_of_is_no_part_of_the_next(void **state)
+{
+    (void)state;
+    signal(SIGXFSZ, SIG_IGN);
+    add_numbered(1);
+    assert_int_equal(event_flush(event_log).kind, FAULT_FINE);
+    struct buf before = read_file(path);
+    limit_files(before.used + 10);
+    add_numbered(2);
+    assert_int_equal(event_flush(event_log).kind, FAULT_LATER);
+    limit_files(RLIM_INFINITY);
+    struct buf after = read_file(path);
+    assert_int_equal(after.used, before.used);
+    buf_free(&before);
+    buf_free(&after);
+    add_numbered(3);
+    assert_int_equal(event_flush(event_log).kind, FAULT_FINE);
+    assert_int_equal(count_lines(path), 2);
+}
+
+static void test_a_line_that_a_kill_has_cut_is_no_part_of_the_next(void **state)
+{
+    (void)state;
+    event_log_close(event_log);
+    assert_int_equal(file_save(path, STR("{\"event\":\"one\"}\n{\"even"), 0600).kind, FAULT_FINE);
+    assert_int_equal(event_log_open(path, 1 << 30, 3, &event_log).kind, FAULT_FINE);
+    add_numbered(1);
+    assert_int_equal(event_flush(event_log).kind, FAULT_FINE);
+    assert_int_equal(count_lines(path), 3);
+}
+
 /* With serve --single the threads for long work write to the logs of both roles by turns. */
 static void test_turns_between_logs_cost_no_memory(void **state)
 {
@@ -259,6 +301,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_long_texts_and_lines_are_cut, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_full_buffer_drops_and_tells, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_file_is_rotated_at_line_ends, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_a_line_that_the_disk_took_a_part_of_is_no_part_of_the_next, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_line_that_a_kill_has_cut_is_no_part_of_the_next,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_turns_between_logs_cost_no_memory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_threads_lose_nothing, set_up, tear_down),
     };

@@ -23,6 +23,7 @@ static char folder[] = "/tmp/eilbote-test-reload-XXXXXX";
 static char path[64];
 static struct reload reload;
 static struct order order;
+static const struct sockets none;
 static int far_end[ROLES]; /* of the channels: where the roles would be */
 
 /* A configuration with a listener for each letter: small ones are the mta's, capitals the mda's. */
@@ -105,7 +106,7 @@ static void end_role(size_t role)
 static void start_reload(void)
 {
     struct conf *conf;
-    assert_int_equal(reload_start(&reload, path, &conf).kind, FAULT_FINE);
+    assert_int_equal(reload_start(&reload, path, &none, &conf).kind, FAULT_FINE);
     conf_free(conf);
 }
 
