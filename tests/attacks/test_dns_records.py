@@ -3,8 +3,7 @@
 DNS records of every wrong length: MX, A, AAAA, PTR and CNAME data from nothing to too much, names that are cut, that point at themselves or
 nowhere, and counts that lie. No mail is lost or misled by them, and a good record beside them is used.
 
-The defences are read_hosts() and add_addresses() in send/route.c, resolver_name() in net/resolver.c and confirm() in serve/client_name.c,
-behind what libunbound refuses itself.
+The defences are dns_mx_read(), dns_name_read() and dns_address_read() in proto/dns.c, behind what libunbound refuses itself.
 """
 import pytest
 from dialogue import pop

@@ -124,9 +124,16 @@ def test_starttls_taken_out_sends_nothing_in_the_clear(hop):
     assert stub.messages == [] and not any(line.startswith(b"MAIL") for line in stub.clear)
 
 
-@pytest.mark.parametrize("ready", [b"454 not now\r\n", b"250 fine\r\n", b"554 no\r\n", b"354 go\r\n"])
+@pytest.mark.parametrize("ready", [b"454 not now\r\n", b"554 no\r\n", b"354 go\r\n"])
 def test_starttls_refused_sends_nothing_in_the_clear(hop, ready):
     server, stub = hop(ready=ready)
     server.wait_event("delivery.deferred", message=stub.id)
     until(lambda: b"STARTTLS\r\n" in stub.clear)
     assert stub.messages == [] and not any(line.startswith(b"MAIL") for line in stub.clear + stub.secret)
+
+
+def test_a_good_reply_of_another_code_is_followed_by_tls_too(hop):
+    """RFC 5321 section 4.2.1: the first digit decides. What is said behind it is under TLS, as it is behind a 220."""
+    _, stub = hop(ready=b"250 fine\r\n")
+    stub.wait()
+    assert not any(line.startswith(b"MAIL") for line in stub.clear) and any(line.startswith(b"MAIL") for line in stub.secret)
