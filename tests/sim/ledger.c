@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "disk.h"
+#include "plan.h"
 #include "world.h"
 
 enum { LINE_BYTES = 72, NEAR_A_CRASH_S = 3, LATE_S = 6 * 3600 };
@@ -76,9 +77,33 @@ struct ledger_delivery *ledger_deliver(struct ledger_message *m, const char *add
     return d;
 }
 
+void ledger_refuse(struct ledger_recipient *r)
+{
+    r->refusals++;
+    r->refused_ns = world->now_ns;
+}
+
+static void each_recipient(void (*each)(struct ledger_recipient *r, const char *arg),
+                           const char *arg)
+{
+    for (size_t i = 0; i < world->ledger->messages; i++)
+        for (size_t k = 0; k < world->ledger->message[i].recipients; k++)
+            each(&world->ledger->message[i].recipient[k], arg);
+}
+
+/* Answers of the DNS are kept for a while, so their time says little. */
+static void doubt(struct ledger_recipient *r, const char *arg)
+{
+    (void)arg;
+    r->is_doubtful |=
+        plan_denies_domain(strchr(r->address, '@') + 1) ||
+        (r->refusals > 0 && world->now_ns - r->refused_ns < NEAR_A_CRASH_S * SIM_SECOND);
+}
+
 void ledger_crash(void)
 {
     struct ledger *l = world->ledger;
+    each_recipient(doubt, NULL);
     if (l->crashes < sizeof l->crash / sizeof l->crash[0])
         l->crash[l->crashes++] = (struct ledger_crash){world->now_ns, world->disk->last_trouble_ns};
 }
@@ -194,7 +219,11 @@ static struct ledger_message *find_subject(const char *report, const char *end, 
     const char *mark = find(report, (size_t)(end - report), "\r\nX-Sim: ");
     if (mark)
         return ledger_find(strtoull(mark + 9, NULL, 10));
-    return final_recipient(report, end, address) ? find_open(to, address) : NULL;
+    if (!final_recipient(report, end, address))
+        return NULL;
+    const char *number = strchr(address, '.'), *at = strchr(address, '@');
+    return number && number < at ? ledger_find(strtoull(number + 1, NULL, 10))
+                                 : find_open(to, address);
 }
 
 bool ledger_read_notice(const char *text, size_t size, const char *to)
@@ -286,9 +315,8 @@ static void check_recipient(const struct ledger_message *m, const struct ledger_
             "nor reported",
             number, m->id, m->sender, r->address, (long long)(m->promised_ns / SIM_SECOND));
     /* A server may change its mind when it is asked again after a crash. */
-    bool is_doubtful =
-        has_come && (!r->delivery[0].is_certain || is_near_a_crash(r->delivery[0].heard_ns) ||
-                     (r->refusals > 0 && is_near_a_crash(r->refused_ns)));
+    bool is_doubtful = has_come && (!r->delivery[0].is_certain ||
+                                    is_near_a_crash(r->delivery[0].heard_ns) || r->is_doubtful);
     if (r->failures > 0 && has_come && !is_doubtful)
         ledger_blame(m->number, "message %llu came to %s and was reported as failed", number,
                      r->address);

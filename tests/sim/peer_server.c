@@ -110,19 +110,13 @@ static bool is_unknown(const char *address)
     return address[0] == 'x';
 }
 
-static void refuse(struct ledger_recipient *r)
-{
-    r->refusals++;
-    r->refused_ns = world->now_ns;
-}
-
 static void refuse_for_ever(const struct session *s, const char *address)
 {
     for (size_t i = 0; i < world->ledger->messages; i++) {
         struct ledger_message *m = &world->ledger->message[i];
         struct ledger_recipient *r = ledger_recipient(m, address);
         if (r && strcmp(m->sender, s->sender) == 0)
-            refuse(r);
+            ledger_refuse(r);
     }
 }
 

@@ -315,6 +315,15 @@ static int give_address(const struct plan_domain *d, const char *name, struct dn
     return 1;
 }
 
+bool plan_denies_domain(const char *name)
+{
+    const struct plan *p = world->plan;
+    for (size_t i = 0; i < p->domains; i++)
+        if (strcmp(p->domain[i].name, name) == 0)
+            return p->domain[i].dns_one_in > 0 && p->domain[i].dns_mood == DNS_NXDOMAIN;
+    return false;
+}
+
 int plan_resolve(const char *name, int type, struct dns_record *out)
 {
     enum { TYPE_A = 1, TYPE_MX = 15 };

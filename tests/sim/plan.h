@@ -94,6 +94,9 @@ struct dns_record {
 };
 int plan_resolve(const char *name, int type, struct dns_record *out);
 
+/* Whether the DNS says now and then that the domain does not exist. */
+bool plan_denies_domain(const char *name);
+
 /* The peers. */
 void client_run(void *arg);
 void server_serve(struct stream *s, void *arg);
