@@ -303,10 +303,14 @@ static void check_recipient(const struct ledger_message *m, const struct ledger_
 {
     unsigned long long number = m->number;
     bool has_come = r->deliveries > 0;
-    if (has_come && (m->promise == PROMISE_REFUSED || m->promise == PROMISE_NONE || !r->was_taken))
+    /* Refused because the disk failed, and the disk took it all the same: doc/decisions/0002. */
+    bool is_resurrected = m->promise == PROMISE_REFUSED && r->was_taken && m->promised_ns > 0 &&
+                          is_near_a_crash(m->promised_ns);
+    bool was_refused = m->promise == PROMISE_REFUSED || m->promise == PROMISE_NONE || !r->was_taken;
+    if (has_come && was_refused && !is_resurrected)
         ledger_blame(m->number, "message %llu came to %s although it was refused", number,
                      r->address);
-    if (r->failures > 0 && m->promise == PROMISE_REFUSED)
+    if (r->failures > 0 && m->promise == PROMISE_REFUSED && !is_resurrected)
         ledger_blame(m->number, "message %llu was refused, and a notice about it was sent", number);
     if (is_open(m, r))
         ledger_blame(
