@@ -131,6 +131,9 @@ static struct fault take_charge(struct steward *s, const struct conf *conf)
     if (!f.kind)
         f = control_start(&s->chores, own_path(s, conf, &a, "ctl", "sock"), tables, s);
     arena_free(&a);
+    /* What the command line has told the process of before, and nobody us. */
+    if (!f.kind)
+        s->kind->forget(s);
     atomic_store(&s->server.is_in_charge, !f.kind);
     return f;
 }
@@ -212,7 +215,7 @@ static void report_for_duty(struct steward *s)
     role_report(s->role, is_in_charge ? REPORT_READY : REPORT_BESIDE, s->set_number, NULL);
 }
 
-/* The process of before has ended. The command line has told that one what changed meanwhile. */
+/* The process of before has ended. */
 static struct fault succeed(struct steward *s)
 {
     struct live *live = live_keep(&s->live);
@@ -221,7 +224,6 @@ static struct fault succeed(struct steward *s)
     live_drop(&s->live, live);
     if (f.kind)
         return f;
-    s->kind->forget(s);
     crew_nudge(&s->crew);
     report_for_duty(s);
     return FINE;
