@@ -225,6 +225,23 @@ def test_an_upgrade_in_the_overlap_comes_after_it(overlap):
     assert mailbox(server, "bob@example.test") == ["late", "slow"]
 
 
+def test_a_new_one_that_cannot_start_gets_the_place_for_itself(make_server):
+    """With the old one in it there would be no further upgrade, to a program that can."""
+    server = make_server()
+    database, away = server.directory / "directory.db", server.directory / "away.db"
+    with server.smtp() as idle:
+        database.rename(away)
+        database.mkdir()
+        server.process.send_signal(signal.SIGUSR2)
+        assert idle.reply().startswith("421 ")
+        assert any("the mta" in line and "it is started again" in line for line in server.output), server.output
+    database.rmdir()
+    away.rename(database)
+    until_alone(server, 4)
+    with server.smtp() as c:
+        c.message("me@far.test", ["bob@example.test"])
+
+
 def test_a_login_waits_for_the_mailboxes_and_not_for_its_greeting(make_server):
     """The mda before is in the middle of a delivery; what it acknowledges is seen by who logs in with the next one."""
     server = make_server()
