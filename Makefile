@@ -19,7 +19,7 @@ BUILD_FUZZ = CC=clang tools/build build-fuzz -Dfuzz=true -Db_sanitize=address,un
 BUILD_FUZZ_PLAIN = CC=clang tools/build build-fuzz-plain -Dfuzz=true -Db_lundef=false
 DESTDIR ?=
 
-.PHONY: all run test asan tsan sim sim-prove fuzz fuzz-minimise fuzz-coverage torture torture-powercut lint fmt bench install deb clean help
+.PHONY: all run test asan tsan analyze sim sim-prove fuzz fuzz-minimise fuzz-coverage torture torture-powercut lint fmt bench install deb clean help
 all:            ## build build/eilbote, installing the packages that are missing
 	@tools/deps build && tools/build $(BUILD)
 run: all        ## demonstrate on 127.0.0.1 and keep serving (ONCE=1: stop after the demonstration)
@@ -30,6 +30,8 @@ asan:           ## every test with the address and undefined behaviour sanitizer
 	@tools/deps build test && tools/build build-asan -Db_sanitize=address,undefined && tools/run-tests build-asan
 tsan:           ## every test with the thread sanitizer
 	@tools/deps build test && tools/build build-tsan -Db_sanitize=thread && tools/run-tests build-tsan
+analyze:        ## gcc -fanalyzer, clang-tidy and cppcheck; each finding is explained in tools/analyze.allow
+	@tools/deps build analyze && tools/analyze
 fuzz:           ## every fuzz target, T seconds in all, with sanitizers (EXECS=1e8: each that often, without; CORPUS=dir keeps what is found)
 	@tools/deps build fuzz && $(if $(EXECS),$(BUILD_FUZZ_PLAIN),$(BUILD_FUZZ)) && \
 		tools/fuzz run build-fuzz$(if $(EXECS),-plain) --seconds $(T) --execs "$(EXECS)" $(if $(CORPUS),--corpus $(CORPUS))
