@@ -234,7 +234,7 @@ def test_a_new_one_that_cannot_start_gets_the_place_for_itself(make_server):
         database.mkdir()
         server.process.send_signal(signal.SIGUSR2)
         assert idle.reply().startswith("421 ")
-        assert any("the mta" in line and "it is started again" in line for line in server.output), server.output
+        until(lambda: any("the mta" in line and "it is started again" in line for line in server.output))
     database.rmdir()
     away.rename(database)
     until_alone(server, 4)
