@@ -38,8 +38,9 @@ struct event_log {
     struct mutex flush_lock; /* guards what stands below */
     char *path;
     struct file *file;
-    int64_t size; /* bytes in the file, all of them whole lines */
-    bool is_torn; /* there may be a part of a line behind them */
+    int64_t size;   /* bytes in the file, all of them whole lines */
+    bool is_torn;   /* there may be a part of a line behind them */
+    bool is_shared; /* another process writes to it, too: size may be too small */
     int64_t size_max;
     unsigned file_count;
     struct buf spare; /* what a buffer's memory is exchanged for */
@@ -77,7 +78,7 @@ static struct fault end_torn_line(struct event_log *log)
 }
 
 struct fault event_log_open(const char *path, int64_t size_bytes, unsigned file_count,
-                            struct event_log **out)
+                            bool is_shared, struct event_log **out)
 {
     struct event_log *log = calloc(1, sizeof *log);
     *out = NULL;
@@ -89,9 +90,10 @@ struct fault event_log_open(const char *path, int64_t size_bytes, unsigned file_
     list_init(&log->buffers);
     log->size_max = size_bytes;
     log->file_count = file_count;
+    log->is_shared = is_shared;
     log->spare = buf_make(EVENT_BUFFER_BYTES);
     struct fault f = open_file(log);
-    if (!f.kind)
+    if (!f.kind && !is_shared)
         (void)end_torn_line(log); /* on a full disk it stays torn: what matters more goes on */
     if (f.kind)
         event_log_close(log);
@@ -171,10 +173,26 @@ static struct fault rotate(struct event_log *log)
     return f.kind ? f : opened;
 }
 
+void event_log_share(struct event_log *log, bool is_shared)
+{
+    mutex_lock(&log->flush_lock);
+    if (log->is_shared && !is_shared) {
+        file_close(log->file);
+        log->file = NULL;
+        if (!open_file(log).kind)
+            (void)end_torn_line(log);
+    }
+    log->is_shared = is_shared;
+    mutex_unlock(&log->flush_lock);
+}
+
 /* A full disk takes a part of what is written: what would come behind it must not be in its line. */
 static struct fault mend(struct event_log *log)
 {
-    struct fault f = log->is_torn ? file_truncate(log->file, log->size) : FINE;
+    struct fault f = FINE;
+    if (log->is_torn)
+        f = log->is_shared ? file_append(log->file, STR("\n"))
+                           : file_truncate(log->file, log->size);
     log->is_torn = log->is_torn && f.kind;
     return f;
 }
@@ -186,7 +204,7 @@ static struct fault write_lines(struct event_log *log, struct str lines)
         f = open_file(log);
     if (!f.kind)
         f = mend(log);
-    if (!f.kind && log->size > 0 && log->size + (int64_t)lines.n > log->size_max)
+    if (!f.kind && !log->is_shared && log->size > 0 && log->size + (int64_t)lines.n > log->size_max)
         f = rotate(log);
     if (f.kind)
         return f;

@@ -19,10 +19,18 @@ enum { EVENT_BUFFER_BYTES = 4 * 1024 * 1024 };
 
 /*
  * Opens (or makes) the file to append to. Beyond size_bytes it is renamed to path.1, path.1 to
- * path.2 and so on; of those file_count are kept. *out is for event_log_close; NULL on a fault.
+ * path.2 and so on; of those file_count are kept. is_shared: see event_log_share. *out is for
+ * event_log_close; NULL on a fault.
  */
 struct fault event_log_open(const char *path, int64_t size_bytes, unsigned file_count,
-                            struct event_log **out);
+                            bool is_shared, struct event_log **out);
+
+/*
+ * Another process appends to the file, or no more: while that is so nobody renames it, whatever its
+ * size, and what was torn is ended and not cut off. Then the file is opened anew, in case it was
+ * renamed all the same.
+ */
+void event_log_share(struct event_log *log, bool is_shared);
 
 /* Has tell(arg) called, by the thread whose line it is, for the first line after each flush. Before
  * the first line. */

@@ -52,7 +52,7 @@ static void store_options_from(struct steward *s, const struct conf *conf, struc
     bench_hooks_take(&o->journal);
 }
 
-static struct fault open_store(struct steward *s, const struct conf *conf)
+static struct fault take_charge(struct steward *s, const struct conf *conf)
 {
     struct store_options o;
     store_options_from(s, conf, &o);
@@ -150,7 +150,7 @@ static const struct steward_kind kind = {
     .data = "mail",
     .sessions = sessions,
     .verbs = verbs,
-    .open = open_store,
+    .take_charge = take_charge,
     .adopt = adopt,
     .forget = forget,
     .close = close_store,

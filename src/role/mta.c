@@ -132,10 +132,13 @@ static struct mta *mta_of(struct steward *s)
 
 static struct fault open_mta(struct steward *s, const struct conf *conf)
 {
+    return start_resolver(mta_of(s), conf);
+}
+
+static struct fault take_charge(struct steward *s, const struct conf *conf)
+{
     struct mta *m = mta_of(s);
-    struct fault f = start_resolver(m, conf);
-    if (!f.kind)
-        f = open_queue(m, conf);
+    struct fault f = open_queue(m, conf);
     if (!f.kind && !task_start(&s->chores, "memory", tidy_memory, m))
         f = fault_make(451, FAULT_STATUS(4, 3, 0), "no memory for a task");
     return f;
@@ -197,6 +200,7 @@ static const struct steward_kind kind = {
     .sessions = sessions,
     .verbs = mta_verbs,
     .open = open_mta,
+    .take_charge = take_charge,
     .adopt = adopt,
     .forget = forget,
     .settle = settle,

@@ -95,7 +95,10 @@ static struct fault send_set(struct reload *r, struct reload_role *role)
 {
     int descriptors[ROLE_SOCKETS_MOST + 1];
     struct order *o = r->order;
-    *o = (struct order){.kind = ORDER_SET, .number = r->number, .reply = r->fault.reply};
+    *o = (struct order){.kind = ORDER_SET,
+                        .number = r->number,
+                        .reply = r->fault.reply,
+                        .has_predecessor = role->has_predecessor};
     memcpy(o->text, r->fault.text, sizeof o->text);
     o->socket_count = (uint32_t)sockets_choose(r->current, role->kind->is_mta, o->socket);
     descriptors[0] = channel_hold_text(buf_str(&r->source));
@@ -123,6 +126,15 @@ void reload_tell_stay(struct reload *r, const struct fault *f)
     for (size_t i = 0; i < ROLES; i++)
         if (r->role[i].channel >= 0)
             send_word(r, &r->role[i], ORDER_STAY, 0, f);
+}
+
+struct fault reload_tell_alone(struct reload *r, struct reload_role *role)
+{
+    role->has_predecessor = false;
+    if (role->channel < 0)
+        return FINE;
+    *r->order = (struct order){.kind = ORDER_ALONE};
+    return channel_send(role->channel, r->order, sizeof *r->order, NULL, 0);
 }
 
 /* Everybody who might still serve a retired socket has said that it does not. */
@@ -279,6 +291,7 @@ struct fault reload_attach(struct reload *r, struct reload_role *role, int chann
 {
     assert(role->channel < 0);
     role->channel = channel;
+    role->is_beside = false;
     role->works_with = role->wish = role->wish_taken = role->wish_told = 0;
     struct fault f = send_set(r, role);
     if (f.kind) {
@@ -332,6 +345,10 @@ static void take(struct reload *r, struct reload_role *role, const struct report
     switch (report->kind) {
     case REPORT_READY:
         role->has_been_ready = true;
+        settle(r, role, report);
+        return;
+    case REPORT_BESIDE:
+        role->is_beside = true;
         settle(r, role, report);
         return;
     case REPORT_DONE:

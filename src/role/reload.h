@@ -20,11 +20,13 @@ struct reload_role {
     const struct role_kind *kind;
     int channel; /* -1: does not run */
     bool has_been_ready;
-    bool owes_report;    /* of the reload that goes on */
-    uint64_t works_with; /* the number of its set; 0: none yet */
-    uint64_t wish;       /* the last one it sent, */
-    uint64_t wish_taken; /* that the reload is for, */
-    uint64_t wish_told;  /* that has been answered */
+    bool has_predecessor; /* a process of before has what this one needs */
+    bool is_beside;       /* it greets beside that */
+    bool owes_report;     /* of the reload that goes on */
+    uint64_t works_with;  /* the number of its set; 0: none yet */
+    uint64_t wish;        /* the last one it sent, */
+    uint64_t wish_taken;  /* that the reload is for, */
+    uint64_t wish_told;   /* that has been answered */
 };
 
 struct reload {
@@ -62,6 +64,9 @@ void reload_want(struct reload *r);
 
 /* Tells the roles why there is no upgrade. */
 void reload_tell_stay(struct reload *r, const struct fault *f);
+
+/* The predecessor has ended. The fault: the role cannot be told, and waits for it for ever. */
+struct fault reload_tell_alone(struct reload *r, struct reload_role *role);
 
 /* Takes the reports of a role. */
 void reload_read(struct reload *r, struct reload_role *role);

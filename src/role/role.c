@@ -197,6 +197,8 @@ enum role_request role_wait(struct role *r)
         case CHANNEL_PACKET:
             if (r->order->kind == ORDER_STAY)
                 return stay(r);
+            if (r->order->kind == ORDER_ALONE)
+                return ROLE_ALONE;
             if (r->order->kind != ORDER_RESULT)
                 return r->order->kind == ORDER_SET ? ROLE_SET : ROLE_REFUSED;
             grant(r);

@@ -33,7 +33,8 @@ enum order_kind {
     ORDER_SET = 1, /* work with these sockets and this configuration */
     ORDER_REFUSED, /* a reload that failed before any role was asked: for the event log */
     ORDER_RESULT,  /* what became of the wishes up to this number */
-    ORDER_STAY     /* there is no upgrade, with the reason */
+    ORDER_STAY,    /* there is no upgrade, with the reason */
+    ORDER_ALONE    /* the process of before has ended: what it held is free */
 };
 
 /* A packet from the supervisor. With ORDER_SET come a descriptor that holds the configuration's
@@ -42,13 +43,15 @@ struct order {
     uint32_t kind; /* enum order_kind */
     uint32_t socket_count;
     uint64_t number;
-    uint32_t reply; /* of the fault that is told; 0: fine */
+    uint32_t reply;           /* of the fault that is told; 0: fine */
+    uint32_t has_predecessor; /* with the first set: ORDER_ALONE is to come */
     char text[FAULT_TEXT_MAX];
     struct role_socket socket[ROLE_SOCKETS_MOST];
 };
 
 enum report_kind {
     REPORT_READY = 1, /* serves, with the set of that number */
+    REPORT_BESIDE,    /* greets, with that set, and waits for ORDER_ALONE */
     REPORT_DONE,      /* works with the set of that number now */
     REPORT_FAILED,    /* does not, and goes on with the one before */
     REPORT_WISH,      /* somebody asks for a reload */
@@ -63,7 +66,7 @@ struct report {
     char text[FAULT_TEXT_MAX];
 };
 
-enum role_request { ROLE_SET, ROLE_REFUSED, ROLE_STAY, ROLE_RELOAD, ROLE_STOP };
+enum role_request { ROLE_SET, ROLE_REFUSED, ROLE_STAY, ROLE_ALONE, ROLE_RELOAD, ROLE_STOP };
 
 struct role {
     const char *conf_path;         /* relative to the working directory, or absolute */
@@ -99,7 +102,8 @@ void role_ask(struct role *r, enum role_request request);
 struct fault role_listen(struct role *r);
 void role_unlisten(struct role *r);
 
-/* Waits for the next ROLE_SET, ROLE_REFUSED, ROLE_STAY (all with r->order) or ROLE_STOP. */
+/* Waits for the next ROLE_SET, ROLE_REFUSED, ROLE_STAY (all with r->order), ROLE_ALONE or ROLE_STOP.
+ */
 enum role_request role_wait(struct role *r);
 
 /* Tells the supervisor about the order of that number. */

@@ -98,7 +98,7 @@ static struct fault open_common(struct steward *s, const struct conf *conf)
     s->data = arena_c_string(&s->arena, str_from(conf_state_path(conf, &a, s->kind->data)));
     struct fault f =
         event_log_open(own_path(s, conf, &a, "log", "events.jsonl"), conf->log_size_bytes,
-                       (unsigned)conf->log_count, &s->server.log);
+                       (unsigned)conf->log_count, s->role->order->has_predecessor, &s->server.log);
     if (!f.kind) {
         bell_init(&s->log_bell);
         bell_init(&s->server.disk_bell);
@@ -115,15 +115,26 @@ static struct fault open_common(struct steward *s, const struct conf *conf)
     return f;
 }
 
-static struct fault start_chores(struct steward *s, const struct conf *conf)
+static struct fault start_chores(struct steward *s)
+{
+    if (!task_start(&s->chores, "disk watch", watch_disk, s) ||
+        !task_start(&s->chores, "log flush", flush_log, s))
+        return fault_make(451, FAULT_STATUS(4, 3, 0), "no memory for tasks");
+    return FINE;
+}
+
+static struct fault take_charge(struct steward *s, const struct conf *conf)
 {
     const struct control_verb *const tables[] = {s->kind->verbs, steward_verbs, NULL};
     struct arena a = arena_make(1 << 16);
-    struct fault f = control_start(&s->chores, own_path(s, conf, &a, "ctl", "sock"), tables, s);
+    struct fault f = s->kind->take_charge(s, conf);
+    if (!f.kind)
+        f = control_start(&s->chores, own_path(s, conf, &a, "ctl", "sock"), tables, s);
     arena_free(&a);
-    if (!f.kind && (!task_start(&s->chores, "disk watch", watch_disk, s) ||
-                    !task_start(&s->chores, "log flush", flush_log, s)))
-        f = fault_make(451, FAULT_STATUS(4, 3, 0), "no memory for tasks");
+    /* What the command line has told the process of before, and nobody us. */
+    if (!f.kind)
+        s->kind->forget(s);
+    atomic_store(&s->server.is_in_charge, !f.kind);
     return f;
 }
 
@@ -131,12 +142,15 @@ static struct fault start(struct steward *s)
 {
     struct live *live = live_keep(&s->live);
     struct fault f = open_common(s, live->conf);
-    if (!f.kind)
+    if (!f.kind && s->kind->open)
         f = s->kind->open(s, live->conf);
     if (!f.kind)
-        f = start_chores(s, live->conf);
+        f = start_chores(s);
+    if (!f.kind && !s->role->order->has_predecessor)
+        f = take_charge(s, live->conf);
     if (!f.kind)
         f = services_set(s, s->role->order, live->conf);
+    s->set_number = s->role->order->number;
     live_drop(&s->live, live);
     return f;
 }
@@ -169,7 +183,9 @@ static void reload(struct steward *s)
         steward_tell(s, "reload.failed", &f);
     else
         steward_tell(s, reason.kind ? "reload.undone" : "reload.done", &reason);
-    if (!f.kind) {
+    if (!f.kind)
+        s->set_number = o->number;
+    if (!f.kind && atomic_load(&s->server.is_in_charge)) {
         struct live *live = live_keep(&s->live);
         s->kind->adopt(s, live->conf);
         bell_ring(&s->server.disk_bell);
@@ -189,19 +205,52 @@ static void tell_ready(struct steward *s)
     event_end(&e);
 }
 
-static void serve(struct steward *s)
+static void report_for_duty(struct steward *s)
 {
-    struct role *r = s->role;
-    tell_ready(s);
-    role_report(r, REPORT_READY, r->order->number, NULL);
-    for (enum role_request request; (request = role_wait(r)) != ROLE_STOP;) {
-        struct fault f = fault_make(551, FAULT_STATUS(5, 3, 5), "%s", r->order->text);
-        if (request == ROLE_SET)
-            reload(s);
+    bool is_in_charge = atomic_load(&s->server.is_in_charge);
+    if (is_in_charge)
+        tell_ready(s);
+    else
+        steward_tell(s, "role.waiting", NULL);
+    role_report(s->role, is_in_charge ? REPORT_READY : REPORT_BESIDE, s->set_number, NULL);
+}
+
+/* The process of before has ended. */
+static struct fault succeed(struct steward *s)
+{
+    struct live *live = live_keep(&s->live);
+    event_log_share(s->server.log, false);
+    struct fault f = take_charge(s, live->conf);
+    live_drop(&s->live, live);
+    if (f.kind)
+        return f;
+    crew_nudge(&s->crew);
+    report_for_duty(s);
+    return FINE;
+}
+
+static void obey(struct steward *s, enum role_request request)
+{
+    struct fault f = fault_make(551, FAULT_STATUS(5, 3, 5), "%s", s->role->order->text);
+    if (request == ROLE_SET)
+        reload(s);
+    else
+        steward_tell(s, request == ROLE_STAY ? "upgrade.failed" : "reload.failed", &f);
+}
+
+static struct fault serve(struct steward *s)
+{
+    struct fault f = FINE;
+    enum role_request request;
+    report_for_duty(s);
+    while (!f.kind && (request = role_wait(s->role)) != ROLE_STOP) {
+        if (request == ROLE_ALONE)
+            f = succeed(s);
         else
-            steward_tell(s, request == ROLE_STAY ? "upgrade.failed" : "reload.failed", &f);
+            obey(s, request);
     }
-    steward_tell(s, "role.stopping", NULL);
+    steward_tell(s, "role.stopping", &f);
+    return f;
 }
 
 /* Sessions finish their message, connections theirs; what is left after a while is cancelled. */
@@ -209,6 +258,8 @@ static void drain(struct steward *s)
 {
     const struct steward_kind *k = s->kind;
     atomic_store(&s->server.is_draining, true);
+    if (s->server.log)
+        event_log_share(s->server.log, true);
     if (k->settle)
         k->settle(s);
     crew_stop_listening(&s->crew);
@@ -236,7 +287,7 @@ static void lead(void *arg)
     if (!s->fault.kind)
         s->fault = start(s);
     if (!s->fault.kind)
-        serve(s);
+        s->fault = serve(s);
     drain(s);
     role_unlisten(s->role);
     loop_stop(loop_current());

@@ -5,6 +5,9 @@
  * The steward loads the configuration, opens the event log, the directory, the control socket and
  * the listeners, watches the disk, follows orders and stops everything in the opposite order. What
  * a role does beside that is in its row of functions.
+ *
+ * At an upgrade it begins beside the process that it follows: then it listens and greets before it
+ * is in charge, and opens queue or store, and the control socket, when the other has ended.
  */
 #ifndef ROLE_STEWARD_H
 #define ROLE_STEWARD_H
@@ -29,9 +32,11 @@ struct steward_kind {
     const struct steward_session *sessions; /* ends with CONF_ROLE_NONE */
     const struct control_verb *verbs;       /* its own; steward_verbs come on top */
 
-    /* Opens what the role keeps, on the first loop; what is open on a fault is closed by close. */
+    /* Opens what sessions need from their greeting on (NULL: nothing), then what the role keeps and
+     * no two processes may have; on the first loop. What is open on a fault is closed by close. */
     struct fault (*open)(struct steward *s, const struct conf *conf);
-    /* Another configuration is in force. */
+    struct fault (*take_charge)(struct steward *s, const struct conf *conf);
+    /* Another configuration is in force; in charge. */
     void (*adopt)(struct steward *s, const struct conf *conf);
     /* The directory has changed, or may have. */
     void (*forget)(struct steward *s);
@@ -55,6 +60,7 @@ struct steward {
     struct scope chores;  /* disk watch, log, control socket, and the role's */
     struct list services; /* listeners, and those that were, until their last stream ends */
     char *data;           /* the path of the role's folder */
+    uint64_t set_number;  /* of the set it works with */
     struct fault fault;
 };
 

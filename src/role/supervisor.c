@@ -3,9 +3,9 @@
  * supervisor.c - binds the ports, starts the roles and keeps them running
  *
  * What a role works with, and how it gets something else, is in reload.c. At an upgrade this process
- * becomes another program with the same ports (succession.c). Then the roles of before stop one
- * after the other, each finishing what it has begun, and each is followed by a new one as soon as it
- * has ended: two of a kind would both want the journal. Who connects meanwhile waits at the port.
+ * becomes another program with the same ports (succession.c). Then one role after the other is
+ * started anew beside its process of before: the new one greets, the old one finishes what it has
+ * begun and ends, and then the new one takes what only one process may have, as the journal.
  */
 #include "role/supervisor.h"
 
@@ -46,6 +46,7 @@ struct child {
     int64_t start_at_ms; /* when it may start again */
     struct predecessor before;
     int64_t kill_before_ms; /* 0: it has not been told to stop */
+    bool has_stumbled;      /* the new one has ended before it greeted anybody */
     struct role role;       /* on a thread: */
     struct thread thread;
     struct fault fault;
@@ -105,6 +106,7 @@ static void start_child(struct supervisor *s, struct child *c)
     int ends[2];
     channel_pair(ends);
     c->started_ms = clock_now_ms();
+    c->seen->has_predecessor = c->before.pid > 0;
     struct fault f = reload_attach(&s->reload, c->seen, ends[0]);
     if (!f.kind)
         f = role_process_start(c->seen->kind, s->reload.conf_path, ends[1], &c->pid);
@@ -112,6 +114,7 @@ static void start_child(struct supervisor *s, struct child *c)
     if (f.kind) {
         reload_detach(&s->reload, c->seen);
         c->pid = 0;
+        c->has_stumbled = true;
         plan_restart(c, f.text);
     }
 }
@@ -119,6 +122,7 @@ static void start_child(struct supervisor *s, struct child *c)
 static void child_ended(struct supervisor *s, struct child *c, const char *how, bool is_clean)
 {
     c->pid = 0;
+    c->has_stumbled = true;
     reload_read(&s->reload, c->seen);
     reload_detach(&s->reload, c->seen);
     if (s->is_stopping && is_clean)
@@ -192,14 +196,22 @@ static void stop_predecessor(struct child *c)
     process_signal(c->before.pid, PROCESS_STOP);
 }
 
+/* When the new one greets. One that cannot get that far gets the place for itself: with the old one
+ * there would be no other upgrade, to a program that can. */
+static bool may_stop_predecessor(const struct supervisor *s, const struct child *c)
+{
+    return s->is_stopping || c->seen->is_beside || c->has_stumbled;
+}
+
 /* One role after the other, so that the rest of the server is there meanwhile. */
 static void stop_predecessors(struct supervisor *s)
 {
     for (size_t i = 0; i < ROLES; i++) {
         struct child *c = &s->child[i];
-        if (c->before.pid > 0 && c->kill_before_ms == 0)
+        bool is_told = c->kill_before_ms > 0;
+        if (c->before.pid > 0 && !is_told && may_stop_predecessor(s, c))
             stop_predecessor(c);
-        else if (c->before.pid > 0 && c->kill_before_ms <= clock_now_ms())
+        else if (c->before.pid > 0 && is_told && c->kill_before_ms <= clock_now_ms())
             process_signal(c->before.pid, PROCESS_KILL);
         if (!c->seen->has_been_ready && !s->is_stopping)
             return;
@@ -213,6 +225,9 @@ static void predecessor_ended(struct supervisor *s, struct child *c, const char 
     c->before = (struct predecessor){0, -1};
     if (!is_clean && !s->is_stopping)
         complain(c->seen->kind->name, how);
+    struct fault f = reload_tell_alone(&s->reload, c->seen);
+    if (f.kind && c->pid > 0 && !s->is_stopping)
+        process_signal(c->pid, PROCESS_KILL);
 }
 
 static void ended(struct supervisor *s, int pid, const char *how, bool is_clean)
@@ -292,13 +307,22 @@ static bool has_children(const struct supervisor *s)
     return has_predecessors(s);
 }
 
+/* Beside a process of before only when the roles in front of it have got over theirs. */
+static bool may_start(const struct supervisor *s, const struct child *c)
+{
+    for (const struct child *other = s->child; c->before.pid > 0 && other < c; other++)
+        if (!other->seen->has_been_ready)
+            return false;
+    return c->pid == 0;
+}
+
 /* Starts what is to be started; returns how long the poll may wait. */
 static int start_due(struct supervisor *s)
 {
     int64_t now = clock_now_ms(), next = now + 60000;
     for (size_t i = 0; i < ROLES && !s->is_stopping; i++) {
         struct child *c = &s->child[i];
-        if (c->pid > 0 || c->before.pid > 0)
+        if (!may_start(s, c))
             continue;
         if (c->start_at_ms <= now)
             start_child(s, c);

@@ -22,10 +22,9 @@ enum { HEAD_MAX = RECEIVED_FIELD_MAX + 2048, EXPANSION_LIMIT = 32 << 20 };
 static struct fault on_mail(struct session *s, const struct smtp_mail *mail)
 {
     struct server *server = s->visitor.server;
-    if (atomic_load(&server->is_draining))
-        return fault_make(421, FAULT_STATUS(4, 3, 2), "shutting down, try again in a moment");
-    if (server_is_disk_low(server))
-        return fault_make(452, FAULT_STATUS(4, 3, 1), "insufficient system storage");
+    struct fault f = server_may_begin(server);
+    if (f.kind)
+        return f;
     session_forget(s);
     struct transaction *t = &s->transaction;
     t->id = store_new_spool_id(server->store);

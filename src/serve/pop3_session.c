@@ -129,7 +129,9 @@ static __attribute__((noinline)) void finish_login(struct pop3_session *s, struc
     for (size_t i = 0; i < login.n; i++)
         s->account[i] = str_lower_byte(login.p[i]);
     struct str account = str_make(s->account, login.n);
-    struct fault f = maildrop_open(s->visitor.server->store, account, &s->drop);
+    struct fault f = server_await_charge(s->visitor.server);
+    if (!f.kind)
+        f = maildrop_open(s->visitor.server->store, account, &s->drop);
     if (f.kind) {
         refuse_login(s, account, &f);
         return;

@@ -35,7 +35,8 @@ struct server {
     atomic_int_least64_t session_count;
     atomic_bool is_disk_low; /* for server_is_disk_low */
     struct bell disk_bell;
-    atomic_bool is_draining; /* shutting down: sessions end after their transaction */
+    atomic_bool is_draining;  /* shutting down: sessions end after their transaction */
+    atomic_bool is_in_charge; /* queue or store are open: no process of before has them any more */
     atomic_uint_least64_t next_session;
 };
 
@@ -55,6 +56,16 @@ struct str server_session_id(struct server *s, char text[SESSION_ID_MAX]);
 /* Whether there is less room on the disk than the reserve, as of a second ago; after a quiet time as
  * of its beginning. Has it looked at again. */
 bool server_is_disk_low(struct server *s);
+
+/*
+ * Waits until queue or store are open: beside a process of before that still has them, a session gets
+ * as far as that. 451 4.3.2 when that takes too long, 421 4.3.2 when the role stops. Whoever takes
+ * charge, and whoever stops, nudges the sessions.
+ */
+struct fault server_await_charge(struct server *s);
+
+/* Whether a transaction may begin: waits for the above; 452 4.3.1 when the disk is low. */
+struct fault server_may_begin(struct server *s);
 
 /* The listener's part of a snapshot, or NULL when a reload has taken the listener away. */
 const struct conf_listener *service_conf(const struct service *s, const struct conf *conf);

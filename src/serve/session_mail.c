@@ -81,13 +81,12 @@ static struct fault check_sender(struct session *s, const struct address *sender
 static struct fault on_mail(struct session *s, const struct smtp_mail *mail)
 {
     struct server *server = s->visitor.server;
-    if (atomic_load(&server->is_draining))
-        return fault_make(421, FAULT_STATUS(4, 3, 2), "shutting down, try again in a moment");
-    if (server_is_disk_low(server))
-        return fault_make(452, FAULT_STATUS(4, 3, 1), "insufficient system storage");
+    struct fault f = server_may_begin(server);
+    if (f.kind)
+        return f;
     if (is_submission(s) && s->account.n == 0 && !s->visitor.is_trusted)
         return fault_make(530, FAULT_STATUS(5, 7, 0), "authentication required");
-    struct fault f = check_sender(s, &mail->sender);
+    f = check_sender(s, &mail->sender);
     if (f.kind)
         return f;
     session_forget(s);

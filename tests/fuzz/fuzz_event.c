@@ -55,7 +55,7 @@ void fuzz_one(struct str in)
     struct event_log *log;
     struct buf line = buf_make(1 << 20);
     struct event e;
-    must(!event_log_open(path, 1 << 20, 1, &log).kind);
+    must(!event_log_open(path, 1 << 20, 1, false, &log).kind);
     event_begin(&e, log, "test");
     for (bool has_more = true; has_more;) {
         has_more = str_cut(rest, '\xFE', &piece, &rest);

@@ -4,6 +4,7 @@ Clients that notice every refused connection and every transaction that is cut, 
 acknowledged comes exactly once. Used by the tests here and by `make torture`.
 """
 import contextlib
+import random
 import signal
 import socket
 import threading
@@ -21,11 +22,11 @@ class Turned(Exception):
 
 
 class Visitor(threading.Thread):
-    """Connects, sends some messages, connects again."""
+    """Connects, sends some messages, connects again. It may be slow: then it keeps a transaction open for up to that time."""
 
-    def __init__(self, label, server):
+    def __init__(self, label, server, slow_s=0.0):
         super().__init__(daemon=True)
-        self.label, self.server, self.is_over = label, server, False
+        self.label, self.server, self.slow_s, self.is_over = label, server, slow_s, False
         self.number, self.acknowledged, self.turned, self.slowest = 0, set(), 0, 0.0
         self.wrong = []
 
@@ -55,6 +56,7 @@ class Visitor(threading.Thread):
         for rcpt in (FAR, HERE[0]):
             self.say(s, lines, f"RCPT TO:<{rcpt}>\r\n".encode(), b"250")
         self.say(s, lines, b"DATA\r\n", b"354")
+        time.sleep(random.uniform(0, self.slow_s))
         self.say(s, lines, f"Subject: t\r\nX-Mark: {mark}\r\n\r\n{'x' * 500}\r\n.\r\n".encode(), b"250")
         self.acknowledged.add(mark)
 

@@ -224,7 +224,7 @@ static void run_in_room(void (*act)(void), const char *delivery)
     assert_fine(directory_open(path, DIRECTORY_CREATE, &room.directory));
     room.cache = directory_cache_make(room.directory);
     snprintf(path, sizeof path, "%s/events.jsonl", room.world.directory);
-    assert_fine(event_log_open(path, 1 << 24, 2, &room.log));
+    assert_fine(event_log_open(path, 1 << 24, 2, false, &room.log));
     run(&room.world, act_in_room);
     sender_free(room.sender);
     for (size_t i = 0; i < SERVERS; i++)

@@ -47,7 +47,7 @@ static int set_up(void **state)
     snprintf(sub, sizeof sub, "%s/sub", folder);
     if (file_remove_tree(sub).kind || file_make_directory(sub).kind)
         return -1;
-    return event_log_open(path, 1 << 30, 3, &event_log).kind == FAULT_FINE ? 0 : -1;
+    return event_log_open(path, 1 << 30, 3, false, &event_log).kind == FAULT_FINE ? 0 : -1;
 }
 
 static int tear_down(void **state)
@@ -194,7 +194,7 @@ static void test_file_is_rotated_at_line_ends(void **state)
     int calls = 0;
     (void)state;
     event_log_close(event_log);
-    assert_int_equal(event_log_open(path, 200, 2, &event_log).kind, FAULT_FINE);
+    assert_int_equal(event_log_open(path, 200, 2, false, &event_log).kind, FAULT_FINE);
     event_log_tell(event_log, count_call, &calls);
     for (int i = 0; i < 10; i++) {
         add_numbered(i);
@@ -208,6 +208,51 @@ static void test_file_is_rotated_at_line_ends(void **state)
     }
     snprintf(name, sizeof name, "%s.3", path);
     assert_false(file_exists(name));
+}
+
+/* At an upgrade: the process before writes its last lines while the next one writes its first. */
+static void test_a_file_that_two_write_to_is_not_rotated(void **state)
+{
+    enum { EACH = 10 };
+    struct event_log *both[2];
+    char name[80];
+    (void)state;
+    event_log_close(event_log);
+    assert_int_equal(event_log_open(path, 200, 2, false, &both[0]).kind, FAULT_FINE);
+    assert_int_equal(event_log_open(path, 200, 2, true, &both[1]).kind, FAULT_FINE);
+    event_log_share(both[0], true);
+    for (int i = 0; i < 2 * EACH; i++) {
+        event_log = both[i % 2];
+        add_numbered(i);
+        assert_int_equal(event_flush(event_log).kind, FAULT_FINE);
+    }
+    assert_int_equal(count_lines(path), 2 * EACH);
+    event_log_close(both[0]);
+    event_log = both[1];
+    event_log_share(event_log, false);
+    add_numbered(2 * EACH);
+    assert_int_equal(event_flush(event_log).kind, FAULT_FINE);
+    assert_int_equal(count_lines(path), 1);
+    snprintf(name, sizeof name, "%s.1", path);
+    assert_int_equal(count_lines(name), 2 * EACH);
+}
+
+/* The process before is of a version that knows nothing of this. */
+static void test_a_file_that_was_renamed_all_the_same_is_followed(void **state)
+{
+    char name[80];
+    (void)state;
+    event_log_close(event_log);
+    assert_int_equal(event_log_open(path, 200, 2, true, &event_log).kind, FAULT_FINE);
+    snprintf(name, sizeof name, "%s.1", path);
+    assert_int_equal(file_rename(path, name).kind, FAULT_FINE);
+    add_numbered(1);
+    assert_int_equal(event_flush(event_log).kind, FAULT_FINE);
+    assert_int_equal(count_lines(name), 1);
+    event_log_share(event_log, false);
+    add_numbered(2);
+    assert_int_equal(event_flush(event_log).kind, FAULT_FINE);
+    assert_int_equal(count_lines(path), 1);
 }
 
 /* A file may get that large and no larger, like on a disk that is full. */
@@ -239,12 +284,34 @@ static void test_a_line_that_the_disk_took_a_part_of_is_no_part_of_the_next(void
     assert_int_equal(count_lines(path), 2);
 }
 
+/* What is behind it in a shared file is the other's. */
+static void test_a_torn_line_of_a_shared_file_is_ended_and_stays(void **state)
+{
+    (void)state;
+    signal(SIGXFSZ, SIG_IGN);
+    event_log_share(event_log, true);
+    add_numbered(1);
+    assert_int_equal(event_flush(event_log).kind, FAULT_FINE);
+    struct buf before = read_file(path);
+    limit_files(before.used + 10);
+    add_numbered(2);
+    assert_int_equal(event_flush(event_log).kind, FAULT_LATER);
+    limit_files(RLIM_INFINITY);
+    add_numbered(3);
+    assert_int_equal(event_flush(event_log).kind, FAULT_FINE);
+    struct buf after = read_file(path);
+    assert_true(after.used > before.used + 10);
+    assert_int_equal(after.data[before.used + 10], '\n');
+    buf_free(&before);
+    buf_free(&after);
+}
+
 static void test_a_line_that_a_kill_has_cut_is_no_part_of_the_next(void **state)
 {
     (void)state;
     event_log_close(event_log);
     assert_int_equal(file_save(path, STR("{\"event\":\"one\"}\n{\"even"), 0600).kind, FAULT_FINE);
-    assert_int_equal(event_log_open(path, 1 << 30, 3, &event_log).kind, FAULT_FINE);
+    assert_int_equal(event_log_open(path, 1 << 30, 3, false, &event_log).kind, FAULT_FINE);
     add_numbered(1);
     assert_int_equal(event_flush(event_log).kind, FAULT_FINE);
     assert_int_equal(count_lines(path), 3);
@@ -258,7 +325,7 @@ static void test_turns_between_logs_cost_no_memory(void **state)
     char other_path[80];
     struct event_log *logs[2] = {event_log};
     snprintf(other_path, sizeof other_path, "%s.other", path);
-    assert_int_equal(event_log_open(other_path, 1 << 30, 3, &logs[1]).kind, FAULT_FINE);
+    assert_int_equal(event_log_open(other_path, 1 << 30, 3, false, &logs[1]).kind, FAULT_FINE);
     size_t before = mallinfo2().uordblks;
     for (int i = 0; i < TURNS; i++) {
         event_log = logs[i % 2];
@@ -301,8 +368,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_long_texts_and_lines_are_cut, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_full_buffer_drops_and_tells, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_file_is_rotated_at_line_ends, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_file_that_two_write_to_is_not_rotated, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_a_file_that_was_renamed_all_the_same_is_followed,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             test_a_line_that_the_disk_took_a_part_of_is_no_part_of_the_next, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_torn_line_of_a_shared_file_is_ended_and_stays,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_line_that_a_kill_has_cut_is_no_part_of_the_next,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_turns_between_logs_cost_no_memory, set_up, tear_down),

@@ -378,6 +378,31 @@ static void test_a_role_that_sends_descriptors_is_let_go(void **state)
     assert_int_equal(reload.role[MTA].channel, -1);
 }
 
+static void test_a_role_beside_its_predecessor_is_ready_when_that_has_ended(void **state)
+{
+    (void)state;
+    start_reload();
+    reload.role[MTA].has_predecessor = true;
+    start_role(MTA);
+    uint64_t number = hear_set(MTA, "ab");
+    assert_true(order.has_predecessor);
+    assert_false(reload.role[MTA].is_beside);
+    say(MTA, REPORT_BESIDE, number, "");
+    assert_true(reload.role[MTA].is_beside);
+    assert_false(reload.role[MTA].has_been_ready);
+    assert_int_equal(reload_tell_alone(&reload, &reload.role[MTA]).kind, FAULT_FINE);
+    assert_int_equal(hear(MTA), CHANNEL_PACKET);
+    assert_int_equal(order.kind, ORDER_ALONE);
+    say(MTA, REPORT_READY, number, "");
+    assert_true(reload.role[MTA].has_been_ready);
+    end_role(MTA);
+    start_role(MTA); /* again, with nobody before it */
+    hear_set(MTA, "ab");
+    assert_false(order.has_predecessor);
+    assert_false(reload.role[MTA].is_beside);
+    start_role(MDA);
+}
+
 static void test_a_stop_during_a_reload_is_the_end_of_it(void **state)
 {
     (void)state;
@@ -409,6 +434,8 @@ int main(void)
         RELOAD_TEST(test_what_cannot_be_opened_changes_nothing),
         RELOAD_TEST(test_who_asks_during_a_reload_gets_the_next_one),
         RELOAD_TEST(test_a_role_that_sends_descriptors_is_let_go),
+        cmocka_unit_test_teardown(test_a_role_beside_its_predecessor_is_ready_when_that_has_ended,
+                                  stop),
         RELOAD_TEST(test_a_stop_during_a_reload_is_the_end_of_it),
         RELOAD_TEST(test_a_retired_socket_comes_back_as_it_was),
     };
