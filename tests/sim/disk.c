@@ -203,6 +203,28 @@ static void settle_page(struct inode *i, size_t at)
     i->stable[at] = i->live[at];
 }
 
+static void recount(void)
+{
+    struct disk *d = world->disk;
+    d->used_pages = 0;
+    for (struct inode *i = d->all; i; i = i->next) {
+        if (!i->links && !i->opened)
+            continue;
+        d->used_pages += i->allocated / DISK_PAGE;
+        for (size_t at = (size_t)(i->allocated / DISK_PAGE); at < i->page_room; at++)
+            d->used_pages += i->live[at] != NULL;
+    }
+}
+
+/* What was removed and closed has made room again; it is counted when there seems to be none. */
+static bool has_room(int64_t pages)
+{
+    struct disk *d = world->disk;
+    if (d->used_pages + pages > d->room_pages)
+        recount();
+    return d->used_pages + pages <= d->room_pages;
+}
+
 /* Writes into one page; false when the disk is full. */
 static bool write_page(struct inode *i, size_t at, size_t inside, const char *from, size_t n)
 {
@@ -216,7 +238,7 @@ static bool write_page(struct inode *i, size_t at, size_t inside, const char *fr
     }
     if (!live || live == i->stable[at]) {
         bool costs = !live && (int64_t)(at * DISK_PAGE) >= i->allocated;
-        if (costs && d->used_pages >= d->room_pages)
+        if (costs && !has_room(1))
             return false;
         d->used_pages += costs;
         char *page = world_alloc(DISK_PAGE);
@@ -257,7 +279,7 @@ int disk_allocate(struct inode *i, int64_t size)
 {
     struct disk *d = world->disk;
     int64_t pages = (size - i->allocated + DISK_PAGE - 1) / DISK_PAGE;
-    if (pages > 0 && d->used_pages + pages > d->room_pages) {
+    if (pages > 0 && !has_room(pages)) {
         meet_trouble(ENOSPC);
         return ENOSPC;
     }
@@ -448,17 +470,6 @@ static void sweep(void)
         }
         *at = i->next;
         free_inode(i);
-    }
-}
-
-static void recount(void)
-{
-    struct disk *d = world->disk;
-    d->used_pages = 0;
-    for (struct inode *i = d->all; i; i = i->next) {
-        d->used_pages += i->allocated / DISK_PAGE;
-        for (size_t at = (size_t)(i->allocated / DISK_PAGE); at < i->page_room; at++)
-            d->used_pages += i->live[at] != NULL;
     }
 }
 
