@@ -24,7 +24,7 @@
 #include "os/thread.h"
 
 enum { GROUP_MAX = 1024, LINE_MAX_BYTES = 1024, INPUT_SIZE = 64 * 1024 };
-enum { PAUSE_MS = 100, QUIET_MS = 60000, TICK_MS = 250, SAMPLES_MAX = 1 << 22 };
+enum { QUIET_MS = 60000, TICK_MS = 250, SAMPLES_MAX = 1 << 22 };
 
 /* What the next reply is for. */
 enum expect { GREETING, HELLO, MAIL, RCPT, DATA, END, RESET, QUIT };
@@ -42,6 +42,7 @@ struct link {
     bool is_closing;
     uint64_t left; /* messages this connection may still begin */
     int64_t dot_ns;
+    int64_t asked_ms; /* since when a reply is waited for */
     struct iovec out[2];
     char group[GROUP_MAX];
     char line[LINE_MAX_BYTES];
@@ -65,6 +66,9 @@ struct worker {
     int64_t first_ns, last_ns;
     uint64_t done, connects;
     uint64_t errors[BENCH_REPLY_CODES]; /* by reply code; 0: connection lost */
+    uint64_t turned;                    /* connections that the server has ended with a reply */
+    int64_t longest_ms;                 /* that a reply was waited for */
+    size_t next_source;
     int64_t *latency_ns;
     size_t latency_count;
     bool is_stuck;
@@ -101,15 +105,29 @@ static void renew(struct link *k, int64_t pause_ms)
     }
 }
 
-static void break_link(struct link *k)
+/* What was begun is begun again, on another connection. */
+static void try_again(struct link *k)
 {
     struct worker *w = k->worker;
-    w->errors[0]++;
     if (k->has_mail)
         w->begun--;
     if (k->is_begun)
         w->begun--;
-    renew(k, PAUSE_MS);
+    renew(k, (int64_t)w->options->pause_ms);
+}
+
+static void break_link(struct link *k)
+{
+    k->worker->errors[0]++;
+    try_again(k);
+}
+
+/* The server has ended the connection, and has said so. */
+static void turn_link(struct link *k, unsigned code)
+{
+    k->worker->errors[code]++;
+    k->worker->turned++;
+    try_again(k);
 }
 
 static void flush(struct link *k)
@@ -267,21 +285,28 @@ static void take_rcpt_reply(struct link *k, unsigned code)
         say(k, "DATA\r\n");
 }
 
+static void note_wait(struct link *k)
+{
+    int64_t now = loop_now_ms(k->worker->loop);
+    if (now - k->asked_ms > k->worker->longest_ms)
+        k->worker->longest_ms = now - k->asked_ms;
+    k->asked_ms = now;
+}
+
 /* False when the connection is over. */
 static bool take_reply(struct link *k, unsigned code)
 {
     struct worker *w = k->worker;
     w->heard_ms = loop_now_ms(w->loop);
+    note_wait(k);
     if (code == 421 && k->expect != QUIT) {
-        w->errors[421]++;
-        break_link(k);
+        turn_link(k, code);
         return false;
     }
     switch (k->expect) {
     case GREETING:
         if (code != 220) {
-            w->errors[code < BENCH_REPLY_CODES ? code : 0]++;
-            break_link(k);
+            turn_link(k, code);
             return false;
         }
         k->expect = HELLO;
@@ -388,6 +413,17 @@ static void become_ready(struct loop_watch *watch, uint32_t events)
     }
 }
 
+/* The addresses by turns, each with the ports that it has. */
+static bool bind_source(struct link *k)
+{
+    struct worker *w = k->worker;
+    size_t turn = w->next_source++ % w->options->source_count;
+    struct endpoint e = endpoint_from_ip(&w->options->source[turn], 0);
+    int on = 1;
+    return setsockopt(k->descriptor, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on) == 0 &&
+           bind(k->descriptor, (const struct sockaddr *)&e.address, e.length) == 0;
+}
+
 static void start_link(struct link *k)
 {
     struct worker *w = k->worker;
@@ -397,11 +433,14 @@ static void start_link(struct link *k)
     k->is_pipelining = k->has_mail = k->is_begun = k->is_failed = k->is_closing = false;
     k->left = w->options->per_connection;
     k->line_used = 0;
+    k->asked_ms = loop_now_ms(w->loop);
     k->out[0].iov_len = k->out[1].iov_len = 0;
     k->descriptor = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     bool is_fine = k->descriptor >= 0;
     if (is_fine && family != AF_UNIX)
         setsockopt(k->descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (is_fine && w->options->source_count > 0)
+        is_fine = bind_source(k);
     if (is_fine)
         is_fine = connect(k->descriptor, (const struct sockaddr *)&to->address, to->length) == 0 ||
                   errno == EINPROGRESS;
@@ -452,8 +491,11 @@ static void work(void *arg)
         start_link(&w->link[i]);
     }
     loop_run(w->loop);
-    for (size_t i = 0; i < w->link_count; i++)
+    for (size_t i = 0; i < w->link_count; i++) {
+        if (w->link[i].descriptor >= 0)
+            note_wait(&w->link[i]);
         end_link(&w->link[i]);
+    }
     loop_free(w->loop);
 }
 
@@ -492,6 +534,9 @@ static void add_up(struct worker *w, size_t count)
     for (size_t i = 1; i < count; i++) {
         w->done += w[i].done;
         w->connects += w[i].connects;
+        w->turned += w[i].turned;
+        if (w[i].longest_ms > w->longest_ms)
+            w->longest_ms = w[i].longest_ms;
         w->is_stuck |= w[i].is_stuck;
         if (w[i].first_ns < w->first_ns)
             w->first_ns = w[i].first_ns;
@@ -527,9 +572,10 @@ static int print_result(const struct invocation *i, const struct worker *w)
         snprintf(code, sizeof code, "%zu", k);
         json_object_set_new(errors, k ? code : "lost", json_integer((json_int_t)w->errors[k]));
     }
-    json_t *result = json_pack("{s:I,s:f,s:f,s:I,s:o,s:b}", "messages", (json_int_t)w->done,
-                               "seconds", seconds, "per_second", rate, "connections",
-                               (json_int_t)w->connects, "errors", errors, "stuck", w->is_stuck);
+    json_t *result = json_pack(
+        "{s:I,s:f,s:f,s:I,s:I,s:I,s:o,s:b}", "messages", (json_int_t)w->done, "seconds", seconds,
+        "per_second", rate, "connections", (json_int_t)w->connects, "turned", (json_int_t)w->turned,
+        "longest_ms", (json_int_t)w->longest_ms, "errors", errors, "stuck", w->is_stuck);
     if (w->latency_ns)
         json_object_set_new(result, "latency_us",
                             json_pack("{s:f,s:f,s:f}", "median", percentile_us(w, 50), "p95",
