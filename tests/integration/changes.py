@@ -22,6 +22,7 @@ class Turned(Exception):
 
 class Visitor(threading.Thread):
     """Connects, sends some messages, connects again."""
+    sender = "me@back.test"
 
     def __init__(self, label, server):
         super().__init__(daemon=True)
@@ -51,7 +52,7 @@ class Visitor(threading.Thread):
     def transaction(self, s, lines):
         self.number += 1
         mark = f"{self.label}.{self.number}"
-        self.say(s, lines, b"MAIL FROM:<me@back.test>\r\n", b"250", may_turn=True)
+        self.say(s, lines, f"MAIL FROM:<{self.sender}>\r\n".encode(), b"250", may_turn=True)
         for rcpt in (FAR, HERE[0]):
             self.say(s, lines, f"RCPT TO:<{rcpt}>\r\n".encode(), b"250")
         self.say(s, lines, b"DATA\r\n", b"354")
