@@ -7,6 +7,8 @@ ONLY ?=
 FAULTS ?= 0
 KILLS ?= 2000
 CHANGES ?= 200
+SWAPS ?= 200
+JUMPS ?= 80
 ROUNDS ?= 1
 SEED ?= $(shell date +%s)
 CONTROL ?=
@@ -35,10 +37,10 @@ fuzz-minimise:  ## put what fuzzing has found into the tree, as few inputs as re
 fuzz-coverage:  ## line coverage of every parser by the inputs; fails below 90 % of a file
 	@tools/deps build fuzz && LLVM_PROFILE_FILE=/dev/null CC=clang tools/build build-coverage -Db_lundef=false -Dc_args='-fprofile-instr-generate -fcoverage-mapping' \
 		-Dc_link_args=-fprofile-instr-generate && tools/fuzz coverage build-coverage --missing $(if $(CORPUS),--corpus $(CORPUS))
-torture:        ## the real server under faults, hours of it (root; ONLY=faults,disks,kills,changes,peers,powercut; FAULTS, KILLS, CHANGES, ROUNDS, POINTS: how much; SEED)
+torture:        ## the real server under faults, hours of it (root; ONLY=faults,disks,kills,changes,certificates,clocks,peers,overload,powercut; FAULTS, KILLS, CHANGES, SWAPS, JUMPS, ROUNDS, POINTS: how much; SEED)
 	@tools/deps build test torture && tools/build build-torture -Dbench_hooks=true -Dtorture=true && \
 		tests/torture/torture --build build-torture --only "$(ONLY)" --seed $(SEED) --faults $(FAULTS) --kills $(KILLS) --changes $(CHANGES) \
-		--rounds $(ROUNDS) --points $(POINTS)
+		--swaps $(SWAPS) --jumps $(JUMPS) --rounds $(ROUNDS) --points $(POINTS)
 torture-powercut: ## cut the power POINTS times on a real ext4 and look for what was acknowledged (root; CONTROL=no-fdatasync takes syncs away)
 	@tools/deps build torture && tools/build build-torture -Dbench_hooks=true -Dtorture=true && \
 		tests/torture/powercut --build build-torture --points $(POINTS) --control "$(CONTROL)"
