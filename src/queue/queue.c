@@ -25,7 +25,8 @@ enum {
     RELIEF_PAUSE_MS = 1000, /* between two requests for relief */
     PATH_MAX_BYTES = 1024,
     ID_COUNTER_BITS = 20,
-    RESULTS_MOST = 1 << 20
+    RESULTS_MOST = 1 << 20,
+    REWRITE_MS = 1000 /* the pause that a disk gets which has refused a result */
 };
 
 struct queue_message *queue_find(const struct queue *q, uint64_t id)
@@ -122,6 +123,8 @@ struct fault queue_open(const struct queue_options *options, struct queue **out)
     list_init(&q->hot);
     list_init(&q->dirty);
     list_init(&q->sync_waiters);
+    list_init(&q->results);
+    list_init(&q->unwritten);
     q->due_timer.expire = expire_due;
     struct fault f = open_storage(q);
     if (f.kind) {
@@ -371,6 +374,8 @@ struct result {
     struct journal_append append;
     struct iovec part;
     struct queue *queue;
+    struct list link;
+    size_t key_size; /* of the bytes at the beginning that name the delivery */
     char bytes[];
 };
 
@@ -380,6 +385,53 @@ struct sync_waiter {
     struct task *task;
     int64_t until; /* of results_done */
 };
+
+static struct result *find_result(const struct list *results, const struct result *like)
+{
+    LIST_EACH(link, results)
+    {
+        struct result *r = LIST_ENTRY(link, struct result, link);
+        if (r->key_size == like->key_size && memcmp(r->bytes, like->bytes, like->key_size) == 0)
+            return r;
+    }
+    return NULL;
+}
+
+static void forget_result(struct result *r)
+{
+    if (!r)
+        return;
+    list_remove(&r->link);
+    free(r);
+}
+
+/* A delivery that is done would be done again after a restart, so a result that the disk refuses is
+ * kept and written later, unless there is a newer one of the same delivery on its way. */
+static void keep_or_forget(struct queue *q, struct result *r)
+{
+    list_remove(&r->link);
+    if (!r->append.result.kind || q->is_closing || find_result(&q->results, r)) {
+        free(r);
+        return;
+    }
+    list_push_back(&q->unwritten, &r->link);
+    q->rewrite_ms = loop_now_ms(q->owner) + REWRITE_MS;
+    if (q->keeper)
+        task_wake(q->keeper);
+}
+
+static void submit(struct queue *q, struct result *r)
+{
+    list_push_back(&q->results, &r->link);
+    q->results_in_flight++;
+    journal_submit(q->journal, &r->append);
+}
+
+void queue_rewrite(struct queue *q)
+{
+    for (struct list *link; (link = list_pop_front(&q->unwritten));)
+        submit(q, LIST_ENTRY(link, struct result, link));
+}
 
 static void result_written(struct loop_message *message)
 {
@@ -395,7 +447,7 @@ static void result_written(struct loop_message *message)
     }
     if (!r->append.result.kind && r->append.position > q->seen_position)
         q->seen_position = r->append.position;
-    free(r);
+    keep_or_forget(q, r);
     if (q->is_closing && q->results_in_flight == 0 && q->keeper)
         task_wake(q->keeper);
 }
@@ -426,14 +478,15 @@ void queue_record(struct queue *q, struct queue_delivery *d)
     r->part = (struct iovec){r->bytes, packed.used};
     buf_free(&packed);
     r->queue = q;
+    r->key_size = record_delivery_key_bytes(d);
+    forget_result(find_result(&q->unwritten, r));
     r->append = (struct journal_append){.message.run = result_written,
                                         .loop = q->owner,
                                         .parts = &r->part,
                                         .part_count = 1,
                                         .type = QUEUE_RECORD_DELIVERY};
-    q->results_in_flight++;
     queue_mark_dirty(q, d->message, q->seen_position);
-    journal_submit(q->journal, &r->append);
+    submit(q, r);
 }
 
 /* min(most, first * 2^(attempts - 1)), give or take a fifth so that a crowd spreads out. */
