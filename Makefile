@@ -11,6 +11,9 @@ SWAPS ?= 200
 JUMPS ?= 80
 ROUNDS ?= 1
 SEED ?= $(shell date +%s)
+SEEDS ?= 1000
+FROM ?= 1
+MINUTES ?= 0
 CONTROL ?=
 EXECS ?=
 CORPUS ?=
@@ -18,7 +21,7 @@ BUILD_FUZZ = CC=clang tools/build build-fuzz -Dfuzz=true -Db_sanitize=address,un
 BUILD_FUZZ_PLAIN = CC=clang tools/build build-fuzz-plain -Dfuzz=true -Db_lundef=false
 DESTDIR ?=
 
-.PHONY: all run test asan tsan fuzz fuzz-minimise fuzz-coverage torture torture-powercut lint fmt bench install deb clean help
+.PHONY: all run test asan tsan analyze sim sim-prove fuzz fuzz-minimise fuzz-coverage torture torture-powercut lint fmt bench install deb clean help
 all:            ## build build/eilbote, installing the packages that are missing
 	@tools/deps build && tools/build $(BUILD)
 run: all        ## demonstrate on 127.0.0.1 and keep serving (ONCE=1: stop after the demonstration)
@@ -29,6 +32,8 @@ asan:           ## every test with the address and undefined behaviour sanitizer
 	@tools/deps build test && tools/build build-asan -Db_sanitize=address,undefined && tools/run-tests build-asan
 tsan:           ## every test with the thread sanitizer
 	@tools/deps build test && tools/build build-tsan -Db_sanitize=thread && tools/run-tests build-tsan
+analyze:        ## gcc -fanalyzer, clang-tidy and cppcheck; each finding is explained in tools/analyze.allow
+	@tools/deps build analyze && tools/analyze
 fuzz:           ## every fuzz target, T seconds in all, with sanitizers (EXECS=1e8: each that often, without; CORPUS=dir keeps what is found)
 	@tools/deps build fuzz && $(if $(EXECS),$(BUILD_FUZZ_PLAIN),$(BUILD_FUZZ)) && \
 		tools/fuzz run build-fuzz$(if $(EXECS),-plain) --seconds $(T) --execs "$(EXECS)" $(if $(CORPUS),--corpus $(CORPUS))
@@ -37,6 +42,11 @@ fuzz-minimise:  ## put what fuzzing has found into the tree, as few inputs as re
 fuzz-coverage:  ## line coverage of every parser by the inputs; fails below 90 % of a file
 	@tools/deps build fuzz && LLVM_PROFILE_FILE=/dev/null CC=clang tools/build build-coverage -Db_lundef=false -Dc_args='-fprofile-instr-generate -fcoverage-mapping' \
 		-Dc_link_args=-fprofile-instr-generate && tools/fuzz coverage build-coverage --missing $(if $(CORPUS),--corpus $(CORPUS))
+sim:            ## run the server in a simulated machine, SEEDS times FROM a seed on, for MINUTES at most (SEED=n: that one, with its story)
+	@tools/deps build && tools/build $(BUILD) && $(BUILD)/tests/sim/sim \
+		$(if $(filter command environment,$(firstword $(origin SEED))),--seed $(SEED),--seeds $(SEEDS) --from $(FROM) --minutes $(MINUTES)) --jobs $$(nproc)
+sim-prove:      ## plant every defect of tests/sim/bugs.c in turn: each is to be caught within SEEDS seeds
+	@tools/deps build && tools/build $(BUILD) && $(BUILD)/tests/sim/sim --prove --seeds $(SEEDS) --jobs $$(nproc)
 torture:        ## the real server under faults, hours of it (root; ONLY=faults,disks,kills,changes,certificates,clocks,peers,overload,powercut; FAULTS, KILLS, CHANGES, SWAPS, JUMPS, ROUNDS, POINTS: how much; SEED)
 	@tools/deps build test torture && tools/build build-torture -Dbench_hooks=true -Dtorture=true && \
 		tests/torture/torture --build build-torture --only "$(ONLY)" --seed $(SEED) --faults $(FAULTS) --kills $(KILLS) --changes $(CHANGES) \

@@ -29,7 +29,9 @@ bool utf8_take(struct str *s, uint32_t *character)
 
 bool utf8_is_control(uint32_t character)
 {
-    return character < 0x20 || (character >= 0x7F && character < 0xA0);
+    return character < 0x20 || (character >= 0x7F && character < 0xA0) ||
+           (character >= 0x2028 && character <= 0x202E) ||
+           (character >= 0x2066 && character <= 0x2069);
 }
 
 bool utf8_is_valid(struct str s)

@@ -15,8 +15,11 @@
  */
 bool utf8_take(struct str *s, uint32_t *character);
 
-/* The control characters of ASCII and of Unicode's second row (U+0080 to U+009F), which terminals
- * obey as well. */
+/*
+ * The control characters of ASCII and of Unicode's second row (U+0080 to U+009F), which terminals
+ * obey as well; Unicode's ends of lines and paragraphs, at which some readers cut what is one line;
+ * and what turns the direction of the text around it.
+ */
 bool utf8_is_control(uint32_t character);
 
 /* True when all of s is well-formed; the empty slice is. */

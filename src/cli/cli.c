@@ -80,6 +80,7 @@ static int take_option(struct invocation *i, const struct cli_option *options, s
             return cli_usage(i, "%s is there more than %d times", name, CLI_WORDS_MAX);
         place = o->list + used;
     }
+    assert(place);
     *place = i->argv[*at];
     return CLI_DONE;
 }
@@ -147,7 +148,7 @@ struct directory *cli_directory(const struct invocation *i, enum directory_acces
 
 int cli_print_json(json_t *value)
 {
-    int result = json_dumpf(value, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
+    int result = json_dumpf(value, stdout, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_PRESERVE_ORDER);
     json_decref(value);
     putchar('\n');
     return result == 0 ? CLI_DONE : CLI_FAILED;

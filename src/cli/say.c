@@ -113,6 +113,6 @@ bool say_to_terminal(void)
 
 void say_json(const json_t *o)
 {
-    json_dumpf(o, stdout, JSON_COMPACT | (say_to_terminal() ? JSON_ENSURE_ASCII : 0));
+    json_dumpf(o, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
     putchar('\n');
 }

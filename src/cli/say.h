@@ -36,7 +36,7 @@ void say_lines(struct str text, const char *indent);
 /* True when standard output is a terminal, which obeys control characters. */
 bool say_to_terminal(void);
 
-/* A line of JSON; in ASCII where a terminal reads it. */
+/* A line of JSON in ASCII: neither a terminal nor a reader of lines finds anything in it to obey. */
 void say_json(const json_t *o);
 
 #endif

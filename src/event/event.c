@@ -84,7 +84,12 @@ static bool put_special(struct event *e, struct str *s)
         return put(e, STR("\xEF\xBF\xBD"));
     }
     if (utf8_is_control(character)) {
-        char escaped[6] = {'\\', 'u', '0', '0', hex[character >> 4], hex[character & 15]};
+        char escaped[6] = {'\\',
+                           'u',
+                           hex[character >> 12 & 15],
+                           hex[character >> 8 & 15],
+                           hex[character >> 4 & 15],
+                           hex[character & 15]};
         return put(e, str_make(escaped, 6));
     }
     return put(e, str_head(before, before.n - s->n));

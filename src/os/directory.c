@@ -120,7 +120,7 @@ struct fault file_establish_directory(const char *path, const char *const *names
         fault = file_make_directory(full);
         free(full);
     }
-    if (!fault.kind && count > 0)
+    if (!fault.kind)
         fault = file_sync_directory(path);
     if (!fault.kind && !is_closed_to_us(parent))
         fault = file_sync_directory(parent);

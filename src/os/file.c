@@ -9,6 +9,7 @@
 
 #include "os/file_fault.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -107,6 +108,7 @@ static void consume_parts(struct iovec **parts, size_t *count, size_t n)
         (*parts)++;
         (*count)--;
     }
+    assert(n == 0 || *count > 0);
     if (n > 0) {
         (*parts)->iov_base = (char *)(*parts)->iov_base + n;
         (*parts)->iov_len -= n;

@@ -93,8 +93,9 @@ struct fault file_sync_system(const char *path);
 struct fault file_make_directory(const char *path);
 
 /*
- * The durable form: makes the directory and in it those of the given names, and all these names
- * survive a power cut, also when an earlier process made them and did not get as far as the sync.
+ * The durable form: makes the directory and in it those of the given names. All names that are in
+ * the directory survive a power cut from now on, as does its own, also those that an earlier process
+ * made and did not get as far as to sync.
  * What holds the directory is not synced when we may not open it: a sandbox keeps it from us.
  */
 struct fault file_establish_directory(const char *path, const char *const *names, size_t count);

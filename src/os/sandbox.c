@@ -9,8 +9,12 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <seccomp.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -67,20 +71,20 @@ static const char *const allowed_calls[] = {
     "syncfs", "sync_file_range", "fallocate", "ftruncate", "truncate", "fadvise64", "rename", "renameat", "renameat2",
     "link", "linkat", "unlink", "unlinkat", "mkdir", "mkdirat", "rmdir", "getdents64", "fcntl", "flock", "access", "faccessat",
     "faccessat2", "readlink", "readlinkat", "chmod", "fchmod", "fchmodat", "umask", "statfs", "fstatfs",
-    "utimensat", "getcwd", "dup", "dup2", "dup3", "pipe", "pipe2", "ioctl", "copy_file_range", "sendfile",
+    "utimensat", "getcwd", "dup", "dup2", "dup3", "pipe", "pipe2", "copy_file_range", "sendfile",
     /* memory and threads */
-    "mmap", "munmap", "mprotect", "mremap", "madvise", "brk", "mlock", "munlock", "mincore", "futex", "set_robust_list", "get_robust_list",
-    "rseq", "clone", "clone3", "exit", "exit_group", "set_tid_address", "sched_yield", "sched_getaffinity",
-    "sched_setaffinity", "membarrier", "arch_prctl", "prctl", "gettid", "getpid", "getppid", "tgkill", "wait4",
+    "munmap", "mremap", "madvise", "brk", "mlock", "munlock", "mincore", "futex", "set_robust_list", "get_robust_list",
+    "rseq", "exit", "exit_group", "set_tid_address", "sched_yield", "sched_getaffinity",
+    "sched_setaffinity", "membarrier", "arch_prctl", "prctl", "gettid", "getpid", "getppid", "wait4",
     /* waiting and time */
     "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2", "eventfd2", "poll", "ppoll", "select", "pselect6",
     "nanosleep", "clock_nanosleep", "clock_gettime", "clock_getres", "gettimeofday", "time", "restart_syscall",
     "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "rt_sigtimedwait", "rt_sigpending", "sigaltstack",
     /* sockets */
-    "socket", "socketpair", "bind", "listen", "accept", "accept4", "getsockname", "getpeername", "getsockopt", "setsockopt",
-    "sendto", "recvfrom", "sendmsg", "recvmsg", "sendmmsg", "recvmmsg", "shutdown",
+    "socketpair", "bind", "listen", "accept", "accept4", "getsockname", "getpeername", "getsockopt", "setsockopt",
+    "recvfrom", "sendmsg", "recvmsg", "sendmmsg", "recvmmsg", "shutdown",
     /* who and what */
-    "getuid", "geteuid", "getgid", "getegid", "getresuid", "getresgid", "getrandom", "getrlimit", "prlimit64",
+    "getuid", "geteuid", "getgid", "getegid", "getresuid", "getresgid", "getrandom", "getrlimit",
     "getrusage", "sysinfo", "uname",
 };
 /* clang-format on */
@@ -91,14 +95,55 @@ static bool allow(scmp_filter_ctx filter, const char *name)
     return number == __NR_SCMP_ERROR || seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 0) == 0;
 }
 
+/* A call with arguments of one kind only. Several rules for a call: any of them will do. */
+static bool allow_when(scmp_filter_ctx filter, const char *name, struct scmp_arg_cmp when)
+{
+    int number = seccomp_syscall_resolve_name(name);
+    return number == __NR_SCMP_ERROR ||
+           seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, number, 1, &when) == 0;
+}
+
+/*
+ * Threads, but no processes; signals and limits for ourselves, not for others of the same user;
+ * memory that is written is not run; of a terminal only whether it is one.
+ */
+static bool allow_own_affairs(scmp_filter_ctx filter)
+{
+    const uint64_t both = PROT_WRITE | PROT_EXEC;
+    static const uint64_t asked[] = {FIONREAD, FIONBIO, FIOCLEX, TCGETS};
+    bool is_fine =
+        allow_when(filter, "clone", SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD)) &&
+        /* Its flags are in memory, where a filter cannot look; the C library then uses the other. */
+        seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0) == 0 &&
+        allow_when(filter, "tgkill", SCMP_A0(SCMP_CMP_EQ, (uint64_t)getpid())) &&
+        allow_when(filter, "prlimit64", SCMP_A0(SCMP_CMP_EQ, 0)) &&
+        allow_when(filter, "mprotect", SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)) &&
+        allow_when(filter, "mmap", SCMP_A2(SCMP_CMP_MASKED_EQ, both, 0)) &&
+        allow_when(filter, "mmap", SCMP_A2(SCMP_CMP_MASKED_EQ, both, PROT_WRITE)) &&
+        allow_when(filter, "mmap", SCMP_A2(SCMP_CMP_MASKED_EQ, both, PROT_EXEC));
+    for (size_t i = 0; i < sizeof asked / sizeof asked[0] && is_fine; i++)
+        is_fine = allow_when(filter, "ioctl", SCMP_A1(SCMP_CMP_EQ, asked[i]));
+    return is_fine;
+}
+
+/* Who may not connect gets no socket that could send without it (a datagram; TCP_FASTOPEN). */
+static bool allow_sockets(scmp_filter_ctx filter, bool may_connect)
+{
+    bool is_fine = allow_when(filter, "socket", SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+    if (!may_connect)
+        return is_fine && allow_when(filter, "sendto", SCMP_A4(SCMP_CMP_EQ, 0));
+    return is_fine && allow_when(filter, "socket", SCMP_A0(SCMP_CMP_EQ, AF_INET)) &&
+           allow_when(filter, "socket", SCMP_A0(SCMP_CMP_EQ, AF_INET6)) &&
+           allow(filter, "sendto") && allow(filter, "connect");
+}
+
 static struct fault filter_calls(bool may_connect, bool *is_filtered)
 {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
     bool is_fine = filter != NULL;
     for (size_t i = 0; is_fine && i < sizeof allowed_calls / sizeof allowed_calls[0]; i++)
         is_fine = allow(filter, allowed_calls[i]);
-    if (is_fine && may_connect)
-        is_fine = allow(filter, "connect");
+    is_fine = is_fine && allow_own_affairs(filter) && allow_sockets(filter, may_connect);
     if (!is_fine) {
         seccomp_release(filter);
         errno = ENOMEM;

@@ -43,9 +43,9 @@ bool dns_mx_is_null(struct str data)
     return data.n == 3 && data.p[2] == 0;
 }
 
-bool dns_address_read(struct str data, struct ip_address *out)
+bool dns_address_read(struct str data, bool is_v6, struct ip_address *out)
 {
-    if (data.n != 4 && data.n != 16)
+    if (data.n != (is_v6 ? 16 : 4))
         return false;
     *out = (struct ip_address){{[10] = 0xFF, [11] = 0xFF}};
     memcpy(out->byte + 16 - data.n, data.p, data.n);

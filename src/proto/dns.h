@@ -31,7 +31,8 @@ bool dns_mx_read(struct str data, struct arena *arena, struct dns_mx *out);
 /* True for the data of a null MX, which must stand alone (RFC 7505 section 3). */
 bool dns_mx_is_null(struct str data);
 
-/* The data of an A or AAAA record. False when it has another length. */
-bool dns_address_read(struct str data, struct ip_address *out);
+/* The data of an A record, or of an AAAA record (is_v6). False when it has another length than its
+ * type wants: that of the other type is wrong, too. */
+bool dns_address_read(struct str data, bool is_v6, struct ip_address *out);
 
 #endif

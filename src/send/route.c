@@ -249,7 +249,8 @@ static void add_addresses(const struct route_context *x, const struct route *r, 
             *later = f;
         size_t first = answer.count ? random_below(answer.count) : 0;
         for (size_t k = 0; k < answer.count && out->count < ROUTE_ADDRESSES_MAX; k++) {
-            if (!dns_address_read(answer.data[(first + k) % answer.count], &ip))
+            if (!dns_address_read(answer.data[(first + k) % answer.count],
+                                  family[i] == RESOLVER_AAAA, &ip))
                 continue;
             out->address[out->count] = endpoint_from_ip(&ip, r->port);
             out->name[out->count++] = host;

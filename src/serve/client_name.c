@@ -37,8 +37,8 @@ static struct fault confirm(struct resolver *r, const struct ip_address *ip, int
         resolver_lookup(r, arena, arena_c_string(arena, name),
                         ip_is_v4(ip) ? RESOLVER_A : RESOLVER_AAAA, deadline_ms, &answer);
     for (size_t i = 0; i < answer.count && !f.kind; i++)
-        *is_confirmed =
-            *is_confirmed || (dns_address_read(answer.data[i], &found) && ip_equal(&found, ip));
+        *is_confirmed = *is_confirmed || (dns_address_read(answer.data[i], !ip_is_v4(ip), &found) &&
+                                          ip_equal(&found, ip));
     return f;
 }
 

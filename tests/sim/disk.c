@@ -47,6 +47,7 @@ static void meet_trouble(int error)
     world->disk->troubles_met++;
     world->disk->last_trouble_ns = world->now_ns;
     sim_note("disk trouble", (uint64_t)error);
+    sim_say("the disk says %d", error);
 }
 
 int disk_fails(enum disk_operation operation)

@@ -4,8 +4,6 @@
  *
  * Relative paths, and those below /sim, are the simulated disk's; others go to the real system.
  */
-#include <dirent.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -19,29 +17,10 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "disk.h"
+#include "disk_calls.h"
 #include "system.h"
 
 enum { SYNC_LEAST_US = 50, SYNC_MOST_US = 8000, DEVICE = 77 };
-
-struct open_file {
-    struct object object;
-    struct inode *inode;
-    int64_t offset;
-};
-
-/* A DIR of the simulated disk. */
-struct listing {
-    struct inode *directory;
-    struct name *next;
-    int descriptor;
-    struct dirent entry;
-};
-
-static bool is_ours(const char *path)
-{
-    return path[0] != '/' || strncmp(path, "/sim", 4) == 0;
-}
 
 static int fail(int error)
 {
@@ -59,7 +38,7 @@ static struct inode *find(const char *path)
     return disk_find(root(), path, NULL, NULL);
 }
 
-static struct open_file *file_of(int descriptor)
+struct open_file *file_of(int descriptor)
 {
     struct object *o = system_object(descriptor);
     if (o && o->kind != OBJECT_FILE && o->kind != OBJECT_DIRECTORY && o->kind != OBJECT_TEXT)
@@ -80,7 +59,7 @@ static int open_inode(struct inode *i, int flags)
     return system_open(&f->object);
 }
 
-static int open_at(struct inode *from, const char *path, int flags, unsigned mode)
+int open_at(struct inode *from, const char *path, int flags, unsigned mode)
 {
     char last[DISK_NAME_MAX];
     struct inode *parent;
@@ -110,7 +89,7 @@ int open(const char *path, int flags, ...)
     va_start(args, flags);
     unsigned mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(args, unsigned) : 0;
     va_end(args);
-    if (!is_ours(path))
+    if (!disk_has(path))
         return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
     return open_at(root(), path, flags, mode);
 }
@@ -128,7 +107,7 @@ int openat(int directory, const char *path, int flags, ...)
     va_start(args, flags);
     unsigned mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(args, unsigned) : 0;
     va_end(args);
-    if (!system_has(directory) && !(directory == AT_FDCWD && is_ours(path)))
+    if (!system_has(directory) && !(directory == AT_FDCWD && disk_has(path)))
         return (int)syscall(SYS_openat, directory, path, flags, mode);
     struct open_file *f = directory == AT_FDCWD ? NULL : file_of(directory);
     return open_at(f ? f->inode : root(), path, flags, mode);
@@ -357,7 +336,7 @@ static void describe(const struct inode *i, struct stat *out)
 
 int stat(const char *path, struct stat *out)
 {
-    if (!is_ours(path))
+    if (!disk_has(path))
         return (int)syscall(SYS_newfstatat, AT_FDCWD, path, out, 0);
     system_call();
     struct inode *i = find(path);
@@ -385,7 +364,7 @@ int fstat(int descriptor, struct stat *out)
 
 int access(const char *path, int mode)
 {
-    if (!is_ours(path))
+    if (!disk_has(path))
         return (int)syscall(SYS_faccessat, AT_FDCWD, path, mode);
     system_call();
     return find(path) ? 0 : -1;
@@ -420,14 +399,14 @@ static int remove_at(struct inode *from, const char *path, bool is_directory)
 
 int unlink(const char *path)
 {
-    return is_ours(path) ? remove_at(root(), path, false)
-                         : (int)syscall(SYS_unlinkat, AT_FDCWD, path, 0);
+    return disk_has(path) ? remove_at(root(), path, false)
+                          : (int)syscall(SYS_unlinkat, AT_FDCWD, path, 0);
 }
 
 int rmdir(const char *path)
 {
-    return is_ours(path) ? remove_at(root(), path, true)
-                         : (int)syscall(SYS_unlinkat, AT_FDCWD, path, AT_REMOVEDIR);
+    return disk_has(path) ? remove_at(root(), path, true)
+                          : (int)syscall(SYS_unlinkat, AT_FDCWD, path, AT_REMOVEDIR);
 }
 
 int unlinkat(int directory, const char *path, int flags)
@@ -458,7 +437,7 @@ int mkdir(const char *path, mode_t mode)
 {
     char last[DISK_NAME_MAX];
     struct inode *parent;
-    if (!is_ours(path))
+    if (!disk_has(path))
         return (int)syscall(SYS_mkdirat, AT_FDCWD, path, mode);
     system_call();
     int error = disk_fails(DISK_NAMES);
@@ -522,7 +501,7 @@ int chdir(const char *path)
 
 ssize_t readlink(const char *restrict path, char *restrict memory, size_t size)
 {
-    if (!is_ours(path))
+    if (!disk_has(path))
         return syscall(SYS_readlinkat, AT_FDCWD, path, memory, size);
     return fail(EINVAL);
 }
@@ -563,84 +542,4 @@ int munmap(void *address, size_t size)
     if (world && world->disk && is_mapping(address))
         return 0;
     return (int)syscall(SYS_munmap, address, size);
-}
-
-static void *real(const char *name)
-{
-    void *function = dlsym(RTLD_NEXT, name);
-    if (!function)
-        abort();
-    return function;
-}
-
-static bool is_listing(const DIR *directory)
-{
-    uint64_t magic;
-    memcpy(&magic, directory, sizeof magic);
-    return magic == 0x51d1aec704151;
-}
-
-struct marked_listing {
-    uint64_t magic;
-    struct listing listing;
-};
-
-static DIR *list(struct inode *directory, int descriptor)
-{
-    struct marked_listing *l = calloc(1, sizeof *l);
-    if (!l)
-        abort();
-    l->magic = 0x51d1aec704151;
-    l->listing = (struct listing){
-        .directory = directory, .next = directory->names, .descriptor = descriptor};
-    return (DIR *)(void *)l;
-}
-
-static struct listing *listing_of(DIR *directory)
-{
-    return &((struct marked_listing *)(void *)directory)->listing;
-}
-
-DIR *opendir(const char *path)
-{
-    if (!is_ours(path))
-        return ((DIR * (*)(const char *)) real("opendir"))(path);
-    int descriptor = open_at(root(), path, O_RDONLY | O_DIRECTORY, 0);
-    return descriptor < 0 ? NULL : fdopendir(descriptor);
-}
-
-DIR *fdopendir(int descriptor)
-{
-    struct open_file *f = file_of(descriptor);
-    return f ? list(f->inode, descriptor) : NULL;
-}
-
-struct dirent *readdir(DIR *directory)
-{
-    if (!is_listing(directory))
-        return ((struct dirent * (*)(DIR *)) real("readdir64"))(directory);
-    struct listing *l = listing_of(directory);
-    while (l->next && !l->next->live)
-        l->next = l->next->next;
-    if (!l->next)
-        return NULL;
-    l->entry.d_ino = l->next->live->number;
-    memcpy(l->entry.d_name, l->next->text, strlen(l->next->text) + 1);
-    l->next = l->next->next;
-    return &l->entry;
-}
-
-int dirfd(DIR *directory)
-{
-    return is_listing(directory) ? listing_of(directory)->descriptor
-                                 : ((int (*)(DIR *))real("dirfd"))(directory);
-}
-
-int closedir(DIR *directory)
-{
-    if (!is_listing(directory))
-        return ((int (*)(DIR *))real("closedir"))(directory);
-    system_close(listing_of(directory)->descriptor);
-    free(directory);
-    return 0;
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "disk.h"
+#include "plan.h"
 #include "world.h"
 
 enum { LINE_BYTES = 72, NEAR_A_CRASH_S = 3, LATE_S = 6 * 3600 };
@@ -76,9 +77,33 @@ struct ledger_delivery *ledger_deliver(struct ledger_message *m, const char *add
     return d;
 }
 
+void ledger_refuse(struct ledger_recipient *r)
+{
+    r->refusals++;
+    r->refused_ns = world->now_ns;
+}
+
+static void each_recipient(void (*each)(struct ledger_recipient *r, const char *arg),
+                           const char *arg)
+{
+    for (size_t i = 0; i < world->ledger->messages; i++)
+        for (size_t k = 0; k < world->ledger->message[i].recipients; k++)
+            each(&world->ledger->message[i].recipient[k], arg);
+}
+
+/* Answers of the DNS are kept for a while, so their time says little. */
+static void doubt(struct ledger_recipient *r, const char *arg)
+{
+    (void)arg;
+    r->is_doubtful |=
+        plan_denies_domain(strchr(r->address, '@') + 1) ||
+        (r->refusals > 0 && world->now_ns - r->refused_ns < NEAR_A_CRASH_S * SIM_SECOND);
+}
+
 void ledger_crash(void)
 {
     struct ledger *l = world->ledger;
+    each_recipient(doubt, NULL);
     if (l->crashes < sizeof l->crash / sizeof l->crash[0])
         l->crash[l->crashes++] = (struct ledger_crash){world->now_ns, world->disk->last_trouble_ns};
 }
@@ -140,49 +165,82 @@ struct ledger_message *ledger_recognise(const char *text, size_t size, bool *is_
     return m;
 }
 
+/* The address of the first Final-Recipient there; false when there is none. */
+static bool final_recipient(const char *block, const char *end, char address[LEDGER_ADDRESS_MAX])
+{
+    static const char field[] = "\r\nFinal-Recipient: rfc822; ";
+    const char *who = find(block, (size_t)(end - block), field);
+    if (!who)
+        return false;
+    who += strlen(field);
+    size_t n = strcspn(who, "\r\n ");
+    if (n >= LEDGER_ADDRESS_MAX)
+        return false;
+    memcpy(address, who, n);
+    address[n] = '\0';
+    return true;
+}
+
 static void count_block(struct ledger_message *m, const char *block, const char *end)
 {
-    size_t size = (size_t)(end - block);
-    const char *who = find(block, size, "Final-Recipient: rfc822;");
-    const char *what = find(block, size, "Action: ");
-    char address[LEDGER_ADDRESS_MAX] = "";
-    if (!who || !what)
+    char address[LEDGER_ADDRESS_MAX];
+    const char *what = find(block, (size_t)(end - block), "\r\nAction: ");
+    if (!what || !final_recipient(block, end, address))
         return;
-    who += strlen("Final-Recipient: rfc822;");
-    who += strspn(who, " ");
-    size_t n = strcspn(who, "\r\n ");
-    if (n >= sizeof address)
-        return;
-    memcpy(address, who, n);
+    what += strlen("\r\nAction: ");
     struct ledger_recipient *r = ledger_recipient(m, address);
     if (!r) {
         ledger_blame(m->number, "a notice about message %llu names %s",
                      (unsigned long long)m->number, address);
         return;
     }
-    r->failures += strncmp(what + 8, "failed", 6) == 0;
-    r->delays += strncmp(what + 8, "delayed", 7) == 0;
+    r->failures += strncmp(what, "failed", 6) == 0;
+    r->delays += strncmp(what, "delayed", 7) == 0;
+}
+
+/* A message of that sender to that recipient, about which nothing is known yet. */
+static struct ledger_message *find_open(const char *sender, const char *recipient)
+{
+    for (size_t i = 0; i < world->ledger->messages; i++) {
+        struct ledger_message *m = &world->ledger->message[i];
+        struct ledger_recipient *r = ledger_recipient(m, recipient);
+        if (r && strcmp(m->sender, sender) == 0 && m->promise == PROMISE_GIVEN && r->was_taken &&
+            r->deliveries + r->failures == 0)
+            return m;
+    }
+    return NULL;
+}
+
+/* The message that a notice is about: by the header that it returns or, when the server could not
+ * read that any more, by sender and recipient. */
+static struct ledger_message *find_subject(const char *report, const char *end, const char *to)
+{
+    char address[LEDGER_ADDRESS_MAX];
+    const char *mark = find(report, (size_t)(end - report), "\r\nX-Sim: ");
+    if (mark)
+        return ledger_find(strtoull(mark + 9, NULL, 10));
+    if (!final_recipient(report, end, address))
+        return NULL;
+    const char *number = strchr(address, '.'), *at = strchr(address, '@');
+    return number && number < at ? ledger_find(strtoull(number + 1, NULL, 10))
+                                 : find_open(to, address);
 }
 
 bool ledger_read_notice(const char *text, size_t size, const char *to)
 {
     const char *report = find(text, size, "message/delivery-status"), *end = text + size;
-    const char *mark = report ? find(report, (size_t)(end - report), "\r\nX-Sim: ") : NULL;
-    if (!mark)
-        return false;
-    struct ledger_message *m = ledger_find(strtoull(mark + 9, NULL, 10));
+    struct ledger_message *m = report ? find_subject(report, end, to) : NULL;
     sim_note("notice", m ? m->number : 0);
     if (!m)
-        return false;
+        return report != NULL && world->disk->troubles_met > 0;
     if (strcmp(m->sender, to) != 0)
         ledger_blame(m->number, "a notice about message %llu, sent by <%s>, came to %s",
                      (unsigned long long)m->number, m->sender, to);
-    for (const char *block = report; block && block < mark;) {
-        const char *next = find(block, (size_t)(mark - block), "\r\n\r\n");
+    for (const char *block = report, *next; block < end; block = next + 2) {
+        next = find(block, (size_t)(end - block), "\r\n\r\n");
         if (!next)
             break;
         count_block(m, block, next);
-        block = next + 4;
     }
     return true;
 }
@@ -245,10 +303,14 @@ static void check_recipient(const struct ledger_message *m, const struct ledger_
 {
     unsigned long long number = m->number;
     bool has_come = r->deliveries > 0;
-    if (has_come && (m->promise == PROMISE_REFUSED || m->promise == PROMISE_NONE || !r->was_taken))
+    /* Refused because the disk failed, and the disk took it all the same: doc/decisions/0002. */
+    bool is_resurrected = m->promise == PROMISE_REFUSED && r->was_taken && m->promised_ns > 0 &&
+                          is_near_a_crash(m->promised_ns);
+    bool was_refused = m->promise == PROMISE_REFUSED || m->promise == PROMISE_NONE || !r->was_taken;
+    if (has_come && was_refused && !is_resurrected)
         ledger_blame(m->number, "message %llu came to %s although it was refused", number,
                      r->address);
-    if (r->failures > 0 && m->promise == PROMISE_REFUSED)
+    if (r->failures > 0 && m->promise == PROMISE_REFUSED && !is_resurrected)
         ledger_blame(m->number, "message %llu was refused, and a notice about it was sent", number);
     if (is_open(m, r))
         ledger_blame(
@@ -257,9 +319,8 @@ static void check_recipient(const struct ledger_message *m, const struct ledger_
             "nor reported",
             number, m->id, m->sender, r->address, (long long)(m->promised_ns / SIM_SECOND));
     /* A server may change its mind when it is asked again after a crash. */
-    bool is_doubtful =
-        has_come && (!r->delivery[0].is_certain || is_near_a_crash(r->delivery[0].heard_ns) ||
-                     (r->refusals > 0 && is_near_a_crash(r->refused_ns)));
+    bool is_doubtful = has_come && (!r->delivery[0].is_certain ||
+                                    is_near_a_crash(r->delivery[0].heard_ns) || r->is_doubtful);
     if (r->failures > 0 && has_come && !is_doubtful)
         ledger_blame(m->number, "message %llu came to %s and was reported as failed", number,
                      r->address);

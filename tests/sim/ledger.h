@@ -38,6 +38,7 @@ struct ledger_recipient {
     unsigned failures, delays; /* notices that came to the sender */
     unsigned refusals;         /* permanent, by its server */
     int64_t refused_ns;        /* the last of them */
+    bool is_doubtful;          /* the server went away soon after one: it may not know of it */
     unsigned takings;          /* by its server, whether or not its answer went out */
 };
 
@@ -77,6 +78,9 @@ struct ledger_recipient *ledger_recipient(struct ledger_message *m, const char *
 struct ledger_delivery *ledger_deliver(struct ledger_message *m, const char *address,
                                        bool is_sound);
 void ledger_crash(void);
+
+/* The server of the recipient has said that it never takes it. */
+void ledger_refuse(struct ledger_recipient *r);
 
 /* The text of a message as its client sends it: header, empty line, body; CRLF at line ends. */
 size_t ledger_text(const struct ledger_message *m, char *out, size_t size);

@@ -16,6 +16,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <openssl/evp.h>
@@ -38,7 +39,8 @@
 enum {
     EXIT_CRASHED = 77,
     MAIN_STACK_BYTES = 512 * 1024,
-    REST_MOST_S = 20,
+    REST_FIRST_S = 20,
+    REST_MOST_S = 600,
     PROCESSES_MOST = 200,
     REAL_PATIENCE_S = 60,
     LIBRARIES_KEEP_BYTES = 768 * 1024
@@ -50,6 +52,7 @@ static struct {
     size_t template_size;
     bool is_loud;
     char story[32];
+    uint64_t minutes; /* of real time, 0: as long as it takes */
 } run;
 
 /* The journals' files are small, so that they are many. */
@@ -142,7 +145,9 @@ static struct fault outcome;
 static void serve(void *arg)
 {
     (void)arg;
-    fiber_sleep(world->process == 1 ? 0 : sim_between(0, REST_MOST_S) * SIM_SECOND);
+    /* Whoever keeps starting it waits longer and longer. */
+    int64_t most_s = world->process == 1 ? 0 : REST_FIRST_S + 2 * (int64_t)world->process;
+    fiber_sleep(sim_between(0, most_s < REST_MOST_S ? most_s : REST_MOST_S) * SIM_SECOND);
     outcome = supervisor_run("eilbote.conf", true);
     world->plan->has_stopped = true;
 }
@@ -284,6 +289,7 @@ static bool replay(uint64_t seed)
 struct tally {
     atomic_ullong next, failed, messages, deliveries, crashes, processes, bytes;
     atomic_bool is_over;
+    time_t end; /* 0: none */
 };
 
 static void count(struct tally *t)
@@ -296,14 +302,19 @@ static void count(struct tally *t)
             atomic_fetch_add(&t->deliveries, world->ledger->message[i].recipient[k].deliveries);
 }
 
+static bool is_time_over(const struct tally *t)
+{
+    world = NULL; /* the real time, that is */
+    return atomic_load(&t->is_over) || (t->end > 0 && time(NULL) >= t->end);
+}
+
 /* One job takes seeds until there are none, or until one fails when that is enough. */
 static _Noreturn void work(struct tally *t, uint64_t end, bool is_first_enough)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     map_world();
     make_template();
-    for (uint64_t seed;
-         !atomic_load(&t->is_over) && (seed = atomic_fetch_add(&t->next, 1)) < end;) {
+    for (uint64_t seed; !is_time_over(t) && (seed = atomic_fetch_add(&t->next, 1)) < end;) {
         bool is_well = run_seed(seed);
         count(t);
         atomic_fetch_add(&t->failed, !is_well);
@@ -323,6 +334,7 @@ static uint64_t run_seeds(uint64_t from, uint64_t seeds, unsigned jobs, bool is_
     if (t == MAP_FAILED)
         abort();
     atomic_store(&t->next, from);
+    t->end = run.minutes > 0 ? time(NULL) + (time_t)run.minutes * 60 : 0;
     fflush(NULL);
     for (unsigned i = 0; i < jobs; i++)
         if (fork() == 0)
@@ -363,7 +375,7 @@ static int prove(uint64_t from, uint64_t seeds, unsigned jobs)
 
 static int complain(void)
 {
-    fputs("usage: sim [--seeds N] [--from SEED] [--jobs N] [--bug NAME] [--prove]\n"
+    fputs("usage: sim [--seeds N] [--from SEED] [--jobs N] [--minutes N] [--bug NAME] [--prove]\n"
           "       sim --seed SEED [--bug NAME]\n",
           stderr);
     for (size_t i = 0; bug_name(i); i++)
@@ -384,15 +396,13 @@ int main(int argc, char **argv)
     uint64_t from = 1, seeds = 100, seed = 0;
     unsigned jobs = 2;
     bool has_proof = false;
-    static const struct option options[] = {{"seeds", required_argument, NULL, 'n'},
-                                            {"from", required_argument, NULL, 'f'},
-                                            {"seed", required_argument, NULL, 's'},
-                                            {"jobs", required_argument, NULL, 'j'},
-                                            {"bug", required_argument, NULL, 'b'},
-                                            {"prove", no_argument, NULL, 'p'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"seeds", required_argument, NULL, 'n'},   {"from", required_argument, NULL, 'f'},
+        {"seed", required_argument, NULL, 's'},    {"jobs", required_argument, NULL, 'j'},
+        {"minutes", required_argument, NULL, 'm'}, {"bug", required_argument, NULL, 'b'},
+        {"prove", no_argument, NULL, 'p'},         {NULL, 0, NULL, 0}};
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) >= 0;) {
-        uint64_t *number = c == 'n' ? &seeds : c == 'f' ? &from : &seed;
+        uint64_t *number = c == 'n' ? &seeds : c == 'f' ? &from : c == 'm' ? &run.minutes : &seed;
         if (c == 'j')
             jobs = (unsigned)strtoul(optarg, NULL, 10);
         else if (c == 'p')

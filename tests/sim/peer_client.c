@@ -20,7 +20,7 @@ struct sending {
     bool is_broken;
 };
 
-static void draw_recipient(struct ledger_recipient *r, size_t at)
+static void draw_recipient(struct ledger_recipient *r, size_t at, uint64_t number)
 {
     const struct plan *p = world->plan;
     r->is_local = sim_chance(1, 3);
@@ -30,7 +30,8 @@ static void draw_recipient(struct ledger_recipient *r, size_t at)
         return;
     }
     const struct plan_domain *d = &p->domain[sim_below(p->domains)];
-    snprintf(r->address, sizeof r->address, "%s%zu@%s", sim_chance(1, 12) ? "x" : "r", at, d->name);
+    snprintf(r->address, sizeof r->address, "%s%zu.%llu@%s", sim_chance(1, 12) ? "x" : "r", at,
+             (unsigned long long)number, d->name);
 }
 
 static void draw_sender(char out[LEDGER_ADDRESS_MAX], uint64_t number)
@@ -54,7 +55,7 @@ static struct ledger_message *draw_message(void)
     size_t wanted = sim_chance(1, 2) ? 1 : (size_t)sim_between(1, LEDGER_RECIPIENTS_MOST);
     for (size_t i = 0; i < wanted; i++) {
         struct ledger_recipient r = {0};
-        draw_recipient(&r, i);
+        draw_recipient(&r, i, m->number);
         if (!ledger_recipient(m, r.address))
             m->recipient[m->recipients++] = r;
     }

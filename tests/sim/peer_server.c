@@ -10,7 +10,13 @@
 #include "plan.h"
 #include "talk.h"
 
-enum { PATIENCE_S = 420, MESSAGE_MOST = 2 << 20, GREYLIST_S = 300, PENDING_MOST = 64 };
+enum {
+    PATIENCE_S = 420,
+    MESSAGE_MOST = 2 << 20,
+    GREYLIST_S = 300,
+    PENDING_MOST = 64,
+    TEXT_SHOWN = 300
+};
 
 struct session {
     struct talk *talk;
@@ -104,19 +110,13 @@ static bool is_unknown(const char *address)
     return address[0] == 'x';
 }
 
-static void refuse(struct ledger_recipient *r)
-{
-    r->refusals++;
-    r->refused_ns = world->now_ns;
-}
-
 static void refuse_for_ever(const struct session *s, const char *address)
 {
     for (size_t i = 0; i < world->ledger->messages; i++) {
         struct ledger_message *m = &world->ledger->message[i];
         struct ledger_recipient *r = ledger_recipient(m, address);
         if (r && strcmp(m->sender, s->sender) == 0)
-            refuse(r);
+            ledger_refuse(r);
     }
 }
 
@@ -145,7 +145,8 @@ static void take_for(struct session *s, const char *address)
         return;
     struct ledger_message *m = ledger_recognise(s->text, s->size, &is_sound);
     if (!m) {
-        ledger_blame(0, "a text that nobody sent came to %s", address);
+        ledger_blame(0, "a text that nobody sent came to %s: %.*s", address,
+                     (int)(s->size < TEXT_SHOWN ? s->size : TEXT_SHOWN), s->text);
         return;
     }
     if (strcmp(m->sender, s->sender) != 0)
@@ -222,10 +223,11 @@ static void on_hello(struct session *s, const char *line)
         return;
     }
     char text[256];
-    snprintf(text, sizeof text, "250-peer\r\n%s%s%s%s250 ENHANCEDSTATUSCODES",
+    snprintf(text, sizeof text, "250-peer\r\n%s%s%s%s%s250 ENHANCEDSTATUSCODES",
              m->has_pipelining ? "250-PIPELINING\r\n" : "",
              m->has_chunking ? "250-CHUNKING\r\n" : "", m->has_size ? "250-SIZE 10000000\r\n" : "",
-             m->has_8bitmime ? "250-8BITMIME\r\n" : "");
+             m->has_8bitmime ? "250-8BITMIME\r\n" : "",
+             m->tls != TLS_NONE ? "250-STARTTLS\r\n" : "");
     reply(s, text);
 }
 
@@ -242,6 +244,24 @@ static void look_whether_heard(struct session *s)
     s->unheard_count = 0;
 }
 
+/* Offered, and then it does not work. */
+static void on_starttls(struct session *s)
+{
+    static const char garbage[] =
+        "\x16\x03\x01\x00\x05nonsense that is no handshake\r\n250 Fine\r\n";
+    if (s->manners.tls == TLS_REFUSED) {
+        reply(s, "454 4.7.0 Not now");
+        return;
+    }
+    reply(s, "220 2.0.0 Go ahead");
+    if (!s->is_over && s->manners.tls == TLS_GARBAGE)
+        net_write(s->talk->stream, garbage, sizeof garbage - 1,
+                  world->now_ns + PATIENCE_S * SIM_SECOND);
+    if (!s->is_over && s->manners.tls == TLS_MUTE)
+        fiber_sleep(2 * PATIENCE_S * SIM_SECOND);
+    s->is_over = true;
+}
+
 static void on_line(struct session *s, const char *line)
 {
     look_whether_heard(s);
@@ -255,6 +275,8 @@ static void on_line(struct session *s, const char *line)
         on_data(s);
     else if (strncmp(line, "BDAT", 4) == 0)
         on_chunk(s, line);
+    else if (strcmp(line, "STARTTLS") == 0 && s->manners.tls)
+        on_starttls(s);
     else if (strcmp(line, "RSET") == 0) {
         forget_transaction(s);
         reply(s, "250 2.0.0 Fine");
@@ -277,7 +299,7 @@ void server_serve(struct stream *stream, void *arg)
     if (plan_is_healed() || server->domain->is_back) {
         static const struct manners well = {0};
         struct manners can = s->manners;
-        s->manners = well;
+        s->manners = well; /* but what it never could it still cannot */
         s->manners.has_ehlo = can.has_ehlo;
         s->manners.has_pipelining = can.has_pipelining;
         s->manners.has_chunking = can.has_chunking;

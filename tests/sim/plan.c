@@ -53,6 +53,8 @@ static void draw_manners(struct manners *m)
     m->mute_after_end = rarely(4, 8);
     m->hangs = rarely(8, 60);
     m->slow = rarely(8, 40);
+    if (sim_chance(1, 3))
+        m->tls = (enum tls_manners)sim_below(TLS_MANNERS);
 }
 
 static void draw_link(struct link *l)
@@ -151,12 +153,15 @@ static void draw_troubles(void)
         unsigned kind = kinds[sim_below(6)];
         uint64_t call = (uint64_t)1 << sim_between(4, 13);
         int64_t from = sim_between(0, end);
-        switch (sim_below(4)) {
+        switch (sim_below(5)) {
         case 0:
         case 1:
             trouble(kind, EIO, 0, end, call + sim_below(call), 1);
             break;
-        case 2:
+        case 2: /* for good, as far as anybody can know */
+            trouble(kind, EIO, from, end, 0, UINT64_MAX);
+            break;
+        case 3:
             trouble(kind, EIO, from, from + sim_between(1, 60) * SIM_SECOND, 0, UINT64_MAX);
             break;
         default:
@@ -170,6 +175,14 @@ static void draw_troubles(void)
         world->disk->room_pages = world->disk->used_pages + sim_between(600, 4000);
         sim_after(end - world->now_ns, grow_disk, NULL, (uint64_t)whole);
     }
+}
+
+static void reload(void *arg, uint64_t number)
+{
+    (void)arg;
+    (void)number;
+    if (!world->plan->is_stopping)
+        system_signal(SIGHUP);
 }
 
 /* Asks the server to stop when there is nothing left to see. */
@@ -256,6 +269,8 @@ void plan_make(void)
     for (size_t i = 0; i < p->domains; i++)
         draw_domain(&p->domain[i], i);
     draw_troubles();
+    for (int64_t reloads = sim_chance(1, 3) ? sim_between(1, 5) : 0; reloads > 0; reloads--)
+        sim_after(sim_between(0, p->healing_ns), reload, NULL, 0);
     for (size_t i = 0; i < p->clients; i++)
         fiber_start("client", false, PEER_STACK_BYTES, client_run, NULL);
     for (size_t i = 0; i < PLAN_USERS; i++)
@@ -298,6 +313,15 @@ static int give_address(const struct plan_domain *d, const char *name, struct dn
         out->data[i] = (unsigned char)(d->server[at].address >> (24 - 8 * i));
     out->size = 4;
     return 1;
+}
+
+bool plan_denies_domain(const char *name)
+{
+    const struct plan *p = world->plan;
+    for (size_t i = 0; i < p->domains; i++)
+        if (strcmp(p->domain[i].name, name) == 0)
+            return p->domain[i].dns_one_in > 0 && p->domain[i].dns_mood == DNS_NXDOMAIN;
+    return false;
 }
 
 int plan_resolve(const char *name, int type, struct dns_record *out)

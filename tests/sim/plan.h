@@ -20,6 +20,9 @@ enum {
     PLAN_CONF_MAX = 4096
 };
 
+/* What becomes of STARTTLS; none of these servers really has it. */
+enum tls_manners { TLS_NONE, TLS_REFUSED, TLS_GARBAGE, TLS_CLOSED, TLS_MUTE, TLS_MANNERS };
+
 /* How a server of another domain behaves; each number is "one in so many", 0 is never. */
 struct manners {
     unsigned refuses_greeting;                                       /* 421 and closes */
@@ -29,6 +32,7 @@ struct manners {
     unsigned mute_after_end; /* takes the message and closes without a reply */
     unsigned hangs;          /* says nothing more */
     unsigned slow;           /* a reply byte by byte */
+    enum tls_manners tls;
     bool is_greylisting;
     bool has_pipelining, has_chunking, has_size, has_8bitmime, has_ehlo;
 };
@@ -89,6 +93,9 @@ struct dns_record {
     size_t size;
 };
 int plan_resolve(const char *name, int type, struct dns_record *out);
+
+/* Whether the DNS says now and then that the domain does not exist. */
+bool plan_denies_domain(const char *name);
 
 /* The peers. */
 void client_run(void *arg);

@@ -53,11 +53,7 @@ enum { EXIT_CRASHED = 77 };
 void system_crash(enum system_crash how)
 {
     sim_note("crash", how);
-    if (world->story[0])
-        fprintf(stderr, "%lld.%06lld s: the process ends by %s\n",
-                (long long)(world->now_ns / SIM_SECOND),
-                (long long)(world->now_ns % SIM_SECOND / 1000),
-                how == CRASH_POWER ? "a power cut" : "a kill");
+    sim_say("the process ends by %s", how == CRASH_POWER ? "a power cut" : "a kill");
     if (how == CRASH_POWER)
         disk_lose_power();
     system_end_process();

@@ -143,6 +143,18 @@ void sim_tell(const char *lines, size_t size)
     }
 }
 
+void sim_say(const char *format, ...)
+{
+    va_list args;
+    if (!world->story[0])
+        return;
+    fprintf(stderr, "%.6f s: ", (double)world->now_ns / (double)SIM_SECOND);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+}
+
 static bool is_before(const struct sim_event *a, const struct sim_event *b)
 {
     return a->at_ns < b->at_ns || (a->at_ns == b->at_ns && a->order < b->order);

@@ -90,8 +90,10 @@ void sim_after(int64_t ns, void (*run)(void *arg, uint64_t number), void *arg, u
 /* What happened becomes part of the digest. */
 void sim_note(const char *what, uint64_t number);
 
-/* Prints what belongs to the story that was asked for; size bytes of lines. */
+/* Prints what belongs to the story that was asked for: of size bytes of lines, or a line that always
+ * does. */
 void sim_tell(const char *lines, size_t size);
+void sim_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Ends the process: the simulation itself is wrong. */
 _Noreturn void sim_broken(const char *format, ...) __attribute__((format(printf, 1, 2)));

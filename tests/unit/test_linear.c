@@ -40,7 +40,7 @@
 #include "role/queue_filter.h"
 #include "store/entry.h"
 
-enum { GROWTH = 8, TIME_MOST = 12, MEMORY_MOST = 9, MEMORY_BASE = 64 << 10 };
+enum { GROWTH = 8, TIME_MOST = 12, TIME_FAILS = 24, MEMORY_MOST = 9, MEMORY_BASE = 64 << 10 };
 enum { ROUNDS_LEAST = 5, ROUNDS_MOST = 60 };
 enum { RUN_NS = 20000, SAMPLE_NS = 100000, SIZE_MOST = 1 << 16 };
 
@@ -413,9 +413,12 @@ static bool is_linear(const struct shape *s)
     before = meter_start();
     s->run(buf_str(&big));
     long long held_big = meter_peak() - before;
+    /* Hash tables that leave the caches, and neighbours on the processor, may cost a little more: that
+     * is said. What grows with the square takes 64 times as long. */
+    bool is_steep = least_big > TIME_MOST * least_small;
     bool is_good =
-        least_big <= TIME_MOST * least_small && held_big <= MEMORY_MOST * held_small + MEMORY_BASE;
-    if (!is_good)
+        least_big <= TIME_FAILS * least_small && held_big <= MEMORY_MOST * held_small + MEMORY_BASE;
+    if (is_steep || !is_good)
         print_error(
             "%s: %zu octets in %.1f us with %lld octets of memory, %zu in %.1f us with %lld\n",
             s->name, small.used, (double)least_small / 1e3 / times, held_small, big.used,

@@ -129,6 +129,21 @@ static size_t body_files(const struct world *w)
     return count;
 }
 
+/* Between a notice and the end of what it is about there is no moment without either. */
+static void accept_and_look(struct world *w)
+{
+    struct queue_statistics s;
+    accept_for(w, (const char *const[]){"bob@one.test"}, 1, 10);
+    queue_statistics(w->queue, &s);
+    assert_int_equal(s.messages, 1);
+}
+
+static void test_accepted_is_there_at_once(void **state)
+{
+    (void)state;
+    run_alone(accept_and_look, NULL);
+}
+
 static void test_a_message_lives_through_restarts(void **state)
 {
     (void)state;
@@ -465,6 +480,7 @@ static void test_what_cannot_be_written_is_not_opened(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_accepted_is_there_at_once),
         cmocka_unit_test(test_a_message_lives_through_restarts),
         cmocka_unit_test(test_what_was_expanded_is_told_once_through_restarts),
         cmocka_unit_test(test_hold_release_retry_drop),

@@ -2,9 +2,13 @@
 """A server of its own for each test: made by init, on free ports, ended by its process id."""
 import pathlib
 import shutil
+import sys
 import tempfile
 
 import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "integration"))
+
 from peers import SmtpStub
 from server import Server, free_port
 
