@@ -11,7 +11,7 @@
 #include "cli/cli.h"
 #include "net/endpoint.h"
 
-enum { BENCH_THREADS_MAX = 64, BENCH_REPLY_CODES = 600 };
+enum { BENCH_THREADS_MAX = 64 };
 
 struct bench_source_options {
     struct endpoint to;

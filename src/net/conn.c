@@ -457,18 +457,15 @@ static void step_handshake(void *arg)
     h->result = SSL_do_handshake(h->ssl);
 }
 
-static enum tls_step step_here(struct conn *c)
-{
-    struct handshake h = {.ssl = c->ssl};
-    step_handshake(&h);
-    return tls_result(c, h.result);
-}
-
 /* The other thread finds nothing to read, and before this one knows that, something comes: the
  * loop tells that once only, so it counts although the result is older. */
-static enum tls_step step_elsewhere(struct conn *c)
+static enum tls_step step_once(struct conn *c, bool is_slow)
 {
     struct handshake h = {.ssl = c->ssl};
+    if (!is_slow) {
+        step_handshake(&h);
+        return tls_result(c, h.result);
+    }
     c->may_read = c->may_write = false;
     offload(step_handshake, &h);
     bool has_come = c->may_read, has_room = c->may_write;
@@ -483,7 +480,7 @@ static enum tls_step step_elsewhere(struct conn *c)
 static struct fault shake_hands(struct conn *c, struct tls_context *tls, int64_t deadline_ms)
 {
     for (;;) {
-        enum tls_step step = tls_context_is_slow(tls) ? step_elsewhere(c) : step_here(c);
+        enum tls_step step = step_once(c, tls_context_is_slow(tls));
         if (step == TLS_DONE) {
             task_trim_stack();
             return FINE;

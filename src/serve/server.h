@@ -34,7 +34,7 @@ struct server {
     atomic_int_least64_t in_flight_bytes;
     atomic_int_least64_t session_count; /* of all listeners */
     int64_t session_max;                /* what the descriptors of the process suffice for */
-    atomic_bool is_disk_low; /* for server_is_disk_low */
+    atomic_bool is_disk_low;            /* for server_is_disk_low */
     struct bell disk_bell;
     atomic_bool is_draining; /* shutting down: sessions end after their transaction */
     atomic_uint_least64_t next_session;
