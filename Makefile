@@ -7,6 +7,8 @@ ONLY ?=
 FAULTS ?= 0
 KILLS ?= 2000
 CHANGES ?= 200
+SWAPS ?= 200
+JUMPS ?= 80
 ROUNDS ?= 1
 SEED ?= $(shell date +%s)
 SEEDS ?= 1000
@@ -45,10 +47,10 @@ sim:            ## run the server in a simulated machine, SEEDS times FROM a see
 		$(if $(filter command environment,$(firstword $(origin SEED))),--seed $(SEED),--seeds $(SEEDS) --from $(FROM) --minutes $(MINUTES)) --jobs $$(nproc)
 sim-prove:      ## plant every defect of tests/sim/bugs.c in turn: each is to be caught within SEEDS seeds
 	@tools/deps build && tools/build $(BUILD) && $(BUILD)/tests/sim/sim --prove --seeds $(SEEDS) --jobs $$(nproc)
-torture:        ## the real server under faults, hours of it (root; ONLY=faults,disks,kills,changes,peers,powercut; FAULTS, KILLS, CHANGES, ROUNDS, POINTS: how much; SEED)
+torture:        ## the real server under faults, hours of it (root; ONLY=faults,disks,kills,changes,certificates,clocks,peers,overload,powercut; FAULTS, KILLS, CHANGES, SWAPS, JUMPS, ROUNDS, POINTS: how much; SEED)
 	@tools/deps build test torture && tools/build build-torture -Dbench_hooks=true -Dtorture=true && \
 		tests/torture/torture --build build-torture --only "$(ONLY)" --seed $(SEED) --faults $(FAULTS) --kills $(KILLS) --changes $(CHANGES) \
-		--rounds $(ROUNDS) --points $(POINTS)
+		--swaps $(SWAPS) --jumps $(JUMPS) --rounds $(ROUNDS) --points $(POINTS)
 torture-powercut: ## cut the power POINTS times on a real ext4 and look for what was acknowledged (root; CONTROL=no-fdatasync takes syncs away)
 	@tools/deps build torture && tools/build build-torture -Dbench_hooks=true -Dtorture=true && \
 		tests/torture/powercut --build build-torture --points $(POINTS) --control "$(CONTROL)"

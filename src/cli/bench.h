@@ -11,7 +11,7 @@
 #include "cli/cli.h"
 #include "net/endpoint.h"
 
-enum { BENCH_THREADS_MAX = 64, BENCH_REPLY_CODES = 600 };
+enum { BENCH_THREADS_MAX = 64 };
 
 struct bench_source_options {
     struct endpoint to;
@@ -21,7 +21,10 @@ struct bench_source_options {
     uint64_t per_connection;
     uint64_t size_bytes;
     uint64_t threads;
-    uint64_t idle; /* connections to hold instead of sending */
+    uint64_t pause_ms; /* before a connection that was lost or refused is opened again */
+    uint64_t idle;     /* connections to hold instead of sending */
+    struct ip_address source[CLI_WORDS_MAX]; /* connections come from these by turns */
+    size_t source_count;
     const char *from;
     const char *rcpt[CLI_WORDS_MAX + 1];
     size_t rcpt_count;

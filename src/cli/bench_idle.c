@@ -32,6 +32,7 @@ struct crowd {
     struct cond changed;
     uint64_t begun, ready, failed; /* begun belongs to the loop */
     uint64_t under_way;            /* of the loop: not ready yet */
+    size_t next_source;            /* of the loop */
     struct task *starter;
     struct loop_message end;
     struct fault first_fault;
@@ -96,7 +97,12 @@ static void hold(void *arg)
 {
     struct crowd *c = arg;
     struct conn *stream = NULL;
-    struct fault f = dial(&c->options->to, NULL, loop_now_ms(c->loop) + STEP_MS, &stream);
+    size_t source_count = c->options->source_count;
+    struct endpoint source = {0};
+    if (source_count > 0)
+        source = endpoint_from_ip(&c->options->source[c->next_source++ % source_count], 0);
+    struct fault f = dial(&c->options->to, source_count ? &source : NULL,
+                          loop_now_ms(c->loop) + STEP_MS, &stream);
     if (!f.kind)
         f = greet(c, stream);
     count(c, &f);

@@ -19,12 +19,13 @@
 #include <unistd.h>
 
 #include "base/num.h"
+#include "cli/bench_tally.h"
 #include "net/loop.h"
 #include "os/clock.h"
 #include "os/thread.h"
 
 enum { GROUP_MAX = 1024, LINE_MAX_BYTES = 1024, INPUT_SIZE = 64 * 1024 };
-enum { PAUSE_MS = 100, QUIET_MS = 60000, TICK_MS = 250, SAMPLES_MAX = 1 << 22 };
+enum { TICK_MS = 250 };
 
 /* What the next reply is for. */
 enum expect { GREETING, HELLO, MAIL, RCPT, DATA, END, RESET, QUIT };
@@ -42,6 +43,7 @@ struct link {
     bool is_closing;
     uint64_t left; /* messages this connection may still begin */
     int64_t dot_ns;
+    int64_t asked_ms; /* since when a reply is waited for */
     struct iovec out[2];
     char group[GROUP_MAX];
     char line[LINE_MAX_BYTES];
@@ -62,12 +64,8 @@ struct worker {
     struct loop_timer tick;
     int64_t end_ms; /* no message begins after it */
     int64_t heard_ms;
-    int64_t first_ns, last_ns;
-    uint64_t done, connects;
-    uint64_t errors[BENCH_REPLY_CODES]; /* by reply code; 0: connection lost */
-    int64_t *latency_ns;
-    size_t latency_count;
-    bool is_stuck;
+    struct bench_tally tally;
+    size_t next_source;
     char input[INPUT_SIZE];
 };
 
@@ -101,15 +99,29 @@ static void renew(struct link *k, int64_t pause_ms)
     }
 }
 
-static void break_link(struct link *k)
+/* What was begun is begun again, on another connection. */
+static void try_again(struct link *k)
 {
     struct worker *w = k->worker;
-    w->errors[0]++;
     if (k->has_mail)
         w->begun--;
     if (k->is_begun)
         w->begun--;
-    renew(k, PAUSE_MS);
+    renew(k, (int64_t)w->options->pause_ms);
+}
+
+static void break_link(struct link *k)
+{
+    k->worker->tally.errors[0]++;
+    try_again(k);
+}
+
+/* The server has ended the connection, and has said so. */
+static void turn_link(struct link *k, unsigned code)
+{
+    k->worker->tally.errors[code]++;
+    k->worker->tally.turned++;
+    try_again(k);
 }
 
 static void flush(struct link *k)
@@ -205,13 +217,13 @@ static void send_body(struct link *k)
     k->is_begun = n > 0;
     k->expect = END;
     send_parts(k, body, n);
-    if (w->latency_ns)
+    if (w->tally.latency_ns)
         k->dot_ns = clock_now_ns();
 }
 
 static void refuse(struct link *k, unsigned code)
 {
-    k->worker->errors[code < BENCH_REPLY_CODES ? code : 0]++;
+    k->worker->tally.errors[code < BENCH_REPLY_CODES ? code : 0]++;
     k->is_failed = true;
 }
 
@@ -226,11 +238,11 @@ static void finish_message(struct link *k, unsigned code)
         if (!k->is_failed)
             refuse(k, code);
     } else if (!k->is_failed) {
-        w->done++;
-        if (w->latency_ns && w->latency_count < SAMPLES_MAX)
-            w->latency_ns[w->latency_count++] = now - k->dot_ns;
+        w->tally.done++;
+        if (w->tally.latency_ns && w->tally.latency_count < BENCH_SAMPLES_MAX)
+            w->tally.latency_ns[w->tally.latency_count++] = now - k->dot_ns;
     }
-    w->last_ns = now;
+    w->tally.last_ns = now;
     go_on(k);
 }
 
@@ -267,21 +279,28 @@ static void take_rcpt_reply(struct link *k, unsigned code)
         say(k, "DATA\r\n");
 }
 
+static void note_wait(struct link *k)
+{
+    int64_t now = loop_now_ms(k->worker->loop);
+    if (now - k->asked_ms > k->worker->tally.longest_ms)
+        k->worker->tally.longest_ms = now - k->asked_ms;
+    k->asked_ms = now;
+}
+
 /* False when the connection is over. */
 static bool take_reply(struct link *k, unsigned code)
 {
     struct worker *w = k->worker;
     w->heard_ms = loop_now_ms(w->loop);
+    note_wait(k);
     if (code == 421 && k->expect != QUIT) {
-        w->errors[421]++;
-        break_link(k);
+        turn_link(k, code);
         return false;
     }
     switch (k->expect) {
     case GREETING:
         if (code != 220) {
-            w->errors[code < BENCH_REPLY_CODES ? code : 0]++;
-            break_link(k);
+            turn_link(k, code);
             return false;
         }
         k->expect = HELLO;
@@ -388,6 +407,17 @@ static void become_ready(struct loop_watch *watch, uint32_t events)
     }
 }
 
+/* The addresses by turns, each with the ports that it has. */
+static bool bind_source(struct link *k)
+{
+    struct worker *w = k->worker;
+    size_t turn = w->next_source++ % w->options->source_count;
+    struct endpoint e = endpoint_from_ip(&w->options->source[turn], 0);
+    int on = 1;
+    return setsockopt(k->descriptor, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on) == 0 &&
+           bind(k->descriptor, (const struct sockaddr *)&e.address, e.length) == 0;
+}
+
 static void start_link(struct link *k)
 {
     struct worker *w = k->worker;
@@ -397,17 +427,20 @@ static void start_link(struct link *k)
     k->is_pipelining = k->has_mail = k->is_begun = k->is_failed = k->is_closing = false;
     k->left = w->options->per_connection;
     k->line_used = 0;
+    k->asked_ms = loop_now_ms(w->loop);
     k->out[0].iov_len = k->out[1].iov_len = 0;
     k->descriptor = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     bool is_fine = k->descriptor >= 0;
     if (is_fine && family != AF_UNIX)
         setsockopt(k->descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (is_fine && w->options->source_count > 0)
+        is_fine = bind_source(k);
     if (is_fine)
         is_fine = connect(k->descriptor, (const struct sockaddr *)&to->address, to->length) == 0 ||
                   errno == EINPROGRESS;
     if (is_fine)
         is_fine = loop_watch(w->loop, k->descriptor, &k->watch).kind == FAULT_FINE;
-    w->connects++;
+    w->tally.connects++;
     if (!is_fine)
         break_link(k);
 }
@@ -422,11 +455,11 @@ static void look(struct loop_timer *timer)
 {
     struct worker *w = (struct worker *)((char *)timer - offsetof(struct worker, tick));
     int64_t now = loop_now_ms(w->loop);
-    if (now - w->heard_ms > QUIET_MS)
-        w->is_stuck = true;
+    if (now - w->heard_ms > BENCH_QUIET_MS)
+        w->tally.is_stuck = true;
     /* Connections that the server has not even greeted are not waited for. */
     bool is_done = w->finished == w->begun && !may_begin(w);
-    if (w->is_stuck || is_done) {
+    if (w->tally.is_stuck || is_done) {
         loop_stop(w->loop);
         return;
     }
@@ -443,7 +476,7 @@ static void work(void *arg)
         w->options->seconds > 0 ? w->heard_ms + (int64_t)w->options->seconds * 1000 : INT64_MAX;
     w->tick.expire = look;
     loop_timer_set(w->loop, &w->tick, w->heard_ms + TICK_MS);
-    w->first_ns = w->last_ns = clock_now_ns();
+    w->tally.first_ns = w->tally.last_ns = clock_now_ns();
     w->open_count = w->link_count;
     for (size_t i = 0; i < w->link_count; i++) {
         w->link[i].worker = w;
@@ -452,8 +485,11 @@ static void work(void *arg)
         start_link(&w->link[i]);
     }
     loop_run(w->loop);
-    for (size_t i = 0; i < w->link_count; i++)
+    for (size_t i = 0; i < w->link_count; i++) {
+        if (w->link[i].descriptor >= 0)
+            note_wait(&w->link[i]);
         end_link(&w->link[i]);
+    }
     loop_free(w->loop);
 }
 
@@ -480,81 +516,6 @@ static struct str make_body(const struct bench_source_options *o)
     return buf_str(&b);
 }
 
-static int compare_ns(const void *a, const void *b)
-{
-    const int64_t *x = a, *y = b;
-    return (*x > *y) - (*x < *y);
-}
-
-/* All workers' results, added to the first one's. */
-static void add_up(struct worker *w, size_t count)
-{
-    for (size_t i = 1; i < count; i++) {
-        w->done += w[i].done;
-        w->connects += w[i].connects;
-        w->is_stuck |= w[i].is_stuck;
-        if (w[i].first_ns < w->first_ns)
-            w->first_ns = w[i].first_ns;
-        if (w[i].last_ns > w->last_ns)
-            w->last_ns = w[i].last_ns;
-        for (size_t code = 0; code < BENCH_REPLY_CODES; code++)
-            w->errors[code] += w[i].errors[code];
-        for (size_t k = 0; k < w[i].latency_count && w->latency_count < SAMPLES_MAX; k++)
-            w->latency_ns[w->latency_count++] = w[i].latency_ns[k];
-    }
-    if (w->latency_count > 0)
-        qsort(w->latency_ns, w->latency_count, sizeof w->latency_ns[0], compare_ns);
-}
-
-static double percentile_us(const struct worker *w, size_t percent)
-{
-    return w->latency_count == 0
-               ? 0
-               : (double)w->latency_ns[(w->latency_count - 1) * percent / 100] / 1000;
-}
-
-static int print_result(const struct invocation *i, const struct worker *w)
-{
-    double seconds = (double)(w->last_ns - w->first_ns) / 1e9;
-    double rate = seconds > 0 ? (double)w->done / seconds : 0;
-    json_t *errors = json_object();
-    uint64_t error_count = 0;
-    char code[NUM_DECIMAL_MAX + 1];
-    for (size_t k = 0; k < BENCH_REPLY_CODES; k++) {
-        error_count += w->errors[k];
-        if (w->errors[k] == 0)
-            continue;
-        snprintf(code, sizeof code, "%zu", k);
-        json_object_set_new(errors, k ? code : "lost", json_integer((json_int_t)w->errors[k]));
-    }
-    json_t *result = json_pack("{s:I,s:f,s:f,s:I,s:o,s:b}", "messages", (json_int_t)w->done,
-                               "seconds", seconds, "per_second", rate, "connections",
-                               (json_int_t)w->connects, "errors", errors, "stuck", w->is_stuck);
-    if (w->latency_ns)
-        json_object_set_new(result, "latency_us",
-                            json_pack("{s:f,s:f,s:f}", "median", percentile_us(w, 50), "p95",
-                                      percentile_us(w, 95), "p99", percentile_us(w, 99)));
-    if (i->is_json) {
-        cli_print_json(result);
-    } else {
-        printf("%llu messages in %.3f s, %.0f messages/s, %llu connections\n",
-               (unsigned long long)w->done, seconds, rate, (unsigned long long)w->connects);
-        for (size_t k = 0; k < BENCH_REPLY_CODES; k++)
-            if (k > 0 && w->errors[k] > 0)
-                printf("  reply %zu: %llu\n", k, (unsigned long long)w->errors[k]);
-        if (w->errors[0] > 0)
-            printf("  lost connections: %llu\n", (unsigned long long)w->errors[0]);
-        if (w->latency_ns)
-            printf(
-                "from the final dot to its reply: median %.0f us, 95 %% %.0f us, 99 %% %.0f us\n",
-                percentile_us(w, 50), percentile_us(w, 95), percentile_us(w, 99));
-        json_decref(result);
-    }
-    if (w->is_stuck)
-        return cli_fail(i, "the server said nothing for %d s", QUIET_MS / 1000);
-    return error_count > 0 || w->done == 0 ? CLI_FAILED : CLI_DONE;
-}
-
 int bench_source_run(const struct invocation *i, const struct bench_source_options *options)
 {
     size_t threads = (size_t)options->threads;
@@ -578,8 +539,8 @@ int bench_source_run(const struct invocation *i, const struct bench_source_optio
         w[k].counter = k;
         w[k].counter_step = threads;
         if (options->has_latency) {
-            w[k].latency_ns = malloc(SAMPLES_MAX * sizeof w[k].latency_ns[0]);
-            if (!w[k].latency_ns)
+            w[k].tally.latency_ns = malloc(BENCH_SAMPLES_MAX * sizeof w[k].tally.latency_ns[0]);
+            if (!w[k].tally.latency_ns)
                 abort();
         }
     }
@@ -587,10 +548,11 @@ int bench_source_run(const struct invocation *i, const struct bench_source_optio
         thread_start(&w[k].thread, "bench source", work, &w[k]);
     for (size_t k = 0; k < threads; k++)
         thread_join(&w[k].thread);
-    add_up(w, threads);
-    int result = print_result(i, w);
+    for (size_t k = 1; k < threads; k++)
+        bench_tally_add(&w->tally, &w[k].tally);
+    int result = bench_tally_print(i, &w->tally);
     for (size_t k = 0; k < threads; k++)
-        free(w[k].latency_ns);
+        free(w[k].tally.latency_ns);
     free((void *)(uintptr_t)body.p);
     free(links);
     free(w);

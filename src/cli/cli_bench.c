@@ -84,15 +84,25 @@ static int check_source(const struct invocation *i, struct bench_source_options 
     return CLI_DONE;
 }
 
+static int take_sources(const struct invocation *i, const char *const *text,
+                        struct bench_source_options *o)
+{
+    for (; o->source_count < CLI_WORDS_MAX && text[o->source_count]; o->source_count++)
+        if (!ip_parse(str_from(text[o->source_count]), &o->source[o->source_count]))
+            return cli_usage(i, "--source is no IP address");
+    return CLI_DONE;
+}
+
 int cli_bench_source(struct invocation *i)
 {
     struct bench_source_options o = {.connections = 10,
                                      .per_connection = UINT32_MAX,
                                      .size_bytes = 4096,
                                      .threads = 1,
+                                     .pause_ms = 100,
                                      .from = "source@example.test"};
-    const char *to = NULL, *words[CLI_WORDS_MAX] = {NULL};
-    enum { CONNECTIONS, MESSAGES, SECONDS, PER_CONNECTION, SIZE, THREADS, IDLE, NUMBERS };
+    const char *to = NULL, *words[CLI_WORDS_MAX] = {NULL}, *sources[CLI_WORDS_MAX + 1] = {NULL};
+    enum { CONNECTIONS, MESSAGES, SECONDS, PER_CONNECTION, SIZE, THREADS, IDLE, PAUSE, NUMBERS };
     struct number n[NUMBERS] = {
         [CONNECTIONS] = {"--connections", NULL, &o.connections, 1, 60000},
         [MESSAGES] = {"--messages", NULL, &o.messages, 1, UINT32_MAX},
@@ -101,11 +111,13 @@ int cli_bench_source(struct invocation *i)
         [SIZE] = {"--size", NULL, &o.size_bytes, 256, 64 << 20},
         [THREADS] = {"--threads", NULL, &o.threads, 1, BENCH_THREADS_MAX},
         [IDLE] = {"--idle", NULL, &o.idle, 1, 60000},
+        [PAUSE] = {"--pause-ms", NULL, &o.pause_ms, 0, 60000},
     };
     const struct cli_option options[] = {
         {"--to", NULL, &to, NULL},
         {"--from", NULL, &o.from, NULL},
         {"--rcpt", NULL, NULL, o.rcpt},
+        {"--source", NULL, NULL, sources},
         {"--lmtp", &o.is_lmtp, NULL, NULL},
         {"--no-pipelining", &o.is_pipelining_off, NULL, NULL},
         {"--latency", &o.has_latency, NULL, NULL},
@@ -117,12 +129,15 @@ int cli_bench_source(struct invocation *i)
         {"--size", NULL, &n[SIZE].text, NULL},
         {"--threads", NULL, &n[THREADS].text, NULL},
         {"--idle", NULL, &n[IDLE].text, NULL},
+        {"--pause-ms", NULL, &n[PAUSE].text, NULL},
     };
     int result = cli_parse(i, options, sizeof options / sizeof options[0], 0, 0, words);
     if (result == CLI_DONE)
         result = take_endpoint(i, "--to", to, &o.to);
     if (result == CLI_DONE)
         result = take_numbers(i, n, NUMBERS);
+    if (result == CLI_DONE)
+        result = take_sources(i, sources, &o);
     if (result == CLI_DONE)
         result = check_source(i, &o);
     if (result != CLI_DONE)

@@ -457,15 +457,30 @@ static void step_handshake(void *arg)
     h->result = SSL_do_handshake(h->ssl);
 }
 
+/* The other thread finds nothing to read, and before this one knows that, something comes: the
+ * loop tells that once only, so it counts although the result is older. */
+static enum tls_step step_once(struct conn *c, bool is_slow)
+{
+    struct handshake h = {.ssl = c->ssl};
+    if (!is_slow) {
+        step_handshake(&h);
+        return tls_result(c, h.result);
+    }
+    c->may_read = c->may_write = false;
+    offload(step_handshake, &h);
+    bool has_come = c->may_read, has_room = c->may_write;
+    enum tls_step step = tls_result(c, h.result);
+    if (step == TLS_FAILED && has_come && SSL_want_read(c->ssl))
+        step = TLS_READ;
+    c->may_read = has_come || step != TLS_READ;
+    c->may_write = has_room || step != TLS_WRITE;
+    return step;
+}
+
 static struct fault shake_hands(struct conn *c, struct tls_context *tls, int64_t deadline_ms)
 {
     for (;;) {
-        struct handshake h = {.ssl = c->ssl};
-        if (tls_context_is_slow(tls))
-            offload(step_handshake, &h);
-        else
-            step_handshake(&h);
-        enum tls_step step = tls_result(c, h.result);
+        enum tls_step step = step_once(c, tls_context_is_slow(tls));
         if (step == TLS_DONE) {
             task_trim_stack();
             return FINE;

@@ -184,6 +184,20 @@ static struct acceptor *least_loaded(struct acceptor *a)
     return best;
 }
 
+/* True when the connection was refused. The text fits into the buffer of a fresh socket; what the
+ * client has not read of it stays there for it. */
+static bool turn_away(const struct listener *l, int descriptor)
+{
+    if (!l->is_full || !l->is_full(l->arg))
+        return false;
+    struct endpoint peer = {.length = sizeof peer.address};
+    getpeername(descriptor, (struct sockaddr *)&peer.address, &peer.length);
+    struct str text = l->turn_away(&peer, l->arg);
+    send(descriptor, text.p, text.n, MSG_NOSIGNAL | MSG_DONTWAIT);
+    close(descriptor);
+    return true;
+}
+
 static void hand_over(struct watched *w, int descriptor)
 {
     int on = 1;
@@ -226,7 +240,8 @@ static void accept_some(struct loop_watch *watch, uint32_t events)
     for (int i = 0; i < ACCEPTS_A_TURN && !a->is_stopped; i++) {
         int s = accept4(w->listener->descriptor, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (s >= 0) {
-            hand_over(w, s);
+            if (!turn_away(w->listener, s))
+                hand_over(w, s);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             /* The socket stays readable: look away for a moment instead of turning in circles. */
             unwatch_all(a);

@@ -22,6 +22,12 @@ struct listener {
     atomic_size_t stream_count; /* accepted and not ended yet */
     const char *task_name;
     void (*serve)(struct conn *c, void *arg);
+    /* Asked on the accepting loop before anything is made of a new connection. When it is true,
+     * turn_away gives what the client is told (a constant, one segment at most) instead of serve.
+     * It costs a third of a session that refuses: whoever has too many visitors has no time for
+     * them. Both may be NULL. */
+    bool (*is_full)(void *arg);
+    struct str (*turn_away)(const struct endpoint *peer, void *arg);
     void *arg;
 };
 

@@ -378,6 +378,8 @@ static int64_t next_look(const struct queue *q, int64_t next_checkpoint_ms)
 {
     if (queue_is_tight(q) && q->next_relief_ms < next_checkpoint_ms)
         next_checkpoint_ms = q->next_relief_ms;
+    if (!list_is_empty(&q->unwritten) && q->rewrite_ms < next_checkpoint_ms)
+        next_checkpoint_ms = q->rewrite_ms;
     if (q->cold_count >= q->options.loaded_most || q->cold_next_due_ms == INT64_MAX)
         return next_checkpoint_ms;
     int64_t in_ms = q->cold_next_due_ms - loop_real_ms(q->owner);
@@ -430,6 +432,8 @@ void queue_keep(void *arg)
             load_due(q);
             continue;
         }
+        if (!list_is_empty(&q->unwritten) && loop_now_ms(q->owner) >= q->rewrite_ms)
+            queue_rewrite(q);
         if (q->is_trim_wanted) {
             q->is_trim_wanted = false;
             /* Checkpoints do what is left when the oldest messages keep the journal long. */
@@ -452,6 +456,7 @@ void queue_keep(void *arg)
         next_checkpoint_ms = loop_now_ms(q->owner) + q->options.checkpoint_ms;
     }
     q->is_closing = true;
+    queue_rewrite(q);
     /* Results on their way to the journal, and what was accepted on its way here. */
     while (q->results_in_flight > 0 || atomic_load(&q->accepting[0]) > 0 ||
            atomic_load(&q->accepting[1]) > 0)

@@ -112,8 +112,7 @@ static struct fault prepare(struct cold *c)
         if (sqlite3_prepare_v3(c->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &c->statement[i],
                                NULL) != SQLITE_OK)
             f = db_fault(c, "prepare");
-    /* SQLite opens for reading what it cannot open for writing, and stays with that. */
-    return f.kind ? f : run_sql(c, "BEGIN IMMEDIATE; ROLLBACK");
+    return f;
 }
 
 static struct fault make_body_directories(const struct cold *c)
@@ -144,6 +143,10 @@ struct fault cold_open(const char *directory, struct cold **out)
                                    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
                                    NULL) != SQLITE_OK)
         f = db_fault(c, "open");
+    /* SQLite opens for reading what it cannot open for writing, and stays with that; it even lets
+     * a transaction begin for writing then. */
+    if (!f.kind && sqlite3_db_readonly(c->db, "main"))
+        f = fault_make(451, FAULT_STATUS(4, 3, 0), "queue.db cannot be written");
     if (!f.kind)
         f = prepare(c);
     if (f.kind) {

@@ -43,6 +43,9 @@ struct queue {
     int64_t results_done;       /* records of deliveries that the journal has answered */
     struct list sync_waiters;   /* of queue_sync */
     unsigned results_in_flight; /* records of deliveries that the journal has not answered yet */
+    struct list results;        /* these, in the order of the log */
+    struct list unwritten;      /* those that the disk refused, to be written again */
+    int64_t rewrite_ms;         /* when, of loop_now_ms */
     uint64_t first_id;          /* ids of this start are above it */
     atomic_uint_least64_t last_id;
     atomic_bool is_crowded;
@@ -96,6 +99,9 @@ void queue_discard_later(struct queue *q, uint64_t id);
 
 /* Lets the body's memory go; it is in the journal or a file. */
 void queue_drop_body(struct queue *q, struct queue_message *m);
+
+/* Gives what the disk refused to the journal once more. */
+void queue_rewrite(struct queue *q);
 
 /* Writes the delivery's present state to the journal, without waiting. */
 void queue_record(struct queue *q, struct queue_delivery *d);

@@ -24,8 +24,7 @@ enum {
     FULL_STEPS = 2000,
     RELIEF_PAUSE_MS = 1000, /* between two requests for relief */
     PATH_MAX_BYTES = 1024,
-    ID_COUNTER_BITS = 20,
-    RESULTS_MOST = 1 << 20
+    ID_COUNTER_BITS = 20
 };
 
 struct queue_message *queue_find(const struct queue *q, uint64_t id)
@@ -122,6 +121,8 @@ struct fault queue_open(const struct queue_options *options, struct queue **out)
     list_init(&q->hot);
     list_init(&q->dirty);
     list_init(&q->sync_waiters);
+    list_init(&q->results);
+    list_init(&q->unwritten);
     q->due_timer.expire = expire_due;
     struct fault f = open_storage(q);
     if (f.kind) {
@@ -372,74 +373,6 @@ void queue_pace(struct queue *q)
 }
 
 /* Outcomes. */
-struct result {
-    struct journal_append append;
-    struct iovec part;
-    struct queue *queue;
-    char bytes[];
-};
-
-/* A task in queue_sync. */
-struct sync_waiter {
-    struct list link;
-    struct task *task;
-    int64_t until; /* of results_done */
-};
-
-static void result_written(struct loop_message *message)
-{
-    struct result *r = (struct result *)(void *)message;
-    struct queue *q = r->queue;
-    q->results_in_flight--;
-    q->results_done++;
-    LIST_EACH(link, &q->sync_waiters)
-    {
-        struct sync_waiter *w = LIST_ENTRY(link, struct sync_waiter, link);
-        if (w->until <= q->results_done)
-            task_wake(w->task);
-    }
-    if (!r->append.result.kind && r->append.position > q->seen_position)
-        q->seen_position = r->append.position;
-    free(r);
-    if (q->is_closing && q->results_in_flight == 0 && q->keeper)
-        task_wake(q->keeper);
-}
-
-void queue_sync(struct queue *q)
-{
-    struct sync_waiter *w = calloc(1, sizeof *w);
-    if (!w)
-        abort();
-    /* The journal answers in the order of the log. */
-    w->task = task_current();
-    w->until = q->results_done + (int64_t)q->results_in_flight;
-    list_push_back(&q->sync_waiters, &w->link);
-    while (q->results_done < w->until)
-        task_wait_answer();
-    list_remove(&w->link);
-    free(w);
-}
-
-void queue_record(struct queue *q, struct queue_delivery *d)
-{
-    struct buf packed = buf_make(record_delivery_max(d));
-    record_pack_delivery(&packed, d);
-    struct result *r = calloc(1, sizeof *r + packed.used);
-    if (!r)
-        abort();
-    memcpy(r->bytes, packed.data, packed.used);
-    r->part = (struct iovec){r->bytes, packed.used};
-    buf_free(&packed);
-    r->queue = q;
-    r->append = (struct journal_append){.message.run = result_written,
-                                        .loop = q->owner,
-                                        .parts = &r->part,
-                                        .part_count = 1,
-                                        .type = QUEUE_RECORD_DELIVERY};
-    q->results_in_flight++;
-    queue_mark_dirty(q, d->message, q->seen_position);
-    journal_submit(q->journal, &r->append);
-}
 
 /* min(most, first * 2^(attempts - 1)), give or take a fifth so that a crowd spreads out. */
 static int64_t back_off(const struct queue *q, uint32_t attempts)

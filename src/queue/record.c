@@ -76,6 +76,11 @@ static void pack_trouble(struct buf *out, const struct queue_trouble *t)
     pack_str(out, t->dialogue);
 }
 
+size_t record_delivery_key_bytes(const struct queue_delivery *d)
+{
+    return sizeof(uint8_t) + sizeof(uint64_t) + sizeof(uint32_t) + d->domain.n;
+}
+
 void record_pack_delivery(struct buf *out, const struct queue_delivery *d)
 {
     pack_u8(out, RECORD_VERSION);

@@ -10,6 +10,9 @@
 
 #include "queue/message.h"
 
+/* How many bytes at the beginning of its packed record say which delivery it is. */
+size_t record_delivery_key_bytes(const struct queue_delivery *d);
+
 enum queue_record { QUEUE_RECORD_ACCEPT = 1, QUEUE_RECORD_DELIVERY = 2 };
 
 /* The head of an ACCEPT record; the body follows unless it is in a file. */

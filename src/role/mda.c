@@ -11,6 +11,7 @@
 #include "role/steward.h"
 #include "serve/lmtp_session.h"
 #include "serve/pop3_session.h"
+#include "serve/smtp_session.h"
 #include "store/maildrop.h"
 
 enum {
@@ -139,10 +140,10 @@ static const struct control_verb verbs[] = {
 };
 
 static const struct steward_session sessions[] = {
-    {CONF_ROLE_LMTP, "lmtp session", lmtp_session_serve},
-    {CONF_ROLE_POP3, "pop3 session", pop3_session_serve},
-    {CONF_ROLE_POP3S, "pop3 session", pop3_session_serve},
-    {CONF_ROLE_NONE, NULL, NULL},
+    {CONF_ROLE_LMTP, "lmtp session", lmtp_session_serve, smtp_session_turn_away},
+    {CONF_ROLE_POP3, "pop3 session", pop3_session_serve, pop3_session_turn_away},
+    {CONF_ROLE_POP3S, "pop3 session", pop3_session_serve, pop3_session_turn_away},
+    {CONF_ROLE_NONE, NULL, NULL, NULL},
 };
 
 static const struct steward_kind kind = {

@@ -187,11 +187,11 @@ static void close_mta(struct steward *s)
 }
 
 static const struct steward_session sessions[] = {
-    {CONF_ROLE_MX, "smtp session", smtp_session_serve},
-    {CONF_ROLE_SUBMISSION, "smtp session", smtp_session_serve},
-    {CONF_ROLE_SUBMISSIONS, "smtp session", smtp_session_serve},
-    {CONF_ROLE_LOCAL, "smtp session", smtp_session_serve},
-    {CONF_ROLE_NONE, NULL, NULL},
+    {CONF_ROLE_MX, "smtp session", smtp_session_serve, smtp_session_turn_away},
+    {CONF_ROLE_SUBMISSION, "smtp session", smtp_session_serve, smtp_session_turn_away},
+    {CONF_ROLE_SUBMISSIONS, "smtp session", smtp_session_serve, smtp_session_turn_away},
+    {CONF_ROLE_LOCAL, "smtp session", smtp_session_serve, smtp_session_turn_away},
+    {CONF_ROLE_NONE, NULL, NULL, NULL},
 };
 
 static const struct steward_kind kind = {

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "serve/visitor.h"
+
 struct served {
     struct list link;
     struct service service;
@@ -60,6 +62,8 @@ static struct served *make(struct steward *s, const struct role_socket *socket,
     v->service.listener.descriptor = socket->descriptor;
     v->service.listener.task_name = session->task_name;
     v->service.listener.serve = session->serve;
+    v->service.listener.is_full = visitor_is_full;
+    v->service.listener.turn_away = session->turn_away;
     v->service.listener.arg = &v->service;
     list_push_back(&s->services, &v->link);
     return v;

@@ -12,6 +12,7 @@
 #include "net/loop.h"
 #include "net/offload.h"
 #include "os/random.h"
+#include "os/sandbox.h"
 #include "role/services.h"
 #include "role/steward_verbs.h"
 
@@ -19,7 +20,8 @@ enum {
     LOOK_AT_DISK_MS = 1000,
     FLUSH_LOG_MS = 50,
     DRAIN_MS = 20000, /* what is in flight may take that long when the role stops */
-    CANCEL_MS = 5000
+    CANCEL_MS = 5000,
+    DESCRIPTORS_KEPT = 2048 /* no sessions take them */
 };
 
 void steward_tell(struct steward *s, const char *name, const struct fault *f)
@@ -92,6 +94,14 @@ static const char *own_path(struct steward *s, const struct conf *conf, struct a
     return conf_state_path(conf, a, arena_c_string(a, name));
 }
 
+/* The rest is for files, for mail that is sent, and for what the operator asks. */
+static int64_t session_most(void)
+{
+    int64_t descriptors = sandbox_raise_descriptors();
+    int64_t rest = descriptors / 4;
+    return descriptors - (rest < DESCRIPTORS_KEPT ? rest : DESCRIPTORS_KEPT);
+}
+
 static struct fault open_common(struct steward *s, const struct conf *conf)
 {
     struct arena a = arena_make(1 << 16);
@@ -110,6 +120,7 @@ static struct fault open_common(struct steward *s, const struct conf *conf)
     if (!f.kind) {
         s->server.directory_cache = directory_cache_make(s->server.directory);
         s->server.clients = clients_make();
+        s->server.session_max = session_most();
     }
     arena_free(&a);
     return f;

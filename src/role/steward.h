@@ -24,6 +24,7 @@ struct steward_session {
     enum conf_role role;
     const char *task_name;
     void (*serve)(struct conn *c, void *service);
+    struct str (*turn_away)(const struct endpoint *peer, void *service);
 };
 
 struct steward_kind {

@@ -378,6 +378,14 @@ static __attribute__((noinline)) void leave(struct pop3_session *s)
     visitor_close(&s->visitor);
 }
 
+#define NOT_NOW "-ERR [SYS/TEMP] not now, try again later\r\n"
+
+struct str pop3_session_turn_away(const struct endpoint *peer, void *arg)
+{
+    visitor_tell_full(arg, peer, "pop3.session.refused");
+    return STR(NOT_NOW);
+}
+
 static void serve(struct pop3_session *s)
 {
     struct fault f = visitor_enter(&s->visitor);
@@ -387,7 +395,7 @@ static void serve(struct pop3_session *s)
     if (f.kind) {
         visitor_tell(&s->visitor, "pop3.session.refused", &f);
         if (f.reply == 421)
-            write_all(s, STR("-ERR [SYS/TEMP] not now, try again later\r\n"));
+            write_all(s, STR(NOT_NOW));
         return;
     }
     set_options(s);

@@ -10,4 +10,8 @@
 /* Serves the stream to its end and closes it. arg is the struct service. For acceptor_add. */
 void pop3_session_serve(struct conn *c, void *arg);
 
+/* The refusal of a client for which there is no room, told as an event. arg is the struct service. For
+ * listen. */
+struct str pop3_session_turn_away(const struct endpoint *peer, void *arg);
+
 #endif

@@ -32,8 +32,9 @@ struct server {
     struct resolver *resolver; /* mta */
     struct store *store;       /* mda */
     atomic_int_least64_t in_flight_bytes;
-    atomic_int_least64_t session_count;
-    atomic_bool is_disk_low; /* for server_is_disk_low */
+    atomic_int_least64_t session_count; /* of all listeners */
+    int64_t session_max;                /* what the descriptors of the process suffice for */
+    atomic_bool is_disk_low;            /* for server_is_disk_low */
     struct bell disk_bell;
     atomic_bool is_draining;  /* shutting down: sessions end after their transaction */
     atomic_bool is_in_charge; /* queue or store are open: no process of before has them any more */

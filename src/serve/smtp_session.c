@@ -372,6 +372,12 @@ void session_serve(struct service *service, struct conn *c, const struct session
     free(s);
 }
 
+struct str smtp_session_turn_away(const struct endpoint *peer, void *arg)
+{
+    visitor_tell_full(arg, peer, "smtp.session.refused");
+    return STR("421 4.3.2 " VISITOR_TOO_MANY "\r\n");
+}
+
 void smtp_session_serve(struct conn *c, void *arg)
 {
     session_serve(arg, c, &session_mail_handlers);

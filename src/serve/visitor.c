@@ -18,6 +18,36 @@ int64_t visitor_deadline(int64_t ms)
     return loop_now_ms(loop_current()) + ms;
 }
 
+static struct fault too_many(void)
+{
+    return fault_make(421, FAULT_STATUS(4, 3, 2), VISITOR_TOO_MANY);
+}
+
+bool visitor_is_full(void *arg)
+{
+    struct service *service = arg;
+    struct live *live = live_keep(service->server->live);
+    const struct conf_listener *listener = service_conf(service, live->conf);
+    bool is_full =
+        listener && (atomic_load(&service->session_count) >= listener->limits.session_max ||
+                     atomic_load(&service->server->session_count) >= service->server->session_max);
+    live_drop(service->server->live, live);
+    return is_full;
+}
+
+void visitor_tell_full(struct service *service, const struct endpoint *peer, const char *name)
+{
+    char text[ENDPOINT_TEXT_MAX], id[SESSION_ID_MAX];
+    struct fault f = too_many();
+    struct event e;
+    event_begin(&e, service->server->log, name);
+    event_text(&e, "session", server_session_id(service->server, id));
+    event_text(&e, "listener", str_from(service->name));
+    event_text(&e, "client", endpoint_text(peer, text));
+    event_fault(&e, &f);
+    event_end(&e);
+}
+
 bool visitor_open(struct visitor *v, struct service *service, struct conn *c)
 {
     struct live *live = live_keep(service->server->live);
@@ -34,6 +64,7 @@ bool visitor_open(struct visitor *v, struct service *service, struct conn *c)
                           .conn = c,
                           .started_ms = loop_now_ms(loop_current())};
     server_session_id(v->server, v->id);
+    atomic_fetch_add(&v->server->session_count, 1);
     return true;
 }
 
@@ -70,7 +101,7 @@ static struct fault count_in(struct visitor *v)
 {
     v->is_counted = true;
     if (atomic_fetch_add(&v->service->session_count, 1) >= v->listener->limits.session_max)
-        return fault_make(421, FAULT_STATUS(4, 3, 2), "too many connections, try again later");
+        return too_many();
     if (!v->is_ip)
         return FINE;
     struct conf_limits limits = v->listener->limits;
@@ -171,5 +202,6 @@ void visitor_close(struct visitor *v)
     if (v->is_counted)
         atomic_fetch_sub(&v->service->session_count, 1);
     conn_close(v->conn);
+    atomic_fetch_sub(&v->server->session_count, 1);
     live_drop(v->server->live, v->live);
 }

@@ -10,6 +10,8 @@
 
 #include "serve/server.h"
 
+#define VISITOR_TOO_MANY "too many connections, try again later"
+
 struct visitor {
     struct server *server;
     struct service *service;
@@ -27,6 +29,12 @@ struct visitor {
     uint32_t counted_commands;
     int64_t started_ms;
 };
+
+/* Whether the listener of the service (arg) has all the sessions that it may have. For listen. */
+bool visitor_is_full(void *arg);
+
+/* Tells, as an event of that name, that a client of the service was not let in. */
+void visitor_tell_full(struct service *service, const struct endpoint *peer, const char *name);
 
 /*
  * Takes the stream over. False when a reload has taken the listener away while the connection was

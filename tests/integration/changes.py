@@ -23,6 +23,7 @@ class Turned(Exception):
 
 class Visitor(threading.Thread):
     """Connects, sends some messages, connects again. It may be slow: then it keeps a transaction open for up to that time."""
+    sender = "me@back.test"
 
     def __init__(self, label, server, slow_s=0.0):
         super().__init__(daemon=True)
@@ -52,7 +53,7 @@ class Visitor(threading.Thread):
     def transaction(self, s, lines):
         self.number += 1
         mark = f"{self.label}.{self.number}"
-        self.say(s, lines, b"MAIL FROM:<me@back.test>\r\n", b"250", may_turn=True)
+        self.say(s, lines, f"MAIL FROM:<{self.sender}>\r\n".encode(), b"250", may_turn=True)
         for rcpt in (FAR, HERE[0]):
             self.say(s, lines, f"RCPT TO:<{rcpt}>\r\n".encode(), b"250")
         self.say(s, lines, b"DATA\r\n", b"354")

@@ -175,6 +175,7 @@ class Server:
         self.process = None
         self.output = []
         self.reader = None
+        self.before_exec = None
         words = ["init", "--dir", self.directory, "--domain", "example.test", "--user", "alice@example.test", "--local", "--hostname",
                  "mail.example.test", "--port-offset", self.offset, "--password-stdin", *init]
         done = subprocess.run([EILBOTE, *map(str, words)], input=PASSWORD + "\n", capture_output=True, text=True, check=False)
@@ -211,7 +212,8 @@ class Server:
     def begin(self):
         """Starts the process; the event comes when it is ready."""
         words = [EILBOTE, "-c", str(self.conf), "serve"] + (["--single"] if self.is_single else [])
-        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+                                        preexec_fn=self.before_exec)
         ready = threading.Event()
         self.reader = threading.Thread(target=self.read, args=(self.process.stdout, ready), daemon=True)
         self.reader.start()

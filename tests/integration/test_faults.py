@@ -7,8 +7,9 @@ import errno
 import random
 
 import pytest
-from faults import ERRORS, ROLES, SHIM, Faulty
-from server import IS_SANITIZED, PATIENCE_S
+from faults import ERRORS, FAR, FUNCTIONS, ROLES, SHIM, Faulty, Plan, preloaded
+from peers import transport
+from server import IS_SANITIZED, PATIENCE_S, until
 
 pytestmark = pytest.mark.skipif(IS_SANITIZED or not SHIM.exists(), reason="a sanitizer must be the first library in a process: nothing can be preloaded")
 # At work: (role, function, the last call to try). A piece of work makes at least so many.
@@ -58,3 +59,35 @@ def test_a_database_that_could_not_be_opened_for_writing_is_opened_again(faulty,
 def test_a_disk_that_does_not_answer(faulty, role):
     faulty.frozen(role, 1)
     assert faulty.violations == []
+
+
+def written(server):
+    """How often the journal names the domain: in the message, and in what became of it."""
+    return sum(path.read_bytes().count(b"far.test") for path in (server.directory / "spool/journal").iterdir())
+
+
+def test_a_result_that_the_disk_refused_is_written_later(make_server, make_stub, tmp_path):
+    """The next hop has the message, and the record of that cannot be written just then: a restart would send it again."""
+    plan = Plan(tmp_path / "plan")
+
+    def take(_line):
+        plan.arm("mta", FUNCTIONS.index("pwrite"), errno.EIO, 1, True)
+        return "250 2.0.0 taken"
+    stub = make_stub(replies={"END": [take]})
+    server = make_server("--trust", "127.0.0.1/32", conf=transport("far.test", stub.port), start=False)
+    with preloaded(plan, server.directory):
+        server.start()
+        with server.smtp() as c:
+            c.message("me@back.test", [FAR])
+        until(lambda: plan.hits)
+        server.wait_event("delivery.done")
+        before = written(server)
+        plan.clear()
+        until(lambda: written(server) > before, why="the journal has no result")
+        server.end_all()
+        server.start()
+    with server.smtp() as c:
+        c.message("me@back.test", [FAR], "Subject: the next\r\n\r\nx\r\n")
+    until(lambda: any("the next" in m.text for m in stub.messages))
+    server.wait_empty()
+    assert len(stub.messages) == 2

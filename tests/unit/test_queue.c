@@ -11,6 +11,8 @@
 #include "queue/cold.h"
 #include "queue/record.h"
 
+#include <sys/stat.h>
+
 static void accept_one(struct world *w)
 {
     accept_for(w, two_domains, 3, 4096);
@@ -439,6 +441,42 @@ static void test_an_envelope_has_a_largest_size(void **state)
     }
 }
 
+enum { OPENED = 10, REFUSED, NOBODY = 65534 };
+
+/* In a process that may not write the file, whoever runs the tests. */
+static int open_as_reader(const struct world *w)
+{
+    struct cold *cold;
+    if (geteuid() == 0 && (setgid(NOBODY) != 0 || setuid(NOBODY) != 0))
+        return 0;
+    struct fault f = cold_open(w->directory, &cold);
+    return f.kind == FAULT_FINE ? OPENED : f.reply == 451 ? REFUSED : 0;
+}
+
+static void test_what_cannot_be_written_is_not_opened(void **state)
+{
+    (void)state;
+    static struct world w;
+    struct cold *cold;
+    char path[96];
+    int status = 0;
+    make_world(&w);
+    assert_int_equal(cold_open(w.directory, &cold).kind, FAULT_FINE);
+    cold_close(cold);
+    assert_int_equal(chmod(w.directory, 0777), 0);
+    snprintf(path, sizeof path, "%s/bodies", w.directory);
+    assert_int_equal(chmod(path, 0777), 0);
+    snprintf(path, sizeof path, "%s/queue.db", w.directory);
+    assert_int_equal(chmod(path, 0444), 0);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(open_as_reader(&w));
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), REFUSED);
+    remove_world(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -452,6 +490,7 @@ int main(void)
         cmocka_unit_test(test_ids_and_damaged_records),
         cmocka_unit_test(test_a_message_is_read_with_any_number_of_changes),
         cmocka_unit_test(test_an_envelope_has_a_largest_size),
+        cmocka_unit_test(test_what_cannot_be_written_is_not_opened),
     };
     return cmocka_run_group_tests(tests, start_queue_room, stop_queue_room);
 }
