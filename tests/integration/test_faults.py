@@ -79,8 +79,8 @@ def test_a_result_that_the_disk_refused_is_written_later(make_server, make_stub,
         server.start()
         with server.smtp() as c:
             c.message("me@back.test", [FAR])
-        until(lambda: plan.hits)
         server.wait_event("delivery.done")
+        server.wait_event("journal.alarm")
         before = written(server)
         plan.clear()
         until(lambda: written(server) > before, why="the journal has no result")
