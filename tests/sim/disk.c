@@ -47,7 +47,6 @@ static void meet_trouble(int error)
     world->disk->troubles_met++;
     world->disk->last_trouble_ns = world->now_ns;
     sim_note("disk trouble", (uint64_t)error);
-    sim_say("the disk says %d", error);
 }
 
 int disk_fails(enum disk_operation operation)
@@ -60,6 +59,17 @@ int disk_fails(enum disk_operation operation)
             return d->trouble[i].error;
         }
     return 0;
+}
+
+void disk_let_go(struct inode *i)
+{
+    if (i->links || i->opened)
+        return;
+    for (size_t at = 0; at < i->page_room; at++) {
+        if (i->live[at] != i->stable[at])
+            world_free(i->live[at], DISK_PAGE);
+        i->live[at] = i->stable[at];
+    }
 }
 
 static uint32_t hash_of(const char *text, size_t n)
@@ -426,8 +436,10 @@ void disk_remove(struct inode *directory, const char *text)
 {
     write_names_back(directory);
     struct name *name = find_name(directory, text, strlen(text), false);
-    if (name && name->live)
+    if (name && name->live) {
         name->live->links = 0;
+        disk_let_go(name->live);
+    }
     change(directory, text, NULL);
 }
 

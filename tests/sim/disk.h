@@ -102,6 +102,9 @@ struct inode *disk_create(struct inode *directory, const char *text, enum inode_
 void disk_remove(struct inode *directory, const char *text);
 void disk_rename(struct inode *from, const char *old, struct inode *to, const char *new);
 
+/* Forgets what was never synced of a file that nobody can reach any more; others stay as they are. */
+void disk_let_go(struct inode *i);
+
 /* Bytes read: less only at the end. Bytes written or -1 with errno. */
 size_t disk_read(const struct inode *i, void *memory, size_t size, int64_t offset);
 ptrdiff_t disk_write(struct inode *i, const void *memory, size_t size, int64_t offset);

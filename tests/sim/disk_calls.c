@@ -208,6 +208,7 @@ void file_end(struct object *o)
 {
     struct open_file *f = (struct open_file *)(void *)o;
     f->inode->opened--;
+    disk_let_go(f->inode);
     world_free(f, sizeof *f);
 }
 
