@@ -65,6 +65,7 @@ void disk_let_go(struct inode *i)
 {
     if (i->links || i->opened)
         return;
+    world->disk->may_have_more = true;
     for (size_t at = 0; at < i->page_room; at++) {
         if (i->live[at] != i->stable[at])
             world_free(i->live[at], DISK_PAGE);
@@ -217,6 +218,7 @@ static void recount(void)
 {
     struct disk *d = world->disk;
     d->used_pages = 0;
+    d->may_have_more = false;
     for (struct inode *i = d->all; i; i = i->next) {
         if (!i->links && !i->opened)
             continue;
@@ -230,7 +232,7 @@ static void recount(void)
 static bool has_room(int64_t pages)
 {
     struct disk *d = world->disk;
-    if (d->used_pages + pages > d->room_pages)
+    if (d->used_pages + pages > d->room_pages && d->may_have_more)
         recount();
     return d->used_pages + pages <= d->room_pages;
 }

@@ -78,6 +78,7 @@ struct disk {
     struct inode *root, *all;
     uint64_t inode_last;
     int64_t used_pages, room_pages;
+    bool may_have_more; /* something was removed since the pages were counted */
     struct disk_trouble trouble[DISK_TROUBLES_MOST];
     size_t trouble_count;
     uint64_t calls;
