@@ -65,7 +65,8 @@ void disk_let_go(struct inode *i)
 {
     if (i->links || i->opened)
         return;
-    world->disk->may_have_more = true;
+    world->disk->used_pages -= i->cost;
+    i->cost = 0;
     for (size_t at = 0; at < i->page_room; at++) {
         if (i->live[at] != i->stable[at])
             world_free(i->live[at], DISK_PAGE);
@@ -214,27 +215,9 @@ static void settle_page(struct inode *i, size_t at)
     i->stable[at] = i->live[at];
 }
 
-static void recount(void)
-{
-    struct disk *d = world->disk;
-    d->used_pages = 0;
-    d->may_have_more = false;
-    for (struct inode *i = d->all; i; i = i->next) {
-        if (!i->links && !i->opened)
-            continue;
-        d->used_pages += i->allocated / DISK_PAGE;
-        for (size_t at = (size_t)(i->allocated / DISK_PAGE); at < i->page_room; at++)
-            d->used_pages += i->live[at] != NULL;
-    }
-}
-
-/* What was removed and closed has made room again; it is counted when there seems to be none. */
 static bool has_room(int64_t pages)
 {
-    struct disk *d = world->disk;
-    if (d->used_pages + pages > d->room_pages && d->may_have_more)
-        recount();
-    return d->used_pages + pages <= d->room_pages;
+    return world->disk->used_pages + pages <= world->disk->room_pages;
 }
 
 /* Writes into one page; false when the disk is full. */
@@ -253,6 +236,7 @@ static bool write_page(struct inode *i, size_t at, size_t inside, const char *fr
         if (costs && !has_room(1))
             return false;
         d->used_pages += costs;
+        i->cost += costs;
         char *page = world_alloc(DISK_PAGE);
         if (live)
             memcpy(page, live, DISK_PAGE);
@@ -297,6 +281,7 @@ int disk_allocate(struct inode *i, int64_t size)
     }
     if (pages > 0) {
         d->used_pages += pages;
+        i->cost += pages;
         i->allocated = size;
     }
     make_room(i, (size_t)(size + DISK_PAGE - 1) / DISK_PAGE);
@@ -308,17 +293,20 @@ int disk_allocate(struct inode *i, int64_t size)
 void disk_truncate(struct inode *i, int64_t size)
 {
     size_t first = (size_t)(size + DISK_PAGE - 1) / DISK_PAGE;
+    int64_t cost = 0;
     for (size_t at = first; at < i->page_room; at++) {
         if (i->live[at] && i->live[at] != i->stable[at])
             drop_page(i->live[at]);
         if (i->live[at] && (int64_t)(at * DISK_PAGE) >= i->allocated)
-            world->disk->used_pages--;
+            cost++;
         i->live[at] = NULL;
     }
     if (i->allocated > size) {
-        world->disk->used_pages -= (i->allocated - size) / DISK_PAGE;
+        cost += (i->allocated - size) / DISK_PAGE;
         i->allocated = size;
     }
+    world->disk->used_pages -= cost;
+    i->cost -= cost;
     if (size % DISK_PAGE && first > 0 && first <= i->page_room && i->live[first - 1] &&
         size < i->live_size) {
         static const char zeros[DISK_PAGE];
@@ -494,10 +482,8 @@ void disk_sync_all(void)
             disk_sync_file(i);
         else
             disk_sync_directory(i);
-    if (!world->disk->ignores_directory_sync) {
+    if (!world->disk->ignores_directory_sync)
         sweep();
-        recount();
-    }
 }
 
 static void tear(char *live, const char *stable)
@@ -562,6 +548,22 @@ static void lose_names(void)
                 n->live->links = 1;
         }
         forget_names(i);
+    }
+}
+
+/* What is there after a power cut costs what it costs. */
+static void recount(void)
+{
+    struct disk *d = world->disk;
+    d->used_pages = 0;
+    for (struct inode *i = d->all; i; i = i->next) {
+        i->cost = i->allocated / DISK_PAGE;
+        for (size_t at = (size_t)(i->allocated / DISK_PAGE); at < i->page_room; at++)
+            i->cost += i->live[at] != NULL;
+        if (i->links)
+            d->used_pages += i->cost;
+        else
+            i->cost = 0;
     }
 }
 

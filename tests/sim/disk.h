@@ -31,6 +31,7 @@ struct inode {
     size_t page_room;
     int64_t live_size, stable_size;
     int64_t allocated; /* by fallocate: bytes that cost nothing any more */
+    int64_t cost;      /* pages that count for the disk */
     struct name *names;
     struct change *changes, **change_end;
     void *mapping; /* of the server's process; forgotten with it */
@@ -78,7 +79,6 @@ struct disk {
     struct inode *root, *all;
     uint64_t inode_last;
     int64_t used_pages, room_pages;
-    bool may_have_more; /* something was removed since the pages were counted */
     struct disk_trouble trouble[DISK_TROUBLES_MOST];
     size_t trouble_count;
     uint64_t calls;
