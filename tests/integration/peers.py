@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: ISC
 """Servers that Eilbote sends to: one in Python that misbehaves on command, and real ones from Debian packages."""
 import pathlib
+import re
 import socket
 import threading
+import time
 
 from server import until
 
@@ -153,3 +155,15 @@ def transport(domain, port, host="127.0.0.1", more=""):
 def read_if_there(path):
     path = pathlib.Path(path)
     return path.read_text() if path.exists() else ""
+
+
+class TimedStub(SmtpStub):
+    """Notes when the message with the number in X-Good came, and keeps no text."""
+
+    def __init__(self, port):
+        self.came = {}
+        super().__init__("127.0.0.1", port)
+
+    def end_message(self, client, session):
+        self.came[int(re.search(rb"X-Good: (\d+)", session.data)[1])] = time.monotonic()
+        client.sendall(b"250 2.0.0 taken\r\n")

@@ -6,7 +6,6 @@ import json
 import multiprocessing
 import os
 import pathlib
-import re
 import resource
 import selectors
 import shutil
@@ -16,7 +15,7 @@ import subprocess
 import tempfile
 import time
 
-from peers import SmtpStub, transport
+from peers import TimedStub, transport
 from server import EILBOTE, PATIENCE_S, Server, Smtp, free_port, until
 
 SOURCES = [f"127.9.{k}.1" for k in range(1, 21)]
@@ -131,21 +130,9 @@ def ten_times(what, report):
             report.violation(f"{what}: goodput {goodput / peak:.0%} of the peak")
 
 
-class Good(SmtpStub):
-    """Notes when a message came."""
-
-    def __init__(self, port):
-        self.came = {}
-        super().__init__("127.0.0.1", port)
-
-    def end_message(self, client, session):
-        self.came[int(re.search(rb"X-Good: (\d+)", session.data)[1])] = time.monotonic()
-        client.sendall(b"250 2.0.0 taken\r\n")
-
-
 def send_good(where, port, pipe):
     """In a process of its own: a message every now and then, each on a connection of its own, until something is said; then how long each took."""
-    stub, begun = Good(port), {}
+    stub, begun = TimedStub(port), {}
     pipe.send("ready")
     while not pipe.poll():
         begun[len(begun) + 1] = time.monotonic()

@@ -2,13 +2,12 @@
 """Next hops that do what no server should, at every step, and how long good mail takes meanwhile."""
 import multiprocessing
 import pathlib
-import re
 import shutil
 import tempfile
 import time
 
 import evil
-from peers import SmtpStub
+from peers import TimedStub
 from server import Server, Smtp, free_port, until
 
 GAP_S = 0.02  # between two good messages
@@ -17,21 +16,9 @@ IDLE_S = 0.3  # after which no connection is kept
 RATIO = 1.2
 
 
-class Good(SmtpStub):
-    """Notes when a message came."""
-
-    def __init__(self, port):
-        self.came = {}
-        super().__init__("127.0.0.1", port)
-
-    def end_message(self, client, session):
-        self.came[int(re.search(rb"X-Good: (\d+)", session.data)[1])] = time.monotonic()
-        client.sendall(b"250 2.0.0 taken\r\n")
-
-
 def stream(where, port, pipe):
     """In a process of its own, so that what the evil servers need of Python is not in the measure: good mail at a steady pace."""
-    good, begun = Good(port), {}
+    good, begun = TimedStub(port), {}
     pipe.send("ready")
     with Smtp(where) as c:
         while not pipe.poll():
