@@ -23,6 +23,10 @@ static struct inode *new_inode(enum inode_type type, unsigned mode)
                         .next = world->disk->all};
     i->change_end = &i->changes;
     world->disk->all = i;
+    if (type == INODE_DIRECTORY) {
+        i->next_directory = world->disk->directories;
+        world->disk->directories = i;
+    }
     return i;
 }
 
@@ -377,7 +381,7 @@ static void forget_names(struct inode *directory)
 
 static void apply_kept(void)
 {
-    for (struct inode *i = world->disk->all; i; i = i->next) {
+    for (struct inode *i = world->disk->directories; i; i = i->next_directory) {
         bool is_removed = false;
         for (struct change *c; (c = i->changes) && c->is_kept;) {
             lead_to(c->name, c->to);

@@ -23,7 +23,7 @@ enum inode_type { INODE_FILE, INODE_DIRECTORY, INODE_SOCKET };
 struct inode {
     enum inode_type type;
     uint64_t number;
-    struct inode *next; /* of all there are */
+    struct inode *next, *next_directory; /* of all there are */
     struct inode *parent;
     unsigned mode, links;
     unsigned stable_names, opened;
@@ -76,7 +76,7 @@ struct disk_trouble {
 enum { DISK_TROUBLES_MOST = 8 };
 
 struct disk {
-    struct inode *root, *all;
+    struct inode *root, *all, *directories;
     uint64_t inode_last;
     int64_t used_pages, room_pages;
     struct disk_trouble trouble[DISK_TROUBLES_MOST];
