@@ -104,7 +104,7 @@ static struct segment *take_spare(struct journal *j, struct fault *fault)
 static struct fault write_void(struct journal *j, struct segment *s, unsigned committer,
                                uint64_t cut)
 {
-    unsigned char *page = memory_pages(FORMAT_PAGE);
+    unsigned char *page = memory_zero_pages(FORMAT_PAGE);
     unsigned char *payload = page + FORMAT_RECORD_HEADER;
     format_put_position(cut, payload);
     struct format_record header = {

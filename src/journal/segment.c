@@ -92,7 +92,7 @@ static struct fault open_files(struct segment *s)
 /* The whole first page, so that writing it never needs the old one. */
 static struct fault write_header(struct file *f, const struct format_segment *format)
 {
-    unsigned char *page = memory_pages(FORMAT_PAGE);
+    unsigned char *page = memory_zero_pages(FORMAT_PAGE);
     format_put_segment(format, page);
     struct iovec part = {page, FORMAT_PAGE};
     struct fault fault = file_write_at(f, &part, 1, 0);

@@ -179,7 +179,7 @@ struct fault file_zero(struct file *f, int64_t size_bytes)
     /* Allocated blocks are marked unwritten; only written zeros clear that mark. */
     enum { CHUNK_BYTES = 1 << 20 };
     int64_t chunk = size_bytes < CHUNK_BYTES ? size_bytes : CHUNK_BYTES;
-    void *zeros = memory_pages((size_t)chunk);
+    void *zeros = memory_zero_pages((size_t)chunk);
     struct fault fault = FINE;
     for (int64_t at = 0; at < size_bytes && !fault.kind; at += chunk) {
         int64_t left = size_bytes - at;

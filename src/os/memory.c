@@ -21,7 +21,12 @@ void *memory_pages(size_t size_bytes)
     void *memory = aligned_alloc(MEMORY_PAGE, size_bytes);
     if (!memory)
         abort();
-    return memset(memory, 0, size_bytes);
+    return memory;
+}
+
+void *memory_zero_pages(size_t size_bytes)
+{
+    return memset(memory_pages(size_bytes), 0, size_bytes);
 }
 
 void memory_give_back(void)

@@ -9,8 +9,12 @@
 
 enum { MEMORY_PAGE = 4096 };
 
-/* Zeroed memory that begins at a page; size_bytes is a number of whole pages. For free(). */
+/* Memory that begins at a page, with anything in it; size_bytes is a number of whole pages. For
+ * free(). What nobody writes to takes no room. */
 void *memory_pages(size_t size_bytes);
+
+/* The same, of zeros. */
+void *memory_zero_pages(size_t size_bytes);
 
 /* Heaps grow and shrink in steps of megabytes instead of pages, so that the coming and going of
  * messages does not cost a system call each time. First thing in a role. */

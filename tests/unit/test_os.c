@@ -172,7 +172,7 @@ static void test_cache_is_bypassed_and_not_needed(void **state)
 {
     (void)state;
     struct file *f, *reader;
-    char *pages = memory_pages(2 * MEMORY_PAGE), bytes[8];
+    char *pages = memory_zero_pages(2 * MEMORY_PAGE), bytes[8];
     size_t got;
     assert_int_equal((uintptr_t)pages % MEMORY_PAGE, 0);
     assert_fine(file_open(in_room("direct"), FILE_CREATE_NEW, &f));
