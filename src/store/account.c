@@ -9,7 +9,12 @@
 #include "store/internal.h"
 #include "store/name.h"
 
-enum { LINGER_NS = 50000000, RETRY_NS = 1000000000 };
+enum { LINGER_NS = 50000000 };
+
+/* What cannot be applied is tried again after pauses that double. The longest is short enough for
+ * mail to be there soon after a full disk has room again. */
+#define PAUSE_FIRST_NS   INT64_C(1000000000)
+#define PAUSE_LONGEST_NS INT64_C(5000000000)
 
 static void forget_if_unused(struct store *s, struct account *a)
 {
@@ -170,7 +175,10 @@ static void put_back(struct store *s, struct account *a, struct list *batch, siz
     list_append_all(batch, &a->pending);
     list_append_all(&a->pending, batch);
     a->pending_count += count;
-    a->not_before_ns = clock_now_ns() + RETRY_NS;
+    a->pause_ns = a->pause_ns ? 2 * a->pause_ns : PAUSE_FIRST_NS;
+    if (a->pause_ns > PAUSE_LONGEST_NS)
+        a->pause_ns = PAUSE_LONGEST_NS;
+    a->not_before_ns = clock_now_ns() + a->pause_ns;
     if (!s->is_stopping)
         return;
     /* They stay in the journal: the order of the store keeps it from being trimmed. */
@@ -191,7 +199,7 @@ static void end_batch(struct store *s, struct account *a, struct list *batch, si
     s->statistics.unapplied -= (int64_t)count;
     s->statistics.applied += (int64_t)count;
     s->statistics.batches++;
-    a->not_before_ns = 0;
+    a->not_before_ns = a->pause_ns = 0;
 }
 
 struct fault account_settle(struct store *s, struct account *a)

@@ -43,6 +43,7 @@ enum {
     REST_MOST_S = 600,
     PROCESSES_MOST = 200,
     REAL_PATIENCE_S = 120,
+    HEAP_ONLY_BYTES = 32 << 20,
     LIBRARIES_KEEP_BYTES = 768 * 1024
 };
 
@@ -206,8 +207,10 @@ static _Noreturn void run_process(void)
     if (world->plan->processes_left > 0 && !plan_is_healed())
         world->crash_at_call = ((uint64_t)1 << sim_between(3, 15)) + sim_below(4096);
     world->plan->has_stopped = false;
-    size_t memory_before = memory_in_use();
+    /* All memory from one heap: it is counted, and what has been used once need not be mapped. */
+    mallopt(M_MMAP_THRESHOLD, HEAP_ONLY_BYTES);
     fiber_start("main", true, MAIN_STACK_BYTES, serve, NULL);
+    size_t memory_before = memory_in_use();
     if (!world_run(has_stopped))
         ledger_blame(0, "nothing can happen any more, and the server has not ended");
     if (world->plan->is_stopping && !outcome.kind)
