@@ -29,7 +29,7 @@ struct account {
     bool is_busy;
     bool is_suspect;       /* has been replayed: the index is checked when it is opened */
     bool is_open;          /* a maildrop */
-    int64_t pause_ns; /* of the last attempt that failed, 0: it went well */
+    int64_t pause_ns;      /* of the last attempt that failed, 0: it went well */
     int64_t not_before_ns; /* after a failure: when to try again */
     size_t holds;          /* entries on their way, and others who need the account in memory */
     int64_t usage_bytes;   /* of the messages in the index, while is_usage_known */
