@@ -18,7 +18,7 @@
 #include "base/encode.h"
 #include "check/tag_list.h"
 
-enum { ED25519_SIZE = 32, SIGNATURE_MAX = 512 };
+enum { ED25519_SIZE = 32, SIGNATURE_MAX = 1024 };
 
 static struct dkim_finding permanent(const char *reason)
 {

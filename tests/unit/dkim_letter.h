@@ -63,7 +63,7 @@ static inline void letter_hash_body(struct buf *field, struct str body)
     struct tag_list list;
     uint64_t octets, length = DKIM_BODY_WHOLE;
     struct dkim_body *b = dkim_body_make();
-    if (tag_list_parse(letter_value(buf_str(field)), &list)) {
+    if (tag_list_parse(letter_value(str_head(buf_str(field), field->used - 2)), &list)) {
         const struct tag *l = tag_list_find(&list, "l");
         uint64_t n;
         if (l && num_parse(l->value, 1 << 20, &n))
@@ -78,7 +78,8 @@ static inline void letter_hash_body(struct buf *field, struct str body)
     dkim_body_free(b);
 }
 
-/* The field of the template (from its name to its CRLF) over the section and body, in front of the section. */
+/* The field of the template (from its name to its CRLF) over the section and body, in front of the section. One that is
+ * no list of tags stays unsigned. */
 static inline void letter_sign(struct buf *section, const char *template, struct str body,
                                EVP_PKEY *key)
 {
@@ -90,10 +91,9 @@ static inline void letter_sign(struct buf *section, const char *template, struct
     assert(buf_append(&field, str_from(template)));
     if (strstr(template, "bh=@"))
         letter_hash_body(&field, body);
-    if (strstr(template, " b=@")) {
+    struct str own = buf_str(&field);
+    if (strstr(template, " b=@") && tag_list_parse(letter_value(str_head(own, own.n - 2)), &list)) {
         assert(dkim_fields_read(buf_str(section), &arena, &fields));
-        struct str own = buf_str(&field);
-        assert(tag_list_parse(letter_value(str_head(own, own.n - 2)), &list));
         const struct tag *h = tag_list_find(&list, "h"), *b = tag_list_find(&list, "b");
         struct dkim_choice choice = {letter_is_relaxed(&list, false) ? DKIM_RELAXED : DKIM_SIMPLE,
                                      h ? h->value : STR_NONE, own, b->whole};
