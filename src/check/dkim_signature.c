@@ -202,8 +202,8 @@ static struct dkim_finding read_names(const struct reading *r)
         has_from |= str_equal_nocase(name, STR("From"));
         has_arc |= is_arc_field(name);
     }
-    if (r->form == DKIM_ARC_MESSAGE)
-        return has_arc ? permanent("fields of ARC are signed") : NO_FINDING;
+    if (r->form == DKIM_ARC_MESSAGE && has_arc)
+        return permanent("fields of ARC are signed");
     return has_from ? NO_FINDING : permanent("From is not signed");
 }
 

@@ -60,7 +60,7 @@ static inline void letter_fill(struct buf *text, const char *mark, struct str oc
 
 static inline void letter_hash_body(struct buf *field, struct str body)
 {
-    struct tag_list list;
+    static struct tag_list list;
     uint64_t octets, length = DKIM_BODY_WHOLE;
     struct dkim_body *b = dkim_body_make();
     if (tag_list_parse(letter_value(str_head(buf_str(field), field->used - 2)), &list)) {
@@ -86,7 +86,7 @@ static inline void letter_sign(struct buf *section, const char *template, struct
     struct buf field = buf_make(1 << 20), out = buf_make(1 << 20), signature = buf_make(1024);
     struct arena arena = arena_make(DKIM_FIELDS_ROOM);
     struct dkim_fields fields;
-    struct tag_list list;
+    static struct tag_list list;
     unsigned char hash[DKIM_HASH_SIZE];
     assert(buf_append(&field, str_from(template)));
     if (strstr(template, "bh=@"))
