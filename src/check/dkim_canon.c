@@ -116,13 +116,20 @@ static bool finish_cr(struct dkim_canon_body *b, char next)
     return false;
 }
 
+/* A space between two words, which is what blanks become. */
+static bool is_lone_space(struct str s, size_t at)
+{
+    return s.p[at] == ' ' && s.n - at > 1 && !is_blank(s.p[at + 1]) && s.p[at + 1] != '\r';
+}
+
 /* Octets at the start that go out as they are. */
 static size_t plain_size(const struct dkim_canon_body *b, struct str s)
 {
     size_t n = 0;
     if (b->canon == DKIM_SIMPLE)
         return str_index(s, '\r');
-    while (n < s.n && s.p[n] != '\r' && !is_blank(s.p[n]))
+    while (n < s.n && s.p[n] != '\r' &&
+           (!is_blank(s.p[n]) || (is_lone_space(s, n) && (n > 0 || !b->has_blank))))
         n++;
     return n;
 }
