@@ -63,7 +63,7 @@ const char *spf_result_name(enum spf_result result);
 
 /*
  * check_host() of section 4 for the identity in question. Borrows its texts. Takes SPF_ARENA_OCTETS of the asker's
- * arena beside the answers, and about 4 KiB of stack beside what the asker needs. A question that the asker can no
+ * arena beside the answers, and 12 KiB of stack beside what the asker needs. A question that the asker can no
  * longer put is a temperror.
  */
 void spf_check(const struct spf_question *q, struct asker *a, struct spf_verdict *out);
