@@ -341,11 +341,10 @@ static void test_received_spf(void **state)
     s.ip = "2001:db8::1";
     s.helo = "";
     s.zone = "example.com TXT v=spf1 (\n";
-    expect_field(&s, "Received-SPF: permerror (mx.receiver.test: permanent error in\r\n"
-                     " processing of example.com) client-ip=\"2001:db8::1\";\r\n"
-                     " receiver=mx.receiver.test; identity=mailfrom;\r\n"
-                     " envelope-from=\"alice@example.com\"; helo=\"\"; problem=\"unknown\r\n"
-                     " mechanism ( of example.com\"\r\n");
+    expect_field(&s, "Received-SPF: permerror (mx.receiver.test: permanent error in processing of\r\n"
+                     " example.com) client-ip=\"2001:db8::1\"; receiver=mx.receiver.test;\r\n"
+                     " identity=mailfrom; envelope-from=\"alice@example.com\"; helo=\"\";\r\n"
+                     " problem=\"unknown mechanism ( of example.com\"\r\n");
 }
 
 static void test_a_full_buffer_gets_no_part_of_the_field(void **state)
