@@ -6,7 +6,6 @@ import random
 import re
 import subprocess
 
-import pytest
 import spf
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -14,7 +13,7 @@ JUDGE = pathlib.Path(os.environ.get("EILBOTE_BUILD", ROOT / "build")).resolve() 
 CASES = 6000
 NAMES = ["example.com", "a.example.com", "b.example.com", "c.example.com", "mail.example.com", "d.example.net", "example.org", "x.y.example.org"]
 IPS = ["192.0.2.1", "192.0.2.200", "198.51.100.7", "2001:db8::1", "2001:db8:0:1::9", "::ffff:192.0.2.1"]
-SENDERS = ["alice@example.com", "strong-bad@example.com", "bob+tag@a.example.com", "x@d.example.net", "", "@example.org", "y@nowhere.example.net"]
+SENDERS = ["alice@example.com", "strong-bad@example.com", "bob+tag@a.example.com", "x@d.example.net", "", "@example.org", "y@b.example.com"] * 3 + ["y@nowhere.example.net"]
 HELOS = ["mail.example.com", "d.example.net", "x.y.example.org"]
 
 
@@ -25,7 +24,7 @@ class Zone:
         self.rows = list(dict.fromkeys(rows))
 
     def text(self):
-        return "".join(f"{name} {kind} {data}\n".replace(" \n", "\n") if not data else f"{name} {kind} {data}\n" for name, kind, data in self.rows)
+        return "".join(f"{name} {kind} {data}\n" if data else f"{name} {kind}\n" for name, kind, data in self.rows)
 
     def fails(self, name):
         return (name, "FAIL", "") in self.rows
@@ -64,7 +63,7 @@ class Maker:
         return self.pick("", "", "x.", self.macro() + ".") + self.macro() + self.pick("", ".example.com", "._spf.%{d}", ".%{d2}", ".")
 
     def bits(self):
-        return self.pick("", "", "", "/24", "/0", "/32", "//64", "//0", "/28//48", "/33", "//129", "/08", "/", "//", "/24//128", "/1/2")if self.chance(60) else ""
+        return self.pick("", "", "", "/24", "/0", "/32", "//64", "//0", "/28//48", "/33", "//129", "/08", "/", "//", "/24//128", "/1/2") if self.chance(60) else ""
 
     def mechanism(self):
         name = self.pick("all", "include", "include", "a", "a", "mx", "mx", "ptr", "ip4", "ip4", "ip6", "ip6", "exists", "exists")
@@ -100,7 +99,7 @@ class Maker:
         for name in NAMES:
             if self.chance(4):
                 rows.append((name, "FAIL", ""))
-            if self.chance(80):
+            if self.chance(93):
                 rows.append((name, "TXT", self.record()))
             if self.chance(3):
                 rows.append((name, "TXT", self.record()))
@@ -144,10 +143,98 @@ def theirs(case):
     return result, text, getattr(query, "prob", "")
 
 
-@pytest.fixture
-def pyspf(monkeypatch):
-    """Judges with the DNS of a case."""
-    def judge(case):
-        monkeypatch.setattr(spf, "DNSLookup", case[3].lookup)
-        return theirs(case)
-    return judge
+# What pyspf takes for something else than the RFC says: (why, what stands in a record, how to write it so that pyspf gets the meaning).
+REWRITES = [
+    ("12 and RFC 5234 section 2.3: names of modifiers have no case", r"\bRedirect=", "redirect="),
+    ("7.1 and RFC 5234 section 2.3: nor has the transformer r", r"(%\{\w\d*)R", r"\1r"),
+    ("7.3: a number of parts that is given must not be zero", r"%\{\w0+(?!\d)", "%{!"),
+    ("7.3: the parts are joined with dots, whatever they were split at", r"(%\{[iodhvpIODHVP][0-9rR]*)[^}\w]*\}", r"\1}"),
+    ("6: redirect and exp must not stand there twice; others may", r" (unknown|x-y.z_|op|a)=(%\w| )", r" m=\2"),
+    ("6 and 12: the value of an unknown modifier is a macro-string, whatever its name", r" op=", " m="),
+    ("5.7 and 12: exists has a domain-spec, with a qualifier, too", r" [-+~?]exists(?= |$)", " exists"),
+    ("6.2: exp is for fail alone, and never changes a result", r" exp=(?!%)[\w./:]*\w(?= |$)", " m="),
+]
+
+
+def in_words_of_pyspf(zone):
+    """The zone as REWRITES has it, and without what 5.5 says of no account for ptr: names of the client whose addresses cannot be had, and a reverse zone that fails."""
+    failing = {name for name, kind, _ in zone.rows if kind == "FAIL"}
+    rows = []
+    for name, kind, data in zone.rows:
+        if kind == "TXT":
+            for _, found, better in REWRITES:
+                data = re.sub(found, better, data)
+            for i in range(data.count(" m=")):
+                data = data.replace(" m=", f" m{i}=", 1)
+        if name.endswith(".arpa") and (name in failing or data in failing):
+            continue
+        rows.append((name, kind, data))
+    return Zone(rows)
+
+
+def says(zone, found):
+    return any(kind == "TXT" and re.search(found, data) for _, kind, data in zone.rows)
+
+
+def is_early(line, theirs_is, problem):
+    """We found a result, and pyspf met an error."""
+    return line[0] not in ("permerror", "temperror") and theirs_is in ("permerror", "temperror") and problem
+
+
+# Where they differ all the same: (why, whether it is that). A row is a case's zone, our line, pyspf's result and its problem.
+REASONS = [
+    ("4.6.2: mechanisms are evaluated from left to right until one matches, and no rule forbids to include oneself: the limit of 4.6.4 ends that",
+     lambda zone, line, result, problem: result == "permerror" and problem == "include has trivial recursion"),
+    ("4.6.4: redirect counts when it is used, not when it stands there",
+     lambda zone, line, result, problem: is_early(line, result, problem == "Too many DNS lookups") and says(zone, "redirect=")),
+    ("5.4: a host of mx that has the address is a match, whatever the DNS says of the others",
+     lambda zone, line, result, problem: is_early(line, result, problem == "DNS failed" or problem.startswith("Void lookup")) and says(zone, r"(?i)\bmx\b")),
+    ("4.6.2: what stands behind a match is not evaluated, nor are its macros expanded; 5.5: errors about names of the client are no errors",
+     lambda zone, line, result, problem: (is_early(line, result, True) or line[0] == "permerror") and (problem == "DNS failed" or problem.startswith("Void lookup")) and says(zone, r"(?i)%\{p|\bptr\b")),
+]
+
+
+def judge_theirs(monkeypatch, case, zone):
+    monkeypatch.setattr(spf, "DNSLookup", zone.lookup)
+    return theirs(case)
+
+
+def test_verdicts_are_those_of_pyspf(monkeypatch):
+    cases = [case_of(seed) for seed in range(CASES)]
+    seen, differences, unexplained = set(), 0, []
+    for seed, (case, line) in enumerate(zip(cases, ours(cases), strict=True)):
+        result, _, problem = judge_theirs(monkeypatch, case, case[3])
+        seen.add(line[0])
+        if result == line[0]:
+            continue
+        differences += 1
+        zone = in_words_of_pyspf(case[3])
+        result, _, problem = judge_theirs(monkeypatch, case, zone)
+        if result != line[0] and not any(is_that(zone, line, result, problem) for _, is_that in REASONS):
+            unexplained.append((seed, line, result, problem))
+    assert unexplained == []
+    assert seen == {"none", "neutral", "pass", "fail", "softfail", "temperror", "permerror"}
+    assert differences < CASES / 20
+
+
+def explanation_of(maker):
+    """Text with macros; a delimiter that is no dot for l and s alone, as pyspf joins parts of others with it (7.3: with dots)."""
+    letter = maker.pick(*"slodihpvcrtSLODIHCR")
+    delimiters = maker.pick("", "", "-", "+-", ".", "=/_") if letter in "slSL" else ""
+    return "%{" + letter + maker.pick("", "", "1", "2", "3", "12") + maker.pick("", "r") + delimiters + "}" + maker.pick(" ", "%_", "%%", "%-", ", says ", "/", "?")
+
+
+def test_macros_mean_what_they_mean_to_pyspf(monkeypatch):
+    cases = []
+    for seed in range(2000):
+        maker = Maker(seed)
+        text = "".join(explanation_of(maker) for _ in range(3)) + "."
+        rows = [("example.com", "TXT", "v=spf1 -all exp=%{l-}.why.%{d}"), ("192.0.2.1.example.com", "A", "192.0.2.1"), ("example.net", "A", "192.0.2.1"),
+                ("1.2.0.192.in-addr.arpa", "PTR", maker.pick("192.0.2.1.example.com", "example.net", "forged.example.org"))]
+        sender = maker.pick("alice", "strong-bad", "a_b=c", "Me+You/x~y", "x!#$&'*?^`{|}")
+        rows.append((sender.lower().replace("-", ".") + ".why.example.com", "TXT", text))
+        cases.append((maker.pick(*IPS), maker.pick(*HELOS), sender + "@example.com", Zone(rows)))
+    for case, line in zip(cases, ours(cases), strict=True):
+        result, text, _ = judge_theirs(monkeypatch, case, case[3])
+        assert (line[0], result) == ("fail", "fail")
+        assert line[5] == text, case[3].text()
