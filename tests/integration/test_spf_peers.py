@@ -148,10 +148,12 @@ REWRITES = [
     ("12 and RFC 5234 section 2.3: names of modifiers have no case", r"\bRedirect=", "redirect="),
     ("7.1 and RFC 5234 section 2.3: nor has the transformer r", r"(%\{\w\d*)R", r"\1r"),
     ("7.3: a number of parts that is given must not be zero", r"%\{\w0+(?!\d)", "%{!"),
-    ("7.3: the parts are joined with dots, whatever they were split at", r"(%\{[iodhvpIODHVP][0-9rR]*)[^}\w]*\}", r"\1}"),
-    ("6: redirect and exp must not stand there twice; others may", r" (unknown|x-y.z_|op|a)=(%\w| )", r" m=\2"),
+    ("7.3: the parts are joined with dots, whatever they were split at", r"(%\{[iodhvpIODHVP][0-9r]*)[^}\w]*\.[^}\w]*\}", r"\1}"),
+    ("7.3: and what has no such delimiter is one part", r"(%\{[iodhvpIODHVP])[0-9r]*[-+=]+\}", r"\1}"),
+    ("6: redirect and exp must not stand there twice; others may", r" (?:unknown|x-y.z_|a)=", " m="),
     ("6 and 12: the value of an unknown modifier is a macro-string, whatever its name", r" op=", " m="),
-    ("5.7 and 12: exists has a domain-spec, with a qualifier, too", r" [-+~?]exists(?= |$)", " exists"),
+    ("6: what such a modifier means by a letter is for those to say who define it", r"( m=%\{)[cr]", r"\1d"),
+    ("5.7 and 12: exists has a domain-spec, with a qualifier, too", r"(?i) [-+~?]exists(?= |$)", " exists"),
     ("6.2: exp is for fail alone, and never changes a result", r" exp=(?!%)[\w./:]*\w(?= |$)", " m="),
 ]
 
@@ -190,7 +192,7 @@ REASONS = [
     ("5.4: a host of mx that has the address is a match, whatever the DNS says of the others",
      lambda zone, line, result, problem: is_early(line, result, problem == "DNS failed" or problem.startswith("Void lookup")) and says(zone, r"(?i)\bmx\b")),
     ("4.6.2: what stands behind a match is not evaluated, nor are its macros expanded; 5.5: errors about names of the client are no errors",
-     lambda zone, line, result, problem: (is_early(line, result, True) or line[0] == "permerror") and (problem == "DNS failed" or problem.startswith("Void lookup")) and says(zone, r"(?i)%\{p|\bptr\b")),
+     lambda zone, line, result, problem: (is_early(line, result, True) or line[0] in ("permerror", "temperror")) and (problem == "DNS failed" or problem.startswith("Void lookup")) and says(zone, r"(?i)%\{p|\bptr\b")),
 ]
 
 
