@@ -216,7 +216,7 @@ static void put_reversed(struct sink *s, struct str value, const struct part *pa
         while (start > 0 && !str_has(part->delimiters, value.p[start - 1]))
             start--;
         if (i >= skipped)
-            put_slice(s, str_make(value.p + start, end - start), part->is_escaped);
+            put_slice(s, str_skip(str_head(value, end), start), part->is_escaped);
         if (start == 0)
             return;
         if (i >= skipped)
