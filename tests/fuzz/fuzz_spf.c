@@ -13,7 +13,7 @@
 #include "fuzz.h"
 #include "mail/header.h"
 
-enum { QUESTIONS = 60, RECORDS_MAX = 16, MODEL_PARTS = 128 };
+enum { QUESTIONS = 60, RECORDS_MAX = 16, MODEL_PARTS = 100 };
 
 struct world {
     struct str records[RECORDS_MAX];

@@ -341,10 +341,11 @@ static void test_received_spf(void **state)
     s.ip = "2001:db8::1";
     s.helo = "";
     s.zone = "example.com TXT v=spf1 (\n";
-    expect_field(&s, "Received-SPF: permerror (mx.receiver.test: permanent error in processing of\r\n"
-                     " example.com) client-ip=\"2001:db8::1\"; receiver=mx.receiver.test;\r\n"
-                     " identity=mailfrom; envelope-from=\"alice@example.com\"; helo=\"\";\r\n"
-                     " problem=\"unknown mechanism ( of example.com\"\r\n");
+    expect_field(&s,
+                 "Received-SPF: permerror (mx.receiver.test: permanent error in processing of\r\n"
+                 " example.com) client-ip=\"2001:db8::1\"; receiver=mx.receiver.test;\r\n"
+                 " identity=mailfrom; envelope-from=\"alice@example.com\"; helo=\"\";\r\n"
+                 " problem=\"unknown mechanism ( of example.com\"\r\n");
 }
 
 static void test_a_full_buffer_gets_no_part_of_the_field(void **state)
