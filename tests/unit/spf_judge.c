@@ -3,7 +3,7 @@
  * spf_judge.c - SPF verdicts about zones on standard input, for the comparison with other implementations
  *
  * A case is a line "IP<tab>HELO<tab>SENDER", lines of a zone (fake_zone.h) and an empty line. For each, a line
- * "RESULT<tab>MECHANISM<tab>TERMS<tab>VOIDS<tab>REASON<tab>EXPLANATION" is printed.
+ * "RESULT<tab>MECHANISM<tab>TERMS<tab>VOIDS<tab>REASON<tab>EXPLANATION<tab>QUESTIONS" is printed.
  */
 #include "check/spf.h"
 #include "fake_zone.h"
@@ -22,8 +22,11 @@ static void judge(struct str question, const char *zone_text)
     if (!ip_parse(ip, &q.ip))
         abort();
     spf_check(&q, &asker, &v);
-    printf("%s\t" STR_FMT "\t%u\t%u\t" STR_FMT "\t" STR_FMT "\n", spf_result_name(v.result),
+    printf("%s\t" STR_FMT "\t%u\t%u\t" STR_FMT "\t" STR_FMT "\t", spf_result_name(v.result),
            STR_ARG(v.mechanism), v.terms, v.voids, STR_ARG(v.reason), STR_ARG(v.explanation));
+    for (const char *p = zone.log; *p; p++)
+        putchar(*p == '\n' ? ',' : *p);
+    putchar('\n');
     arena_free(&arena);
 }
 

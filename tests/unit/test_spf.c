@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "check/spf_record.h"
 #include "spf_room.h"
 
 static bool result_is(const char *ip, const char *record, const char *more, const char *result)
@@ -85,6 +86,20 @@ static void test_grammar(void **state)
     };
     (void)state;
     EXPECT_ROWS("192.0.2.1", rows);
+}
+
+static void test_octets_that_no_term_has(void **state)
+{
+    static const struct str records[] = {{"v=spf1 \0all", 11}, {"v=spf1 all\0", 11},
+                                         {"v=spf1 \0x=y", 11}, {"v=spf1 x\0=y", 11},
+                                         {"v=spf1 x=\0", 10},  {"v=spf1 a:\0.example", 18},
+                                         {"v=spf1 all\n", 11}, {"v=spf1 x=\x7f", 10}};
+    struct spf_record record;
+    struct spf_wrong wrong;
+    (void)state;
+    for (size_t i = 0; i < sizeof records / sizeof records[0]; i++)
+        assert_false(spf_record_parse(records[i], &record, &wrong));
+    assert_true(spf_record_parse(STR("v=spf1 all x=~"), &record, &wrong));
 }
 
 static void test_addresses_of_ipv4(void **state)
@@ -509,6 +524,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_grammar),
+        cmocka_unit_test(test_octets_that_no_term_has),
         cmocka_unit_test(test_addresses_of_ipv4),
         cmocka_unit_test(test_addresses_of_ipv6),
         cmocka_unit_test(test_hosts),
