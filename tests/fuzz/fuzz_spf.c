@@ -258,6 +258,14 @@ static void check_name(struct str spec, struct str value)
         must(name.n <= 253);
 }
 
+static void check_iprev(struct world w, struct arena *arena)
+{
+    struct asker asker = {.answer = answer, .context = &w, .arena = arena, .left = QUESTIONS};
+    struct iprev_verdict v;
+    iprev_check(&w.client, &asker, &v);
+    must(w.asked <= 1 + IPREV_NAMES_MAX && (v.name.n > 0) == (v.result == IPREV_PASS));
+}
+
 const struct fuzz_memory fuzz_memory = {.factor = 64, .base = 1 << 19};
 
 void fuzz_one(struct str in)
@@ -282,5 +290,6 @@ void fuzz_one(struct str in)
         check_name(w.records[i], q.mail_from);
     }
     check_macro(q.mail_from, flags, w.seed);
+    check_iprev(w, &arena);
     arena_free(&arena);
 }
