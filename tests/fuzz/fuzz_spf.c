@@ -264,6 +264,7 @@ static void check_iprev(struct world w, struct arena *arena)
     struct iprev_verdict v;
     iprev_check(&w.client, &asker, &v);
     must(w.asked <= 1 + IPREV_NAMES_MAX && (v.name.n > 0) == (v.result == IPREV_PASS));
+    must(str_equal(str_from(iprev_result_name(v.result)), STR("pass")) == (v.name.n > 0));
 }
 
 const struct fuzz_memory fuzz_memory = {.factor = 64, .base = 1 << 19};
