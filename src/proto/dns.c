@@ -28,14 +28,35 @@ bool dns_name_read(struct str wire, struct arena *arena, struct str *out)
     return wire.n == 1;
 }
 
+bool dns_exchange_read(struct str data, struct arena *arena, uint16_t *preference, struct str *host)
+{
+    if (data.n < 3 || !dns_name_read(str_skip(data, 2), arena, host))
+        return false;
+    *preference = (uint16_t)((unsigned char)data.p[0] << 8 | (unsigned char)data.p[1]);
+    return true;
+}
+
 bool dns_mx_read(struct str data, struct arena *arena, struct dns_mx *out)
 {
     struct ip_address ip;
-    if (data.n < 3 || !dns_name_read(str_skip(data, 2), arena, &out->host) ||
-        !hostname_is_valid(out->host) || ip_parse(out->host, &ip))
-        return false;
-    out->preference = (uint16_t)((unsigned char)data.p[0] << 8 | (unsigned char)data.p[1]);
-    return true;
+    return dns_exchange_read(data, arena, &out->preference, &out->host) &&
+           hostname_is_valid(out->host) && !ip_parse(out->host, &ip);
+}
+
+bool dns_text_read(struct str data, struct arena *arena, struct str *out)
+{
+    char *text = arena_alloc(arena, data.n);
+    size_t n = 0;
+    for (struct str rest = data; rest.n > 0;) {
+        size_t length = (unsigned char)rest.p[0];
+        if (length + 1 > rest.n)
+            return false;
+        memcpy(text + n, rest.p + 1, length);
+        n += length;
+        rest = str_skip(rest, length + 1);
+    }
+    *out = str_make(text, n);
+    return data.n > 0;
 }
 
 bool dns_mx_is_null(struct str data)

@@ -28,6 +28,14 @@ struct dns_mx {
  */
 bool dns_mx_read(struct str data, struct arena *arena, struct dns_mx *out);
 
+/* The data of an MX record as it is, the root (RFC 7505) and names that no host can have, too. False when it is
+ * malformed. */
+bool dns_exchange_read(struct str data, struct arena *arena, uint16_t *preference,
+                       struct str *host);
+
+/* The data of a TXT record: its strings, joined, in the arena. False when it is malformed or has none. */
+bool dns_text_read(struct str data, struct arena *arena, struct str *out);
+
 /* True for the data of a null MX, which must stand alone (RFC 7505 section 3). */
 bool dns_mx_is_null(struct str data);
 

@@ -43,6 +43,22 @@ void queue_drop_body(struct queue *q, struct queue_message *m)
         m->body_kind = QUEUE_BODY_FILE;
 }
 
+/* The body is the last bytes of its file: room for fields that come on top of it may be left there. */
+static struct fault read_file(struct file *file, const char *path, size_t body_size, size_t offset,
+                              size_t size, struct buf *out)
+{
+    int64_t all;
+    size_t got = 0;
+    struct fault f = file_size(file, &all);
+    if (!f.kind && all >= (int64_t)body_size)
+        f = file_read_at(file, out->data + out->used, size,
+                         all - (int64_t)body_size + (int64_t)offset, &got);
+    if (!f.kind && got != size)
+        f = fault_make(451, FAULT_STATUS(4, 3, 0), "%s is too short", path);
+    out->used += got;
+    return f;
+}
+
 struct fault queue_read_body(struct queue *q, const struct queue_message *m, size_t offset,
                              size_t size, struct buf *out)
 {
@@ -65,12 +81,8 @@ struct fault queue_read_body(struct queue *q, const struct queue_message *m, siz
     if (!cold_body_path(q->cold, m->id, path, sizeof path) || !buf_reserve(out, size))
         return fault_make(451, FAULT_STATUS(4, 3, 0), "the buffer is too small");
     struct fault f = file_open(path, FILE_READ, &file);
-    size_t got = 0;
     if (!f.kind)
-        f = file_read_at(file, out->data + out->used, size, (int64_t)offset, &got);
+        f = read_file(file, path, m->body_size, offset, size, out);
     file_close(file);
-    if (!f.kind && got != size)
-        f = fault_make(451, FAULT_STATUS(4, 3, 0), "%s is too short", path);
-    out->used += got;
     return f;
 }

@@ -52,7 +52,7 @@ void queue_set_options(struct queue *q, const struct queue_options *options);
 /* An id for a new message, above all earlier ones. Any thread. */
 uint64_t queue_new_id(struct queue *q);
 
-/* Makes the file for the body of a large message; the file is removed by queue_body_discard or
+/* Makes the file for the body of a large message, which is the last body_size bytes of it; the file is removed by queue_body_discard or
  * belongs to the message once accepted. Blocks. */
 struct fault queue_body_file(struct queue *q, uint64_t id, struct file **out);
 struct fault queue_body_sync(struct queue *q, uint64_t id, struct file *file); /* and its name */

@@ -278,7 +278,6 @@ static void drain(struct steward *s)
     crew_nudge(&s->crew);
     int64_t end = loop_now_ms(loop_current()) + DRAIN_MS;
     bool is_done = crew_await_sessions(&s->crew, end);
-    scope_cancel(&s->chores);
     is_done = is_done && crew_await_work(&s->crew, end) && (!k->is_settled || k->is_settled(s));
     if (!is_done) {
         crew_cancel(&s->crew);
@@ -286,6 +285,7 @@ static void drain(struct steward *s)
         crew_await_sessions(&s->crew, end);
         crew_await_work(&s->crew, end);
     }
+    scope_cancel(&s->chores);
     if (k->end)
         k->end(s);
     scope_join(&s->chores);

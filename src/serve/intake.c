@@ -7,9 +7,10 @@
 #include "net/offload.h"
 
 enum {
-    CONTENT_LIMIT = INTAKE_MEMORY_MAX + (128 << 10),
+    CONTENT_LIMIT = INTAKE_MEMORY_MAX + (128 << 10) + INTAKE_TOP_MAX,
     RESERVE_MAX = 64 << 10, /* a stranger's word is worth that much memory */
-    RESERVE_TRACE = 1024
+    RESERVE_TRACE = 1024,
+    READ_AT_ONCE = 64 << 10 /* on the loop's own thread */
 };
 
 static void count(struct intake *i, int64_t bytes)
@@ -35,7 +36,7 @@ void intake_start(struct intake *i, const struct intake_place *place, void *owne
 
 struct spill {
     struct intake *intake;
-    bool is_last;
+    struct buf *top;
     struct fault fault;
 };
 
@@ -47,22 +48,22 @@ static void write_out(void *arg)
         s->fault = i->place->file(i->owner, i->id, &i->file);
     struct iovec part = {i->content.data, i->content.used};
     if (!s->fault.kind)
-        s->fault = file_write_at(i->file, &part, 1, (int64_t)i->file_size);
-    if (!s->fault.kind && s->is_last)
-        s->fault = i->place->sync(i->owner, i->id, i->file);
+        s->fault = file_write_at(i->file, &part, 1, (int64_t)(i->place->top_room + i->file_size));
+    if (!s->fault.kind && i->reader.read)
+        i->reader.read(i->reader.arg, buf_str(&i->content));
 }
 
 static struct fault prepare(struct intake *i)
 {
-    struct fault f = i->prepare ? i->prepare(i->prepare_arg, &i->content) : FINE;
-    i->prepare = NULL;
-    return f;
+    bool is_due = i->reader.prepare && !i->is_prepared;
+    i->is_prepared = true;
+    return is_due ? i->reader.prepare(i->reader.arg, &i->content) : FINE;
 }
 
 /* Moves what is in memory to the file. */
-static struct fault spill(struct intake *i, bool is_last)
+static struct fault spill(struct intake *i)
 {
-    struct spill s = {.intake = i, .is_last = is_last, .fault = prepare(i)};
+    struct spill s = {.intake = i, .fault = prepare(i)};
     if (s.fault.kind)
         return s.fault;
     offload(write_out, &s);
@@ -85,7 +86,7 @@ void intake_add(struct intake *i, struct str content)
             i->fault = fault_make(452, FAULT_STATUS(4, 3, 1),
                                   "too much mail is being received, try again later");
         else if (i->content.used == INTAKE_MEMORY_MAX)
-            i->fault = spill(i, false);
+            i->fault = spill(i);
     }
 }
 
@@ -123,13 +124,75 @@ void intake_drop(struct intake *i)
     release(i);
 }
 
+/* Puts the fields right in front of the content and makes the file durable. */
+static void complete_file(void *arg)
+{
+    struct spill *s = arg;
+    struct intake *i = s->intake;
+    struct iovec part = {s->top->data, s->top->used};
+    if (s->top->used > 0)
+        s->fault = file_write_at(i->file, &part, 1, (int64_t)(i->place->top_room - s->top->used));
+    if (!s->fault.kind)
+        s->fault = i->place->sync(i->owner, i->id, i->file);
+}
+
+static struct fault put_on_file(struct intake *i, struct buf *top)
+{
+    struct spill s = {.intake = i, .top = top};
+    offload(complete_file, &s);
+    i->file_size += top->used;
+    return s.fault;
+}
+
+static void put_on_memory(struct intake *i, struct str top)
+{
+    if (top.n == 0)
+        return;
+    buf_reserve(&i->content, top.n);
+    memmove(i->content.data + top.n, i->content.data, i->content.used);
+    memcpy(i->content.data, top.p, top.n);
+    i->content.used += top.n;
+}
+
+static void read_content(void *arg)
+{
+    struct intake *i = arg;
+    i->reader.read(i->reader.arg, buf_str(&i->content));
+}
+
+/* The content that is in memory, when there is no file. */
+static struct fault read_memory(struct intake *i)
+{
+    struct fault f = prepare(i);
+    if (f.kind || !i->reader.read)
+        return f;
+    if (i->content.used > READ_AT_ONCE)
+        offload(read_content, i);
+    else
+        read_content(i);
+    return FINE;
+}
+
+/* All that stands between the last byte and the owner's promise. */
+static struct fault complete(struct intake *i)
+{
+    struct buf top = buf_make(i->place->top_room);
+    struct fault f = i->file ? spill(i) : read_memory(i);
+    if (!f.kind && i->reader.judge)
+        f = i->reader.judge(i->reader.arg, &top);
+    if (!f.kind && i->file)
+        f = put_on_file(i, &top);
+    else if (!f.kind)
+        put_on_memory(i, buf_str(&top));
+    buf_free(&top);
+    return f;
+}
+
 struct fault intake_finish(struct intake *i, intake_accept *accept, void *arg)
 {
     struct fault f = i->fault;
     if (!f.kind)
-        f = prepare(i);
-    if (!f.kind && i->file)
-        f = spill(i, true);
+        f = complete(i);
     if (!f.kind)
         f = accept(arg, i->file ? NULL : &i->content, i->file_size);
     if (f.kind)

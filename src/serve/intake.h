@@ -14,13 +14,31 @@
 #include "base/buf.h"
 #include "os/file.h"
 
-enum { INTAKE_MEMORY_MAX = 1 << 20, INTAKE_HEADER_MAX = 256 << 10 };
+enum {
+    INTAKE_MEMORY_MAX = 1 << 20,
+    INTAKE_HEADER_MAX = 256 << 10,
+    INTAKE_TOP_MAX = 32 << 10 /* octets of fields that come on top in the end */
+};
 
 /* Whom the content is for: where its file is. The file's id is unique there. All block. */
 struct intake_place {
     struct fault (*file)(void *owner, uint64_t id, struct file **out);
     struct fault (*sync)(void *owner, uint64_t id, struct file *file); /* and its name */
     struct fault (*discard)(void *owner, uint64_t id);
+    size_t
+        top_room; /* octets left free at the head of a file: INTAKE_TOP_MAX, or none comes on top */
+};
+
+/* What has a say in the content; each may be NULL. */
+struct intake_reader {
+    /* Gets the first INTAKE_MEMORY_MAX bytes, or all there is, once; may rewrite them. */
+    struct fault (*prepare)(void *arg, struct buf *content);
+    /* Gets all of the content as it will be stored, in order and in pieces; on another thread when
+     * there is much of it. */
+    void (*read)(void *arg, struct str piece);
+    /* After all has been read: refuses the message, or appends what comes on top of it. */
+    struct fault (*judge)(void *arg, struct buf *top);
+    void *arg;
 };
 
 typedef struct fault intake_accept(void *arg, struct buf *content, uint64_t file_size);
@@ -34,11 +52,10 @@ struct intake {
     struct buf content; /* all of it, or what the file does not have yet */
     struct buf header;  /* the first bytes of content that is in a file */
     struct file *file;
-    uint64_t file_size;
-    int64_t counted; /* our part of *in_flight */
-    /* Called once, with the first INTAKE_MEMORY_MAX bytes or all there is; may rewrite them. */
-    struct fault (*prepare)(void *arg, struct buf *content);
-    void *prepare_arg;
+    uint64_t file_size; /* of the content in it */
+    int64_t counted;    /* our part of *in_flight */
+    struct intake_reader reader;
+    bool is_prepared;
     struct fault fault; /* the first one; content is dropped from then on */
 };
 

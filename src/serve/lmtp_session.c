@@ -135,8 +135,8 @@ static struct fault discard_spool_file(void *owner, uint64_t id)
     return store_spool_discard(owner, id);
 }
 
-static const struct intake_place spool_place = {make_spool_file, sync_spool_file,
-                                                discard_spool_file};
+static const struct intake_place spool_place = {
+    .file = make_spool_file, .sync = sync_spool_file, .discard = discard_spool_file};
 
 /* Return-Path is the last server's to set, that is ours (RFC 5321 section 4.4). What has no header
  * section gets the empty line that keeps it from our fields. */
@@ -172,7 +172,7 @@ static struct fault on_data(struct session *s)
                           "too much mail is being received, try again later");
     intake_start(&t->intake, &spool_place, server->store, t->id, &server->in_flight_bytes, limit,
                  t->announced_size);
-    t->intake.prepare = fit_under_head;
+    t->intake.reader = (struct intake_reader){.prepare = fit_under_head};
     return FINE;
 }
 

@@ -510,7 +510,8 @@ static struct fault discard_body_file(void *owner, uint64_t id)
     return queue_body_discard(owner, id);
 }
 
-static const struct intake_place queue_place = {make_body_file, sync_body_file, discard_body_file};
+static const struct intake_place queue_place = {make_body_file, sync_body_file, discard_body_file,
+                                                INTAKE_TOP_MAX};
 
 static struct fault on_data(struct session *s)
 {
@@ -525,8 +526,8 @@ static struct fault on_data(struct session *s)
                  &s->visitor.server->in_flight_bytes, limit, t->announced_size);
     ask_client_name(s);
     add_trace(s);
-    t->intake.prepare = is_submission(s) ? repair : keep_apart;
-    t->intake.prepare_arg = s;
+    t->intake.reader =
+        (struct intake_reader){.prepare = is_submission(s) ? repair : keep_apart, .arg = s};
     return FINE;
 }
 

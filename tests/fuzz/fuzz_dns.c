@@ -46,16 +46,33 @@ static void check_written(struct str in, struct arena *arena)
     buf_free(&wire);
 }
 
-const struct fuzz_memory fuzz_memory = {.factor = 0, .base = 8192};
+/* What the strings hold, with a length before each, is what was read; and each cut says where it is. */
+static void check_text(struct str in, struct arena *arena)
+{
+    struct str text;
+    if (!dns_text_read(in, arena, &text))
+        return;
+    size_t strings = 0;
+    for (struct str rest = in, left = text; rest.n > 0; strings++) {
+        size_t length = (unsigned char)rest.p[0];
+        must(str_equal(str_head(left, length), str_head(str_skip(rest, 1), length)));
+        left = str_skip(left, length);
+        rest = str_skip(rest, length + 1);
+    }
+    must(strings > 0 && text.n + strings == in.n);
+}
+
+const struct fuzz_memory fuzz_memory = {.factor = 2, .base = 8192};
 
 void fuzz_one(struct str in)
 {
-    struct arena arena = arena_make(8192);
+    struct arena arena = arena_make(8192 + in.n);
     struct dns_mx mx;
     struct ip_address ip;
     struct str name;
     check_name(in, &arena);
     check_written(in, &arena);
+    check_text(in, &arena);
     if (dns_mx_read(in, &arena, &mx)) {
         must(dns_name_read(str_skip(in, 2), &arena, &name) && str_equal(name, mx.host));
         must(mx.preference == (uint8_t)in.p[0] * 256 + (uint8_t)in.p[1]);

@@ -123,11 +123,11 @@ class Ledger:
             client.join()
         self.server.wait_empty()
 
-    def allowed(self, mark, ident, recipient):
-        """One copy, and one more for each kill at which the delivery was in flight."""
+    def kills_in_flight(self, mark, ident, recipient):
+        """The roles that were killed while the delivery was in flight, one after the other: those of one kill, too, have moments between them."""
         first = self.sent.get(mark, len(self.kills))
         last = self.settled.get((ident, recipient), len(self.kills))
-        return 1 + sum("mta" in roles or recipient != FAR for roles in self.kills[first:last])
+        return [role for roles in self.kills[first:last] for role in roles if role == "mta" or recipient != FAR]
 
     def check(self):
         far, here = marks_of_stub(self.stub), marks_of_mailboxes(self.server)
@@ -138,7 +138,8 @@ class Ledger:
                 for seen, recipient in ((far, FAR), (here, client.here)):
                     copies = seen.pop(mark, 0)
                     assert copies or not ident, f"{mark} ({ident}) was acknowledged and is lost for {recipient}"
-                    assert copies <= self.allowed(mark, ident, recipient), f"{mark} ({ident}) came {copies} times to {recipient}"
+                    kills = self.kills_in_flight(mark, ident, recipient)
+                    assert copies <= 1 + len(kills), f"{mark} ({ident}) came {copies} times to {recipient} at these kills: {kills}"
                     twice += max(copies - 1, 0)
         assert not far and not here, f"made up: {far} {here}"
         print(f"{len(self.kills)} kills, {sum(len(c.acknowledged) for c in self.load)} messages acknowledged, {twice} copies too many")

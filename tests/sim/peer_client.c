@@ -9,7 +9,7 @@
 #include "plan.h"
 #include "talk.h"
 
-enum { TEXT_MOST = 2 << 20, PATIENCE_S = 900, LARGE_ONE_IN = 100, LINE_BYTES = 72 };
+enum { TEXT_MOST = 2 << 20, PATIENCE_S = 900, LARGE_ONE_IN = 40, LINE_BYTES = 72 };
 
 /* How far the content of a message got before the stream ended. */
 struct sending {
@@ -88,6 +88,7 @@ static bool send_envelope(struct sending *s)
     struct ledger_message *m = s->message;
     char command[TALK_LINE_MAX];
     bool is_taken = false;
+    m->offered_ns = world->now_ns;
     int n = snprintf(command, sizeof command, "MAIL FROM:<%s>\r\n", m->sender);
     say(s, command, (size_t)n);
     int answer = s->is_pipelining ? 0 : hear(s);

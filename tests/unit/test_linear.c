@@ -23,6 +23,7 @@
 #include "base/utf8.h"
 #include "check/arc.h"
 #include "check/dkim_verify.h"
+#include "check/spf.h"
 #include "check/tag_list.h"
 #include "cli/compose.h"
 #include "cli/story.h"
@@ -323,6 +324,38 @@ static void run_dkim(struct str in)
     " bh=frcCV1k9oG9oKj3dpUqdJg1PxRT2RSN/XKdLCPjaYaY=; h=From"
 #define TEN(text) text text text text text text text text text text
 
+/* Every TXT question has the input for its answer; no other name exists. */
+static void answer_spf(void *context, struct arena *arena, const char *name, enum ask_type type,
+                       struct ask_answer *out)
+{
+    (void)arena;
+    (void)name;
+    *out = (struct ask_answer){.status = type == ASK_TXT ? ASK_FOUND : ASK_NO_NAME};
+    if (type != ASK_TXT)
+        return;
+    out->count = 1;
+    out->texts = context;
+}
+
+/* A record in which '@' stands for the '%' of macros, as that one numbers the units. */
+static void run_spf(struct str in)
+{
+    struct arena arena = arena_make(1 << 20);
+    struct buf text = large();
+    assert_true(buf_append(&text, in));
+    for (size_t i = 0; i < text.used; i++)
+        text.data[i] = in.p[i] == '@' ? '%' : in.p[i];
+    struct str record = buf_str(&text);
+    struct asker asker = {.answer = answer_spf, .context = &record, .arena = &arena, .left = 40};
+    const struct spf_question q = {.helo = STR("c.test"),
+                                   .mail_from = STR("a-b-c-d-e-f@d.test"),
+                                   .void_limit = SPF_VOID_LIMIT};
+    struct spf_verdict v;
+    spf_check(&q, &asker, &v);
+    arena_free(&arena);
+    buf_free(&text);
+}
+
 static const struct shape {
     const char *name;
     void (*run)(struct str in);
@@ -432,6 +465,16 @@ static const struct shape {
     {"ARC: results", run_dkim, "", "ARC-Authentication-Results: i=%; " TEN(TEN("xyz")) "\r\n", "",
      8192},
     {"ARC: tags in front of the instance", run_dkim, "ARC-Seal: ", "t%=v;", "\r\n", 8192},
+    {"SPF: mechanisms", run_spf, "v=spf1", " ip4:192.0.2.1", " -all", 8192},
+    {"SPF: spaces", run_spf, "v=spf1", " ", "-all", 8192},
+    {"SPF: unknown modifiers", run_spf, "v=spf1", " m%=x", " -all", 8192},
+    {"SPF: macros", run_spf, "v=spf1 exists:", "@{s99r-.}", " -all", 8192},
+    {"SPF: a long domain", run_spf, "v=spf1 exists:", "x.", "test -all", 8192},
+    {"SPF: digits of a transformer", run_spf, "v=spf1 exists:@{d", "1", "} -all", 8192},
+    {"SPF: delimiters", run_spf, "v=spf1 exists:@{d", ".", "} -all", 8192},
+    {"SPF: slashes", run_spf, "v=spf1 a:", "/", "24 -all", 8192},
+    {"SPF: digits of a prefix", run_spf, "v=spf1 a/", "1", " -all", 8192},
+    {"SPF: a record that includes itself", run_spf, "v=spf1 include:d.test", " m=x", "", 8192},
     {"queue record: recipients", run_envelope, "", "x", "", 8192},
 };
 

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * dmarc.c - tree walks, alignment, and the policy that counts (RFC 9989)
+ */
+#include "check/dmarc.h"
+
+#include "mail/idna.h"
+
+enum { LABELS_JUMP = 7 };
+
+/* A name that was asked about. */
+struct stop {
+    struct str name;
+    bool has_record;
+    struct dmarc_record record;
+};
+
+struct walk {
+    size_t count;
+    struct stop stop[DMARC_WALK_MAX]; /* from the longest name on */
+    struct str organization;
+    bool has_failed; /* a question did */
+};
+
+/* What a check knows. */
+struct check {
+    struct asker *asker;
+    struct dmarc_verdict *out;
+    struct walk author;
+};
+
+const char *dmarc_result_name(enum dmarc_result result)
+{
+    static const char *const names[] = {[DMARC_NONE] = "none",
+                                        [DMARC_PASS] = "pass",
+                                        [DMARC_FAIL] = "fail",
+                                        [DMARC_TEMPERROR] = "temperror"};
+    return names[result];
+}
+
+static struct str spell(struct arena *arena, struct str domain)
+{
+    char ascii[IDNA_DOMAIN_MAX];
+    struct str name = idna_to_ascii(domain, ascii);
+    if (name.n > 0)
+        return arena_copy(arena, name);
+    char *copy = arena_c_string(arena, str_head(domain, IDNA_DOMAIN_MAX));
+    for (char *c = copy; *c; c++)
+        *c = str_lower_byte(*c);
+    return str_from(copy);
+}
+
+static size_t count_labels(struct str name)
+{
+    size_t count = name.n > 0;
+    for (size_t i = 0; i < name.n; i++)
+        count += name.p[i] == '.';
+    return count;
+}
+
+/* The last so many labels of the name. */
+static struct str last_labels(struct str name, size_t count)
+{
+    for (size_t labels = count_labels(name); labels > count; labels--)
+        name = str_skip(name, str_index(name, '.') + 1);
+    return name;
+}
+
+/* The only record of DMARC among the texts; several are none (4.10, step 2). */
+static void take_record(const struct ask_answer *answer, struct stop *stop)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < answer->count; i++) {
+        struct dmarc_record record;
+        if (!dmarc_record_parse(answer->texts[i], &record))
+            continue;
+        stop->record = record;
+        found++;
+    }
+    stop->has_record = found == 1;
+}
+
+static const struct stop *find_stop(const struct walk *w, struct str name)
+{
+    for (size_t i = 0; i < w->count; i++)
+        if (str_equal(w->stop[i].name, name))
+            return &w->stop[i];
+    return NULL;
+}
+
+/* Looks at one name; what the author's walk has seen is not asked for again. */
+static void look(struct check *c, struct walk *w, struct str name)
+{
+    struct stop *stop = &w->stop[w->count++];
+    const struct stop *known = w == &c->author ? NULL : find_stop(&c->author, name);
+    if (known) {
+        *stop = *known;
+        return;
+    }
+    struct ask_answer answer;
+    *stop = (struct stop){.name = name};
+    ask(c->asker, arena_printf(c->asker->arena, "_dmarc." STR_FMT, STR_ARG(name)), ASK_TXT,
+        &answer);
+    if (answer.status == ASK_FOUND)
+        take_record(&answer, stop);
+    w->has_failed |= answer.status == ASK_FAILED;
+}
+
+/* A record counts for the organization when somebody owns the name. */
+static bool is_owned(const struct stop *s)
+{
+    return s->has_record && (s->record.psd == DMARC_PSD_YES || count_labels(s->name) > 1);
+}
+
+/* Section 4.10.2. */
+static struct str find_organization(const struct walk *w, struct str start)
+{
+    struct str organization = start;
+    for (size_t i = 0; i < w->count; i++) {
+        const struct stop *s = &w->stop[i];
+        if (!is_owned(s))
+            continue;
+        organization = s->name;
+        if (s->record.psd == DMARC_PSD_YES && i > 0)
+            organization = last_labels(start, count_labels(s->name) + 1);
+    }
+    return organization;
+}
+
+/* Section 4.10: from the name itself to the top, until a record says whose it is. */
+static void walk(struct check *c, struct walk *w, struct str start)
+{
+    struct str name = start;
+    *w = (struct walk){.organization = start};
+    for (;;) {
+        look(c, w, name);
+        const struct stop *last = &w->stop[w->count - 1];
+        size_t labels = count_labels(name);
+        if (w->has_failed || (last->has_record && last->record.psd != DMARC_PSD_UNKNOWN) ||
+            labels < 2)
+            break;
+        name = last_labels(name, labels > LABELS_JUMP ? LABELS_JUMP : labels - 1);
+    }
+    w->organization = find_organization(w, start);
+}
+
+/* The record that counts for the author (4.10.1): its own, its organization's, its public suffix's. */
+static const struct stop *find_policy(const struct walk *w)
+{
+    if (w->stop[0].has_record)
+        return &w->stop[0];
+    const struct stop *own = find_stop(w, w->organization);
+    if (own && is_owned(own))
+        return own;
+    const struct stop *last = &w->stop[w->count - 1];
+    return last->has_record && last->record.psd == DMARC_PSD_YES ? last : NULL;
+}
+
+static bool has_uri(struct str list)
+{
+    struct str address;
+    return dmarc_uri_next(&list, &address);
+}
+
+static enum dmarc_policy soften(enum dmarc_policy policy, bool is_test)
+{
+    return is_test && policy != DMARC_ASKS_NONE ? policy - 1 : policy;
+}
+
+/* Which of a record's policies is meant for the author; an inherited one depends on its being there (RFC 8020). */
+static void choose_policy(struct check *c, const struct stop *from)
+{
+    struct dmarc_verdict *v = c->out;
+    v->record = from->record;
+    v->record_domain = from->name;
+    v->exists = true;
+    v->asked = from->record.p;
+    if (!str_equal(from->name, v->author)) {
+        struct ask_answer answer;
+        ask(c->asker, v->author, ASK_A, &answer);
+        v->exists = answer.status != ASK_NO_NAME;
+        c->author.has_failed |= answer.status == ASK_FAILED && from->record.sp != from->record.np;
+        v->asked = v->exists ? from->record.sp : from->record.np;
+    }
+    if (from->record.is_broken)
+        v->asked = DMARC_ASKS_NONE;
+    v->policy = soften(v->asked, from->record.is_test);
+}
+
+static bool is_below(struct str name, struct str domain)
+{
+    return name.n > domain.n && name.p[name.n - domain.n - 1] == '.' &&
+           str_ends_nocase(name, domain);
+}
+
+/* Whether the identity is the author's, or of the same organization (4.4). */
+static bool is_aligned(struct check *c, struct str identity, bool is_strict, bool *is_unsure)
+{
+    struct dmarc_verdict *v = c->out;
+    struct walk w;
+    struct str name = spell(c->asker->arena, identity);
+    if (str_equal(name, v->author))
+        return true;
+    if (is_strict || c->author.has_failed)
+        return false;
+    if (!str_equal(name, v->organization) && !is_below(name, v->organization))
+        return false;
+    walk(c, &w, name);
+    *is_unsure |= w.has_failed;
+    return !w.has_failed && str_equal(w.organization, v->organization);
+}
+
+static bool align(const struct dmarc_question *q, struct check *c)
+{
+    struct dmarc_verdict *v = c->out;
+    bool is_unsure = q->is_unsure || c->author.has_failed;
+    for (size_t i = 0; i < q->dkim_count && i < DMARC_IDENTITIES_MAX && !v->is_dkim_aligned; i++)
+        if (is_aligned(c, q->dkim_domains[i], v->record.is_dkim_strict, &is_unsure)) {
+            v->is_dkim_aligned = true;
+            v->aligned = q->dkim_domains[i];
+        }
+    if (q->spf_domain.n > 0 && is_aligned(c, q->spf_domain, v->record.is_spf_strict, &is_unsure)) {
+        v->is_spf_aligned = true;
+        if (!v->is_dkim_aligned)
+            v->aligned = q->spf_domain;
+    }
+    return is_unsure;
+}
+
+static void conclude(const struct dmarc_question *q, struct check *c)
+{
+    struct dmarc_verdict *v = c->out;
+    bool is_unsure = align(q, c);
+    if (v->is_dkim_aligned || v->is_spf_aligned) {
+        v->result = DMARC_PASS;
+        return;
+    }
+    v->result = is_unsure ? DMARC_TEMPERROR : DMARC_FAIL;
+    v->reason = is_unsure ? STR("the DNS failed, nobody can tell")
+                : q->dkim_count > 0 || q->spf_domain.n > 0
+                    ? STR("what passed is of another organization")
+                    : STR("neither SPF nor DKIM passed");
+}
+
+void dmarc_check(const struct dmarc_question *q, struct asker *a, struct dmarc_verdict *out)
+{
+    struct check c = {.asker = a, .out = out};
+    *out = (struct dmarc_verdict){.author = spell(a->arena, q->author)};
+    walk(&c, &c.author, out->author);
+    out->organization = c.author.organization;
+    const struct stop *from = find_policy(&c.author);
+    if (!from && c.author.has_failed) {
+        out->result = DMARC_TEMPERROR;
+        out->reason = STR("the DNS failed on the way to a policy");
+    } else if (!from) {
+        out->reason = STR("the domain has no policy");
+    } else if (from->record.is_broken && !has_uri(from->record.rua)) {
+        out->reason = STR("the domain's record has no valid policy, and no address for reports");
+    } else {
+        choose_policy(&c, from);
+        conclude(q, &c);
+    }
+}
