@@ -224,15 +224,19 @@ static void test_without_signatures_there_is_no_verdict(void **state)
     assert_string_equal(seen, "");
 }
 
-static void expect_rsa(size_t bits, uint64_t exponent, bool is_bare, const char *expected)
+/* A key of so many bits whose exponent is two to that power, and one. */
+static void expect_rsa(size_t bits, unsigned power, bool is_bare, const char *expected)
 {
     char seen[200];
     struct buf section = buf_make(1 << 20), record = buf_make(4096);
+    unsigned char exponent[16] = {1};
     OSSL_PARAM e[] = {OSSL_PARAM_construct_size_t("bits", &bits),
-                      OSSL_PARAM_construct_uint64("e", &exponent), OSSL_PARAM_construct_end()};
+                      OSSL_PARAM_construct_BN("e", exponent, sizeof exponent),
+                      OSSL_PARAM_construct_end()};
     EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
     EVP_PKEY *key = NULL;
     unsigned char *der = NULL;
+    exponent[power / 8] = (unsigned char)(exponent[power / 8] | 1U << power % 8);
     assert_int_equal(EVP_PKEY_keygen_init(context), 1);
     assert_int_equal(EVP_PKEY_CTX_set_params(context, e), 1);
     assert_int_equal(EVP_PKEY_generate(context, &key), 1);
@@ -258,14 +262,16 @@ static void expect_rsa(size_t bits, uint64_t exponent, bool is_bare, const char 
 static void test_sizes_of_rsa_keys(void **state)
 {
     (void)state;
-    expect_rsa(512, 65537, false, "policy the key is shorter than 1024 bits");
-    expect_rsa(1016, 65537, false, "policy the key is shorter than 1024 bits");
-    expect_rsa(1024, 65537, false, "pass");
-    expect_rsa(1024, 65537, true, "pass");
-    expect_rsa(1024, 3, false, "pass");
-    expect_rsa(2048, 65537, false, "pass");
-    expect_rsa(4096, 65537, false, "pass");
-    expect_rsa(4104, 65537, false, "policy the key is longer than 4096 bits");
+    expect_rsa(512, 16, false, "policy the key is shorter than 1024 bits");
+    expect_rsa(1016, 16, false, "policy the key is shorter than 1024 bits");
+    expect_rsa(1024, 16, false, "pass");
+    expect_rsa(1024, 16, true, "pass");
+    expect_rsa(1024, 1, false, "pass");
+    expect_rsa(2048, 16, false, "pass");
+    expect_rsa(2048, 63, false, "pass");
+    expect_rsa(2048, 64, false, "policy the key's exponent is too large");
+    expect_rsa(4096, 16, false, "pass");
+    expect_rsa(4104, 16, false, "policy the key is longer than 4096 bits");
 }
 
 static void test_verdicts_say_what_was_found(void **state)
