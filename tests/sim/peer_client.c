@@ -9,7 +9,7 @@
 #include "plan.h"
 #include "talk.h"
 
-enum { TEXT_MOST = 2 << 20, PATIENCE_S = 900, LARGE_ONE_IN = 40, LINE_BYTES = 72 };
+enum { TEXT_MOST = 2 << 20, PATIENCE_S = 900, LARGE_ONE_IN = 60, LINE_BYTES = 72 };
 
 /* How far the content of a message got before the stream ended. */
 struct sending {

@@ -168,7 +168,7 @@ static void draw_troubles(void)
             trouble(kind, EIO, 0, end, call + sim_below(call), 1);
             break;
         case 2: /* for good, as far as anybody can know */
-            trouble(kind, EIO, from, end, 0, UINT64_MAX);
+            trouble(kind, EIO, from + (end - from) / 2, end, 0, UINT64_MAX);
             break;
         case 3:
             trouble(kind, EIO, from, from + sim_between(1, 60) * SIM_SECOND, 0, UINT64_MAX);
