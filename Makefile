@@ -66,9 +66,9 @@ fuzz-coverage:  ## line coverage of every parser by the inputs; fails below 90 %
 		-Dc_link_args=-fprofile-instr-generate && tools/fuzz coverage build-coverage --missing $(if $(CORPUS),--corpus $(CORPUS))
 sim:            ## run the server in a simulated machine, SEEDS times FROM a seed on, for MINUTES at most (SEED=n: that one, with its story)
 	@tools/deps build && tools/build $(BUILD) && $(BUILD)/tests/sim/sim \
-		$(if $(filter command environment,$(firstword $(origin SEED))),--seed $(SEED),--seeds $(SEEDS) --from $(FROM) --minutes $(MINUTES)) --jobs $$(nproc)
+		$(if $(filter command environment,$(firstword $(origin SEED))),--seed "$(SEED)",--seeds "$(SEEDS)" --from "$(FROM)" --minutes "$(MINUTES)") --jobs $$(nproc)
 sim-prove:      ## plant every defect of tests/sim/bugs.c in turn: each is to be caught within SEEDS seeds
-	@tools/deps build && tools/build $(BUILD) && $(BUILD)/tests/sim/sim --prove --seeds $(SEEDS) --jobs $$(nproc)
+	@tools/deps build && tools/build $(BUILD) && $(BUILD)/tests/sim/sim --prove --seeds "$(SEEDS)" --jobs $$(nproc)
 torture:        ## the real server under faults, hours of it (root; ONLY=faults,disks,kills,changes,certificates,clocks,peers,overload,powercut; FAULTS, KILLS, CHANGES, SWAPS, JUMPS, ROUNDS, POINTS: how much; SEED)
 	@tools/deps build test torture && $(TORTURE) --look && $(BUILD_TORTURE) && $(TORTURE)
 torture-powercut: ## cut the power POINTS times on a real ext4 and look for what was acknowledged (root; CONTROL=no-fdatasync takes syncs away)

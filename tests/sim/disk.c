@@ -41,9 +41,8 @@ void disk_make(void)
 static bool strikes(const struct disk_trouble *t, enum disk_operation operation)
 {
     const struct disk *d = world->disk;
-    return (t->operations & operation) && d->calls >= t->from_call &&
-           d->calls - t->from_call < t->count && world->now_ns >= t->from_ns &&
-           world->now_ns < t->until_ns;
+    return (t->operations & operation) && d->calls >= t->from_call && t->met < t->count &&
+           world->now_ns >= t->from_ns && world->now_ns < t->until_ns;
 }
 
 static void meet_trouble(int error)
@@ -59,6 +58,7 @@ int disk_fails(enum disk_operation operation)
     d->calls++;
     for (size_t i = 0; i < d->trouble_count; i++)
         if (strikes(&d->trouble[i], operation)) {
+            d->trouble[i].met++;
             meet_trouble(d->trouble[i].error);
             return d->trouble[i].error;
         }

@@ -65,11 +65,11 @@ enum disk_operation {
     DISK_GROW = 32   /* fallocate, truncate, new pages */
 };
 
-/* Operations fail: of those kinds, with that errno, from the call of that number on, so often. */
+/* Operations of those kinds fail with that errno, so often, from the call of that number on. */
 struct disk_trouble {
     unsigned operations;
     int error;
-    uint64_t from_call, count;
+    uint64_t from_call, count, met;
     int64_t from_ns, until_ns;
 };
 

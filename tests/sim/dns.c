@@ -117,9 +117,10 @@ int ub_resolve_async(struct ub_ctx *c, const char *name, int type, int class, vo
                            .next = c->questions};
     strncpy(q->name, name, sizeof q->name - 1);
     c->questions = q;
-    q->count = plan_resolve(name, type, q->record);
+    int64_t late_ns;
+    q->count = plan_resolve(name, type, q->record, &late_ns);
     int64_t ms = q->count == -3 ? GIVE_UP_S * 1000 : sim_between(ANSWER_LEAST_MS, ANSWER_MOST_MS);
-    sim_after(ms * SIM_MS, answer, q, 0);
+    sim_after(ms * SIM_MS + late_ns, answer, q, 0);
     return 0;
 }
 

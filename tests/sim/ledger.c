@@ -8,12 +8,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "disk.h"
 #include "plan.h"
 #include "world.h"
 
-enum { LINE_BYTES = 72, NEAR_A_CRASH_S = 3, LATE_S = 6 * 3600 };
+enum {
+    LINE_BYTES = 72,
+    HEAD_MOST = 512,
+    NEAR_A_CRASH_S = 3,
+    LATE_S = 6 * 3600,
+    ATTEMPTS_WITHIN_S = 60,    /* retries have pauses that grow from a minute on */
+    DELAY_NOTICE_S = 4 * 3600, /* the server's usual setting */
+    RESOLUTION_S = 2           /* of times in notices */
+};
 
 void ledger_make(int64_t expiry_ns)
 {
@@ -105,7 +114,43 @@ void ledger_crash(void)
     struct ledger *l = world->ledger;
     each_recipient(doubt, NULL);
     if (l->crashes < sizeof l->crash / sizeof l->crash[0])
-        l->crash[l->crashes++] = (struct ledger_crash){world->now_ns, world->disk->last_trouble_ns};
+        l->crash[l->crashes++] = (struct ledger_crash){world->now_ns, world->disk->last_trouble_ns,
+                                                       world->disk->troubles_met};
+}
+
+/* Whether a process ended between the two times. */
+static bool has_crash_between(int64_t from_ns, int64_t until_ns)
+{
+    const struct ledger *l = world->ledger;
+    for (size_t i = 0; i < l->crashes; i++)
+        if (l->crash[i].at_ns >= from_ns - NEAR_A_CRASH_S * SIM_SECOND &&
+            l->crash[i].at_ns <= until_ns)
+            return true;
+    return false;
+}
+
+/* Only a server that has forgotten what it was told asks again and again. */
+static void check_pauses(const struct ledger_message *m, struct ledger_recipient *r)
+{
+    int64_t *oldest = &r->attempt_ns[r->attempts++ % LEDGER_ATTEMPTS_KEPT];
+    if (r->attempts > LEDGER_ATTEMPTS_KEPT &&
+        world->now_ns - *oldest < ATTEMPTS_WITHIN_S * SIM_SECOND &&
+        !has_crash_between(*oldest, world->now_ns))
+        ledger_blame(m->number, "message %llu was offered for %s more than %d times within %d s",
+                     (unsigned long long)m->number, r->address, LEDGER_ATTEMPTS_KEPT,
+                     ATTEMPTS_WITHIN_S);
+    *oldest = world->now_ns;
+}
+
+/* The addresses of other domains have the number of their message in them. */
+void ledger_attempt(const char *sender, const char *address)
+{
+    const char *number = strchr(address, '.'), *at = strchr(address, '@');
+    struct ledger_message *m =
+        number && at && number < at ? ledger_find(strtoull(number + 1, NULL, 10)) : NULL;
+    struct ledger_recipient *r = m ? ledger_recipient(m, address) : NULL;
+    if (r && strcmp(m->sender, sender) == 0)
+        check_pauses(m, r);
 }
 
 static char body_byte(uint64_t number, size_t at)
@@ -129,7 +174,7 @@ static void write_body(uint64_t number, size_t size, char *out)
     }
 }
 
-size_t ledger_text(const struct ledger_message *m, char *out, size_t size)
+static size_t write_head(const struct ledger_message *m, char *out, size_t size)
 {
     int head = snprintf(out, size,
                         "From: <%s>\r\nTo: undisclosed:;\r\nSubject: message %llu\r\n"
@@ -137,10 +182,16 @@ size_t ledger_text(const struct ledger_message *m, char *out, size_t size)
                         "X-Sim: %llu %zu\r\n\r\n",
                         m->sender, (unsigned long long)m->number, (unsigned long long)m->number,
                         (unsigned long long)m->number, m->body_bytes);
-    if ((size_t)head + m->body_bytes > size)
+    return (size_t)head;
+}
+
+size_t ledger_text(const struct ledger_message *m, char *out, size_t size)
+{
+    size_t head = write_head(m, out, size);
+    if (head + m->body_bytes > size)
         sim_broken("a text of %zu bytes has no room", m->body_bytes);
     write_body(m->number, m->body_bytes, out + head);
-    return (size_t)head + m->body_bytes;
+    return head + m->body_bytes;
 }
 
 static const char *find(const char *text, size_t size, const char *what)
@@ -155,13 +206,14 @@ struct ledger_message *ledger_recognise(const char *text, size_t size, bool *is_
     if (!mark || !end || mark > end)
         return NULL;
     struct ledger_message *m = ledger_find(strtoull(mark + 9, NULL, 10));
-    size_t body = (size_t)(text + size - (end + 4));
-    if (!m || body != m->body_bytes)
-        return m;
-    char *wanted = world_take(body + 1);
-    write_body(m->number, body, wanted);
-    *is_sound = memcmp(wanted, end + 4, body) == 0;
-    world_free(wanted, body + 1);
+    if (!m)
+        return NULL;
+    size_t room = HEAD_MOST + m->body_bytes;
+    char *wanted = world_take(room);
+    size_t sent = ledger_text(m, wanted, room);
+    *is_sound = sent <= size && memcmp(wanted, text + size - sent, sent) == 0 &&
+                (sent == size || text[size - sent - 1] == '\n');
+    world_free(wanted, room);
     return m;
 }
 
@@ -181,7 +233,51 @@ static bool final_recipient(const char *block, const char *end, char address[LED
     return true;
 }
 
-static void count_block(struct ledger_message *m, const char *block, const char *end)
+/* When the server made the notice, by its Date field. */
+static int64_t made_ns(const char *text, size_t size)
+{
+    struct tm date = {0};
+    const char *end = find(text, size, "\r\n\r\n"), *field = find(text, size, "\nDate: ");
+    field = strncmp(text, "Date: ", 6) == 0 ? text : field ? field + 1 : end;
+    if (!end || field >= end || !strptime(field + 6, "%a, %d %b %Y %H:%M:%S", &date)) {
+        ledger_blame(0, "a notice has no date");
+        return world->now_ns;
+    }
+    return (int64_t)timegm(&date) * SIM_SECOND - world->real_ns;
+}
+
+/* Each recipient is told of once, unless a process that had told of it forgot that at its end. */
+static void count_notice(struct ledger_message *m, struct ledger_recipient *r, const char *what,
+                         unsigned *count, int64_t *first_ns, int64_t made)
+{
+    if ((*count)++ == 0)
+        *first_ns = made;
+    else if (!has_crash_between(*first_ns, world->now_ns))
+        ledger_blame(m->number, "message %llu was reported as %s twice for %s",
+                     (unsigned long long)m->number, what, r->address);
+}
+
+static void check_delay(const struct ledger_message *m, const struct ledger_recipient *r,
+                        int64_t made)
+{
+    if (m->promise == PROMISE_GIVEN &&
+        made < m->offered_ns + (DELAY_NOTICE_S - RESOLUTION_S) * SIM_SECOND)
+        ledger_blame(m->number, "message %llu to %s was reported as delayed too early",
+                     (unsigned long long)m->number, r->address);
+}
+
+/* Given up before its time although nobody had refused it for good. */
+static void check_failure(const struct ledger_message *m, const struct ledger_recipient *r,
+                          int64_t made)
+{
+    if (m->promise == PROMISE_GIVEN && r->refusals == 0 &&
+        !plan_denies_domain(strchr(r->address, '@') + 1) &&
+        made < m->offered_ns + world->ledger->expiry_ns - RESOLUTION_S * SIM_SECOND)
+        ledger_blame(m->number, "message %llu to %s was given up, but nobody had refused it",
+                     (unsigned long long)m->number, r->address);
+}
+
+static void count_block(struct ledger_message *m, const char *block, const char *end, int64_t made)
 {
     char address[LEDGER_ADDRESS_MAX];
     const char *what = find(block, (size_t)(end - block), "\r\nAction: ");
@@ -194,8 +290,13 @@ static void count_block(struct ledger_message *m, const char *block, const char 
                      (unsigned long long)m->number, address);
         return;
     }
-    r->failures += strncmp(what, "failed", 6) == 0;
-    r->delays += strncmp(what, "delayed", 7) == 0;
+    if (strncmp(what, "failed", 6) == 0) {
+        check_failure(m, r, made);
+        count_notice(m, r, "failed", &r->failures, &r->failure_made_ns, made);
+    } else if (strncmp(what, "delayed", 7) == 0) {
+        check_delay(m, r, made);
+        count_notice(m, r, "delayed", &r->delays, &r->delay_made_ns, made);
+    }
 }
 
 /* A message of that sender to that recipient, about which nothing is known yet. */
@@ -240,7 +341,7 @@ bool ledger_read_notice(const char *text, size_t size, const char *to)
         next = find(block, (size_t)(end - block), "\r\n\r\n");
         if (!next)
             break;
-        count_block(m, block, next);
+        count_block(m, block, next, made_ns(text, size));
     }
     return true;
 }
@@ -254,6 +355,25 @@ static bool is_near_a_crash(int64_t at_ns)
     for (size_t i = 0; i < l->crashes; i++)
         if (l->crash[i].at_ns >= at_ns &&
             (l->crash[i].at_ns - at_ns < near || l->crash[i].trouble_ns > at_ns - near))
+            return true;
+    return false;
+}
+
+/*
+ * Refused because the disk failed, and the disk had taken it all the same: a void keeps it from coming back. That
+ * one may be missing when the server went away at once, or when the disk failed it, too (doc/decisions/0002).
+ */
+static bool may_come_back(const struct ledger_message *m)
+{
+    const struct ledger *l = world->ledger;
+    if (m->promised_ns == 0)
+        return false;
+    if (m->promised_troubles - m->offered_troubles > 1)
+        return is_near_a_crash(m->promised_ns);
+    for (size_t i = 0; i < l->crashes; i++)
+        if (l->crash[i].at_ns >= m->promised_ns &&
+            (l->crash[i].at_ns - m->promised_ns < NEAR_A_CRASH_S * SIM_SECOND ||
+             l->crash[i].troubles > m->promised_troubles))
             return true;
     return false;
 }
@@ -303,9 +423,7 @@ static void check_recipient(const struct ledger_message *m, const struct ledger_
 {
     unsigned long long number = m->number;
     bool has_come = r->deliveries > 0;
-    /* Refused because the disk failed, and the disk took it all the same: doc/decisions/0002. */
-    bool is_resurrected = m->promise == PROMISE_REFUSED && r->was_taken && m->promised_ns > 0 &&
-                          is_near_a_crash(m->promised_ns);
+    bool is_resurrected = m->promise == PROMISE_REFUSED && r->was_taken && may_come_back(m);
     bool was_refused = m->promise == PROMISE_REFUSED || m->promise == PROMISE_NONE || !r->was_taken;
     if (has_come && was_refused && !is_resurrected)
         ledger_blame(m->number, "message %llu came to %s although it was refused", number,

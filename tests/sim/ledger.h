@@ -16,7 +16,8 @@ enum {
     LEDGER_MESSAGES_MOST = 512,
     LEDGER_RECIPIENTS_MOST = 12,
     LEDGER_ADDRESS_MAX = 48,
-    LEDGER_DELIVERIES_MOST = 12
+    LEDGER_DELIVERIES_MOST = 12,
+    LEDGER_ATTEMPTS_KEPT = 10
 };
 
 /* What the client heard. */
@@ -35,11 +36,15 @@ struct ledger_recipient {
     bool is_local;
     struct ledger_delivery delivery[LEDGER_DELIVERIES_MOST];
     size_t deliveries;
-    unsigned failures, delays; /* notices that came to the sender */
-    unsigned refusals;         /* permanent, by its server */
-    int64_t refused_ns;        /* the last of them */
-    bool is_doubtful;          /* the server went away soon after one: it may not know of it */
-    unsigned takings;          /* by its server, whether or not its answer went out */
+    unsigned failures, delays;              /* notices that came to the sender */
+    int64_t failure_made_ns, delay_made_ns; /* when the server made the first of each */
+    int64_t
+        attempt_ns[LEDGER_ATTEMPTS_KEPT]; /* by turns: when its server was last asked to take it */
+    size_t attempts;
+    unsigned refusals;  /* permanent, by its server */
+    int64_t refused_ns; /* the last of them */
+    bool is_doubtful;   /* the server went away soon after one: it may not know of it */
+    unsigned takings;   /* by its server, whether or not its answer went out */
 };
 
 struct ledger_message {
@@ -49,13 +54,15 @@ struct ledger_message {
     size_t recipients;
     size_t body_bytes;
     enum promise promise;
-    int64_t promised_ns;
-    char id[32]; /* by the server's answer */
+    int64_t offered_ns, promised_ns;              /* MAIL was said; the last answer was heard */
+    uint64_t offered_troubles, promised_troubles; /* that the disk had met by then */
+    char id[32];                                  /* by the server's answer */
 };
 
-/* When a process ended, and when the disk failed it last. */
+/* When a process ended, when the disk failed it last, and how often it had failed. */
 struct ledger_crash {
     int64_t at_ns, trouble_ns;
+    uint64_t troubles;
 };
 
 struct ledger {
@@ -79,13 +86,17 @@ struct ledger_delivery *ledger_deliver(struct ledger_message *m, const char *add
                                        bool is_sound);
 void ledger_crash(void);
 
+/* Its server has been asked to take it. */
+void ledger_attempt(const char *sender, const char *address);
+
 /* The server of the recipient has said that it never takes it. */
 void ledger_refuse(struct ledger_recipient *r);
 
 /* The text of a message as its client sends it: header, empty line, body; CRLF at line ends. */
 size_t ledger_text(const struct ledger_message *m, char *out, size_t size);
 
-/* Looks at a text that came out: its message, and whether the body is sound. NULL: none of ours. */
+/* Looks at a text that came out: its message, and whether all that was sent is in it, behind fields that were added
+ * on top. NULL: none of ours. */
 struct ledger_message *ledger_recognise(const char *text, size_t size, bool *is_sound);
 
 /* Reads a notice about a message of ours and counts what it says; false when it is none. */

@@ -42,6 +42,7 @@ enum {
     REST_FIRST_S = 20,
     REST_MOST_S = 600,
     PROCESSES_MOST = 200,
+    SEEDS_MOST = 1000000000,
     REAL_PATIENCE_S = 120,
     HEAP_ONLY_BYTES = 32 << 20,
     LIBRARIES_KEEP_BYTES = 768 * 1024
@@ -265,6 +266,8 @@ static bool run_seed(uint64_t seed)
 
 static void print_result(uint64_t seed, bool is_well)
 {
+    if (!is_well)
+        printf("make sim SEED=%llu\n", (unsigned long long)seed);
     printf("seed %llu: %s  [%llu processes, %zu messages, %zu crashes, %lld s, digest %016llx]\n",
            (unsigned long long)seed, is_well ? "well" : world->ledger->violation,
            (unsigned long long)world->process, world->ledger->messages, world->ledger->crashes,
@@ -288,12 +291,22 @@ static bool replay(uint64_t seed)
     return false;
 }
 
+enum { JOBS_MOST = 256, PROGRESS_S = 10 };
+
 /* What the jobs of one run have in common. */
 struct tally {
-    atomic_ullong next, failed, messages, deliveries, crashes, processes, bytes;
+    atomic_ullong next, done, failed, messages, deliveries, crashes, processes;
+    atomic_ullong at[JOBS_MOST]; /* the seed of each job, 0 behind the last one */
     atomic_bool is_over;
     time_t end; /* 0: none */
 };
+
+static volatile sig_atomic_t is_interrupted;
+
+static void interrupt(int number)
+{
+    is_interrupted = number;
+}
 
 static void count(struct tally *t)
 {
@@ -312,26 +325,83 @@ static bool is_time_over(const struct tally *t)
 }
 
 /* One job takes seeds until there are none, or until one fails when that is enough. */
-static _Noreturn void work(struct tally *t, uint64_t end, bool is_first_enough)
+static _Noreturn void work(struct tally *t, unsigned job, uint64_t end, bool is_first_enough)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    signal(SIGINT, SIG_IGN); /* the one that waits for us ends us */
+    signal(SIGTERM, SIG_DFL);
     map_world();
     make_template();
     for (uint64_t seed; !is_time_over(t) && (seed = atomic_fetch_add(&t->next, 1)) < end;) {
+        atomic_store(&t->at[job], seed);
         bool is_well = run_seed(seed);
         count(t);
         atomic_fetch_add(&t->failed, !is_well);
+        atomic_fetch_add(&t->done, 1);
         if (!is_well)
             print_result(seed, false);
         if (!is_well && is_first_enough)
             atomic_store(&t->is_over, true);
     }
+    atomic_store(&t->at[job], 0);
     _exit(0);
+}
+
+/* A job that ended before its seed did says nothing of it. */
+static void explain(const struct tally *t, unsigned job, int status)
+{
+    if (WIFSIGNALED(status))
+        printf("job %u was ended by signal %d", job + 1, WTERMSIG(status));
+    else
+        printf("job %u ended with status %d", job + 1, WEXITSTATUS(status));
+    printf(" in the middle of seed %llu: make sim SEED=%llu\n",
+           (unsigned long long)atomic_load(&t->at[job]),
+           (unsigned long long)atomic_load(&t->at[job]));
+}
+
+static void print_progress(const struct tally *t, uint64_t seeds)
+{
+    static time_t last;
+    time_t now = time(NULL);
+    if (last == 0)
+        last = now;
+    if (now - last < PROGRESS_S)
+        return;
+    last = now;
+    fprintf(stderr, "%llu of %llu seeds, %llu failed\n", (unsigned long long)atomic_load(&t->done),
+            (unsigned long long)seeds, (unsigned long long)atomic_load(&t->failed));
+}
+
+/* Waits for the jobs; the number of those that broke. */
+static unsigned await(struct tally *t, const pid_t *pid, unsigned jobs, uint64_t seeds)
+{
+    unsigned broken = 0, left = jobs;
+    while (left > 0 && !is_interrupted) {
+        int status;
+        pid_t ended = waitpid(-1, &status, WNOHANG);
+        if (ended <= 0) {
+            usleep(20000);
+            print_progress(t, seeds);
+            continue;
+        }
+        left--;
+        for (unsigned job = 0; job < jobs; job++)
+            if (pid[job] == ended && status != 0) {
+                broken++;
+                explain(t, job, status);
+            }
+    }
+    for (unsigned job = 0; job < jobs && is_interrupted; job++) {
+        kill(pid[job], SIGKILL);
+        waitpid(pid[job], NULL, 0);
+    }
+    return broken;
 }
 
 /* Runs seeds side by side; the number of those that failed. */
 static uint64_t run_seeds(uint64_t from, uint64_t seeds, unsigned jobs, bool is_first_enough)
 {
+    pid_t pid[JOBS_MOST];
     struct tally *t =
         mmap(NULL, sizeof *t, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (t == MAP_FAILED)
@@ -340,23 +410,27 @@ static uint64_t run_seeds(uint64_t from, uint64_t seeds, unsigned jobs, bool is_
     t->end = run.minutes > 0 ? time(NULL) + (time_t)run.minutes * 60 : 0;
     fflush(NULL);
     for (unsigned i = 0; i < jobs; i++)
-        if (fork() == 0)
-            work(t, from + seeds, is_first_enough);
-    uint64_t broken = 0;
-    for (int status; wait(&status) > 0;)
-        broken += status != 0;
-    uint64_t done = atomic_load(&t->next) < from + seeds ? atomic_load(&t->next) - from : seeds;
+        if ((pid[i] = fork()) == 0)
+            work(t, i, from + seeds, is_first_enough);
+    uint64_t failed = await(t, pid, jobs, seeds) + atomic_load(&t->failed);
     printf(
         "%llu of %llu seeds failed: %llu messages, %llu deliveries, %llu processes, %llu ended in "
         "the middle\n",
-        (unsigned long long)atomic_load(&t->failed), (unsigned long long)done,
+        (unsigned long long)atomic_load(&t->failed), (unsigned long long)atomic_load(&t->done),
         (unsigned long long)atomic_load(&t->messages),
         (unsigned long long)atomic_load(&t->deliveries),
         (unsigned long long)atomic_load(&t->processes),
         (unsigned long long)atomic_load(&t->crashes));
-    uint64_t failed = atomic_load(&t->failed) + broken;
+    bool is_nothing = atomic_load(&t->messages) == 0;
     munmap(t, sizeof *t);
-    return failed;
+    if (is_interrupted) {
+        printf("interrupted\n");
+        fflush(stdout);
+        _exit(128 + is_interrupted);
+    }
+    if (is_nothing)
+        printf("nothing was tested\n");
+    return failed + is_nothing;
 }
 
 /* Plants every defect in turn: each must be caught within so many seeds. */
@@ -394,33 +468,75 @@ static void prepare_process(void)
     fibers_prepare();
 }
 
+/* A whole number from least to most. */
+static bool read_number(const char *text, uint64_t least, uint64_t most, uint64_t *out)
+{
+    char *end;
+    errno = 0;
+    *out = strtoull(text, &end, 10);
+    return text[0] >= '0' && text[0] <= '9' && *end == '\0' && errno == 0 && *out >= least &&
+           *out <= most;
+}
+
+struct orders {
+    uint64_t from, seeds, seed, jobs;
+    bool is_one, has_proof;
+};
+
+static bool take_option(struct orders *o, int option, const char *value)
+{
+    static const struct {
+        const char *name;
+        uint64_t least, most;
+    } ranges[] = {['n'] = {"seeds", 1, SEEDS_MOST},
+                  ['f'] = {"from", 1, SEEDS_MOST},
+                  ['s'] = {"seed", 1, SEEDS_MOST},
+                  ['j'] = {"jobs", 1, JOBS_MOST},
+                  ['m'] = {"minutes", 0, 100000}};
+    uint64_t *number = option == 'n'   ? &o->seeds
+                       : option == 'f' ? &o->from
+                       : option == 'j' ? &o->jobs
+                       : option == 'm' ? &run.minutes
+                                       : &o->seed;
+    o->is_one |= option == 's';
+    o->has_proof |= option == 'p';
+    if (option == 'p' || option == '?')
+        return option == 'p';
+    if (option == 'b')
+        return bug_plant(value);
+    if (read_number(value, ranges[option].least, ranges[option].most, number))
+        return true;
+    fprintf(stderr, "sim: %s is \"%s\"; allowed: a whole number from %llu to %llu\n",
+            ranges[option].name, value, (unsigned long long)ranges[option].least,
+            (unsigned long long)ranges[option].most);
+    return false;
+}
+
 int main(int argc, char **argv)
 {
-    uint64_t from = 1, seeds = 100, seed = 0;
-    unsigned jobs = 2;
-    bool has_proof = false;
+    struct orders o = {.from = 1, .seeds = 100, .jobs = 2};
     static const struct option options[] = {
         {"seeds", required_argument, NULL, 'n'},   {"from", required_argument, NULL, 'f'},
         {"seed", required_argument, NULL, 's'},    {"jobs", required_argument, NULL, 'j'},
         {"minutes", required_argument, NULL, 'm'}, {"bug", required_argument, NULL, 'b'},
         {"prove", no_argument, NULL, 'p'},         {NULL, 0, NULL, 0}};
-    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) >= 0;) {
-        uint64_t *number = c == 'n' ? &seeds : c == 'f' ? &from : c == 'm' ? &run.minutes : &seed;
-        if (c == 'j')
-            jobs = (unsigned)strtoul(optarg, NULL, 10);
-        else if (c == 'p')
-            has_proof = true;
-        else if (c == 'b' ? !bug_plant(optarg) : c == '?')
+    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) >= 0;)
+        if (!take_option(&o, c, optarg))
             return complain();
-        else if (c != 'b')
-            *number = strtoull(optarg, NULL, 10);
+    if (optind < argc) {
+        fprintf(stderr, "sim: \"%s\" is no option\n", argv[optind]);
+        return complain();
     }
     prepare_process();
-    if (has_proof)
-        return prove(from, seeds, jobs);
-    if (seed == 0)
-        return run_seeds(from, seeds, jobs, false) > 0;
-    map_world();
-    make_template();
-    return !replay(seed);
+    if (o.is_one) {
+        map_world();
+        make_template();
+        return !replay(o.seed);
+    }
+    struct sigaction action = {.sa_handler = interrupt};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    if (o.has_proof)
+        return prove(o.from, o.seeds, (unsigned)o.jobs);
+    return run_seeds(o.from, o.seeds, (unsigned)o.jobs, false) > 0;
 }

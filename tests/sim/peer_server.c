@@ -125,9 +125,11 @@ static void on_recipient(struct session *s, const char *line)
     char *address = s->recipient[s->recipients];
     if (!s->has_sender || s->recipients == LEDGER_RECIPIENTS_MOST || !copy_path(line, address)) {
         reply(s, s->has_sender ? "452 4.5.3 Too many" : "503 5.5.1 MAIL first");
-    } else if (s->server->domain->is_dead || happens(s->manners.delays_recipient) ||
-               (s->manners.is_greylisting &&
-                is_greylisted(s->server->domain, s->sender, address))) {
+        return;
+    }
+    ledger_attempt(s->sender, address);
+    if (s->server->domain->is_dead || happens(s->manners.delays_recipient) ||
+        (s->manners.is_greylisting && is_greylisted(s->server->domain, s->sender, address))) {
         reply(s, "450 4.7.1 Come back later");
     } else if (is_unknown(address) || happens(s->manners.refuses_recipient)) {
         refuse_for_ever(s, address);

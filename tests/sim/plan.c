@@ -114,7 +114,8 @@ static void draw_domain(struct plan_domain *d, size_t at)
     d->is_dead = at > 0 && sim_chance(1, 8);
     if (at > 0 && sim_chance(1, 4)) {
         d->dns_one_in = (unsigned)sim_between(1, 6);
-        d->dns_mood = sim_chance(1, 6) ? DNS_NXDOMAIN : (enum dns_mood)sim_between(1, 2);
+        d->dns_mood =
+            sim_chance(1, 6) ? DNS_NXDOMAIN : (enum dns_mood)sim_between(DNS_SERVFAIL, DNS_LATE);
     }
     d->servers = (size_t)sim_between(1, PLAN_MX_MOST);
     for (size_t i = 0; i < d->servers; i++)
@@ -147,19 +148,27 @@ static void draw_troubles(void)
     struct plan *p = world->plan;
     int64_t end = p->healing_ns;
     world->disk->short_write_one_in = rarely(4, 50);
-    if (!sim_chance(1, 3))
+    if (!sim_chance(2, 5))
         return;
     for (int64_t left = sim_between(1, 3); left > 0; left--) {
         unsigned kind = kinds[sim_below(6)];
         uint64_t call = (uint64_t)1 << sim_between(4, 13);
-        int64_t from = sim_between(0, end);
-        switch (sim_below(5)) {
+        /* Most while mail comes in. */
+        int64_t from = sim_between(0, sim_chance(2, 3) ? p->sending_ns : end);
+        switch (sim_below(7)) {
+        case 5: /* one call of the kind that counts most, while many wait for it */
+            trouble(DISK_SYNC, EIO, from, end, 0, 1);
+            break;
+        case 6: /* a moment in which what is written does not stay */
+            trouble(DISK_WRITE | DISK_SYNC, EIO, from, from + sim_between(1, 500) * SIM_MS, 0,
+                    UINT64_MAX);
+            break;
         case 0:
         case 1:
             trouble(kind, EIO, 0, end, call + sim_below(call), 1);
             break;
         case 2: /* for good, as far as anybody can know */
-            trouble(kind, EIO, from, end, 0, UINT64_MAX);
+            trouble(kind, EIO, from + (end - from) / 2, end, 0, UINT64_MAX);
             break;
         case 3:
             trouble(kind, EIO, from, from + sim_between(1, 60) * SIM_SECOND, 0, UINT64_MAX);
@@ -214,7 +223,8 @@ void plan_check_limits(void)
 {
     const struct plan *p = world->plan;
     for (size_t i = 0; i < p->domains; i++)
-        if (p->domain[i].crowd.most > p->connections_per_site)
+        /* With other exchangers it is another site. */
+        if (p->domain[i].dns_mood != DNS_FLIPS && p->domain[i].crowd.most > p->connections_per_site)
             ledger_blame(0, "%u connections to %s at a time where %u are allowed",
                          p->domain[i].crowd.most, p->domain[i].name, p->connections_per_site);
 }
@@ -292,16 +302,17 @@ static size_t put_name(unsigned char *out, const char *name)
     return used;
 }
 
-static int give_exchangers(const struct plan_domain *d, struct dns_record *out)
+/* Those from the first on. */
+static int give_exchangers(const struct plan_domain *d, size_t first, struct dns_record *out)
 {
-    for (size_t i = 0; i < d->servers; i++) {
+    for (size_t i = first; i < d->servers; i++, out++) {
         char name[64];
         snprintf(name, sizeof name, "mx%zu.%s", i, d->name);
-        out[i].data[0] = 0;
-        out[i].data[1] = (unsigned char)(10 * i / 2);
-        out[i].size = 2 + put_name(out[i].data + 2, name);
+        out->data[0] = 0;
+        out->data[1] = (unsigned char)(10 * i / 2);
+        out->size = 2 + put_name(out->data + 2, name);
     }
-    return (int)d->servers;
+    return (int)(d->servers - first);
 }
 
 static int give_address(const struct plan_domain *d, const char *name, struct dns_record *out)
@@ -315,6 +326,21 @@ static int give_address(const struct plan_domain *d, const char *name, struct dn
     return 1;
 }
 
+static int give(const struct plan_domain *d, const char *name, int type, enum dns_mood mood,
+                struct dns_record *out)
+{
+    enum { TYPE_A = 1, TYPE_MX = 15, NOBODY = 99 };
+    bool is_apex = strcmp(name, d->name) == 0;
+    if (type == TYPE_MX && is_apex)
+        return give_exchangers(d, mood == DNS_FLIPS ? sim_below(d->servers) : 0, out);
+    if (type != TYPE_A || is_apex)
+        return 0;
+    int count = give_address(d, name, out);
+    if (mood == DNS_LIES)
+        out->data[1] = NOBODY;
+    return count;
+}
+
 bool plan_denies_domain(const char *name)
 {
     const struct plan *p = world->plan;
@@ -324,23 +350,24 @@ bool plan_denies_domain(const char *name)
     return false;
 }
 
-int plan_resolve(const char *name, int type, struct dns_record *out)
+int plan_resolve(const char *name, int type, struct dns_record *out, int64_t *late_ns)
 {
-    enum { TYPE_A = 1, TYPE_MX = 15 };
-    static const int moods[] = {[DNS_SERVFAIL] = -2, [DNS_SILENT] = -3, [DNS_NXDOMAIN] = -1};
+    enum { LATE_MOST_S = 40 };
+    static const int refusals[] = {
+        [DNS_SERVFAIL] = -2, [DNS_SILENT] = -3, [DNS_LATE] = 0, [DNS_NXDOMAIN] = -1};
     const struct plan *p = world->plan;
+    *late_ns = 0;
     for (size_t i = 0; i < p->domains; i++) {
         const struct plan_domain *d = &p->domain[i];
-        bool is_apex = strcmp(name, d->name) == 0;
-        if (!is_apex && !(strlen(name) > 4 && strcmp(name + 4, d->name) == 0))
+        if (strcmp(name, d->name) != 0 && !(strlen(name) > 4 && strcmp(name + 4, d->name) == 0))
             continue;
-        if (!plan_is_healed() && d->dns_one_in && sim_chance(1, d->dns_one_in))
-            return moods[d->dns_mood];
-        if (type == TYPE_MX)
-            return is_apex ? give_exchangers(d, out) : 0;
-        if (type == TYPE_A)
-            return is_apex ? 0 : give_address(d, name, out);
-        return 0;
+        bool is_in_mood = !plan_is_healed() && d->dns_one_in && sim_chance(1, d->dns_one_in);
+        enum dns_mood mood = is_in_mood ? d->dns_mood : DNS_WELL;
+        if (refusals[mood])
+            return refusals[mood];
+        if (mood == DNS_LATE)
+            *late_ns = sim_between(0, LATE_MOST_S) * SIM_SECOND;
+        return give(d, name, type, mood, out);
     }
     return -1;
 }

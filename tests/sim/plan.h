@@ -44,7 +44,8 @@ struct plan_server {
     struct plan_domain *domain;
 };
 
-enum dns_mood { DNS_WELL, DNS_SERVFAIL, DNS_SILENT, DNS_NXDOMAIN };
+/* LIES: an address where nobody is; FLIPS: now these exchangers, now others of its own; LATE: seconds later. */
+enum dns_mood { DNS_WELL, DNS_SERVFAIL, DNS_SILENT, DNS_LIES, DNS_FLIPS, DNS_LATE, DNS_NXDOMAIN };
 
 struct plan_domain {
     char name[24];
@@ -92,7 +93,7 @@ struct dns_record {
     unsigned char data[DNS_RECORD_MAX];
     size_t size;
 };
-int plan_resolve(const char *name, int type, struct dns_record *out);
+int plan_resolve(const char *name, int type, struct dns_record *out, int64_t *late_ns);
 
 /* Whether the DNS says now and then that the domain does not exist. */
 bool plan_denies_domain(const char *name);

@@ -484,6 +484,8 @@ bool system_take_signal(int *number)
 
 int kill(pid_t process, int number)
 {
+    if (!world)
+        return (int)syscall(SYS_kill, process, number);
     (void)process;
     system_signal(number);
     return 0;

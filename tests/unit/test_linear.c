@@ -21,6 +21,10 @@
 #include "../fuzz/meter.h"
 #include "base/encode.h"
 #include "base/utf8.h"
+#include "check/arc.h"
+#include "check/dkim_verify.h"
+#include "check/spf.h"
+#include "check/tag_list.h"
 #include "cli/compose.h"
 #include "cli/story.h"
 #include "conf/conf.h"
@@ -259,6 +263,99 @@ static void run_envelope(struct str in)
     free(rcpt);
 }
 
+static void run_tag_list(struct str in)
+{
+    struct tag_list list;
+    struct tag tag;
+    struct str rest = in, item;
+    struct buf out = large();
+    tag_list_parse(in, &list);
+    while (tag_next(&rest, &tag) != TAG_END)
+        ;
+    for (rest = in; tag_item_next(&rest, ':', &item);)
+        ;
+    tag_value_join(&out, in);
+    buf_free(&out);
+}
+
+static void run_dkim_body(struct str in)
+{
+    struct dkim_body *b = dkim_body_make();
+    dkim_body_want(b, DKIM_SIMPLE, DKIM_BODY_WHOLE);
+    dkim_body_want(b, DKIM_RELAXED, DKIM_BODY_WHOLE);
+    dkim_body_want(b, DKIM_RELAXED, 100);
+    dkim_body_feed(b, in);
+    dkim_body_end(b);
+    dkim_body_free(b);
+}
+
+static void answer_key(void *context, struct arena *arena, const char *name, enum ask_type type,
+                       struct ask_answer *out)
+{
+    static const char record[] =
+        "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
+    static const struct str key = {record, sizeof record - 1};
+    (void)context, (void)arena, (void)name, (void)type;
+    *out = (struct ask_answer){.status = ASK_FOUND, .texts = &key, .count = 1};
+}
+
+/* A header section; the body is empty. */
+static void run_dkim(struct str in)
+{
+    const struct dkim_verify_options options = {.now_s = 1700000000};
+    struct arena arena = arena_make(1 << 16);
+    struct asker asker = {answer_key, NULL, &arena, 40};
+    struct dkim_body *b = dkim_body_make();
+    struct dkim_verifier *v = dkim_verify_begin(in, b, &options);
+    struct arc_verifier *chain = arc_verify_begin(in, b, 1700000000);
+    dkim_body_end(b);
+    dkim_verify_fetch(v, &asker);
+    dkim_verify_finish(v);
+    arc_verify_fetch(chain, &asker);
+    arc_verify_finish(chain);
+    arc_verify_free(chain);
+    dkim_verify_free(v);
+    dkim_body_free(b);
+    arena_free(&arena);
+}
+
+#define DKIM_HEAD                                                                                  \
+    "DKIM-Signature: v=1; a=ed25519-sha256; c=relaxed; d=a.b; s=c; b=YWJj;\r\n"                    \
+    " bh=frcCV1k9oG9oKj3dpUqdJg1PxRT2RSN/XKdLCPjaYaY=; h=From"
+#define TEN(text) text text text text text text text text text text
+
+/* Every TXT question has the input for its answer; no other name exists. */
+static void answer_spf(void *context, struct arena *arena, const char *name, enum ask_type type,
+                       struct ask_answer *out)
+{
+    (void)arena;
+    (void)name;
+    *out = (struct ask_answer){.status = type == ASK_TXT ? ASK_FOUND : ASK_NO_NAME};
+    if (type != ASK_TXT)
+        return;
+    out->count = 1;
+    out->texts = context;
+}
+
+/* A record in which '@' stands for the '%' of macros, as that one numbers the units. */
+static void run_spf(struct str in)
+{
+    struct arena arena = arena_make(1 << 20);
+    struct buf text = large();
+    assert_true(buf_append(&text, in));
+    for (size_t i = 0; i < text.used; i++)
+        text.data[i] = in.p[i] == '@' ? '%' : in.p[i];
+    struct str record = buf_str(&text);
+    struct asker asker = {.answer = answer_spf, .context = &record, .arena = &arena, .left = 40};
+    const struct spf_question q = {.helo = STR("c.test"),
+                                   .mail_from = STR("a-b-c-d-e-f@d.test"),
+                                   .void_limit = SPF_VOID_LIMIT};
+    struct spf_verdict v;
+    spf_check(&q, &asker, &v);
+    arena_free(&arena);
+    buf_free(&text);
+}
+
 static const struct shape {
     const char *name;
     void (*run)(struct str in);
@@ -349,6 +446,35 @@ static const struct shape {
     {"control: depth", run_control, "", "[", "", 8192},
     {"event line: fields", run_story, "{", "\"k%\":1,", "\"k\":1}", 8192},
     {"event line: almost the address", run_story, "{\"to\":\"", "\\\"someone@far.tes", "\"}", 8192},
+    {"tag list: tags", run_tag_list, "", "t%=v;", "", 8192},
+    {"tag list: nothing", run_tag_list, "", ";", "", 8192},
+    {"tag list: a value of folds", run_tag_list, "a=b", "\r\n c", "", 8192},
+    {"tag list: blanks", run_tag_list, "a=b", " ", "", 8192},
+    {"tag list: almost folds", run_tag_list, "a=b", "\r\n", "", 8192},
+    {"tag list: items", run_tag_list, "", ":", "", 8192},
+    {"DKIM body: empty lines", run_dkim_body, "", "\r\n", "x", 8192},
+    {"DKIM body: blanks", run_dkim_body, "", " \t", "x", 8192},
+    {"DKIM body: bare CR", run_dkim_body, "", "\r", "", 8192},
+    {"DKIM body: lines of blanks", run_dkim_body, "", " \r\n", "x", 8192},
+    {"DKIM: fields", run_dkim, DKIM_HEAD TEN(TEN(":a")) "\r\n", "x%: " TEN(TEN("xyz")) "\r\n", "",
+     8192},
+    {"DKIM: fields of one name", run_dkim, DKIM_HEAD TEN(TEN(":x")) "\r\n",
+     "x: " TEN(TEN("xyz")) "\r\n", "", 8192},
+    {"DKIM: a signed field of folds", run_dkim, DKIM_HEAD "\r\nFrom: a", "\r\n b", "\r\n", 8192},
+    {"DKIM: a name", run_dkim, DKIM_HEAD "\r\n", "a", ": b\r\n", 8192},
+    {"ARC: results", run_dkim, "", "ARC-Authentication-Results: i=%; " TEN(TEN("xyz")) "\r\n", "",
+     8192},
+    {"ARC: tags in front of the instance", run_dkim, "ARC-Seal: ", "t%=v;", "\r\n", 8192},
+    {"SPF: mechanisms", run_spf, "v=spf1", " ip4:192.0.2.1", " -all", 8192},
+    {"SPF: spaces", run_spf, "v=spf1", " ", "-all", 8192},
+    {"SPF: unknown modifiers", run_spf, "v=spf1", " m%=x", " -all", 8192},
+    {"SPF: macros", run_spf, "v=spf1 exists:", "@{s99r-.}", " -all", 8192},
+    {"SPF: a long domain", run_spf, "v=spf1 exists:", "x.", "test -all", 8192},
+    {"SPF: digits of a transformer", run_spf, "v=spf1 exists:@{d", "1", "} -all", 8192},
+    {"SPF: delimiters", run_spf, "v=spf1 exists:@{d", ".", "} -all", 8192},
+    {"SPF: slashes", run_spf, "v=spf1 a:", "/", "24 -all", 8192},
+    {"SPF: digits of a prefix", run_spf, "v=spf1 a/", "1", " -all", 8192},
+    {"SPF: a record that includes itself", run_spf, "v=spf1 include:d.test", " m=x", "", 8192},
     {"queue record: recipients", run_envelope, "", "x", "", 8192},
 };
 
