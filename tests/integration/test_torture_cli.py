@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """`make torture` itself: what it is asked for, and that it ends in order when it is told to, leaving nothing behind."""
+import contextlib
 import os
 import pathlib
 import re
@@ -127,8 +128,29 @@ def living_with(place):
     return found
 
 
+def backing(device):
+    """What is behind a loop device; empty when it is free."""
+    with contextlib.suppress(OSError):
+        return (device / "loop/backing_file").read_text().strip()
+    return ""
+
+
 def loops_of(place):
-    return [p for p in pathlib.Path("/sys/block").glob("loop*/loop/backing_file") if str(place) in p.read_text()]
+    return [device for device in pathlib.Path("/sys/block").glob("loop*") if str(place) in backing(device)]
+
+
+class Loops:
+    """The loop devices of a run. One that is never given back shows a path that begins at a mount which nobody has any more."""
+
+    def __init__(self, place):
+        self.place, self.seen = place, set()
+
+    def are_there(self):
+        self.seen.update(loops_of(self.place))
+        return self.seen
+
+    def are_gone(self):
+        return not any(str(self.place) in backing(device) or backing(device) == "/disk" for device in self.seen)
 
 
 def start(words, place):
@@ -142,10 +164,14 @@ def start(words, place):
 
 def end_in_the_middle(process, place, is_underway, number, is_for_all):
     """Sends the signal when the work is under way; what was said."""
-    until(lambda: is_underway() or process.poll() is not None)
-    assert process.poll() is None, process.stdout.read()
-    (os.killpg if is_for_all else os.kill)(process.pid, number)
-    said = process.communicate(timeout=PATIENCE_S)[0]
+    try:
+        until(lambda: is_underway() or process.poll() is not None)
+        assert process.poll() is None, process.stdout.read()
+        (os.killpg if is_for_all else os.kill)(process.pid, number)
+        said = process.communicate(timeout=PATIENCE_S)[0]
+    finally:
+        process.terminate()  # where the test has failed
+        process.wait(timeout=PATIENCE_S)
     assert process.returncode == 128 + number, said
     assert "Traceback" not in said, said
     assert list(place.iterdir()) == []
@@ -182,8 +208,9 @@ def test_faults_leave_no_plan(tmp_path):
 @needs_root
 def test_disks_leave_no_mount_and_no_loop_device(tmp_path):
     process = start([TORTURE, "--build", BUILD, "--only", "disks"], tmp_path)
-    end_in_the_middle(process, tmp_path, lambda: loops_of(tmp_path), signal.SIGTERM, True)
-    until(lambda: not loops_of(tmp_path))
+    loops = Loops(tmp_path)
+    end_in_the_middle(process, tmp_path, loops.are_there, signal.SIGTERM, True)
+    until(loops.are_gone)
 
 
 @needs_processes
@@ -192,5 +219,6 @@ def test_disks_leave_no_mount_and_no_loop_device(tmp_path):
 @pytest.mark.parametrize("words", [[POWERCUT], [TORTURE, "--only", "powercut"]], ids=["powercut", "torture"])
 def test_power_cuts_leave_nothing(tmp_path, words):
     process = start([*words, "--build", BUILD, "--points", 1000], tmp_path)
-    end_in_the_middle(process, tmp_path, lambda: loops_of(tmp_path), signal.SIGINT, True)
-    until(lambda: not loops_of(tmp_path))
+    loops = Loops(tmp_path)
+    end_in_the_middle(process, tmp_path, loops.are_there, signal.SIGINT, True)
+    until(loops.are_gone)
