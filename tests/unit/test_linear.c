@@ -21,7 +21,10 @@
 #include "../fuzz/meter.h"
 #include "base/encode.h"
 #include "base/utf8.h"
+#include "check/arc.h"
+#include "check/dkim_verify.h"
 #include "check/spf.h"
+#include "check/tag_list.h"
 #include "cli/compose.h"
 #include "cli/story.h"
 #include "conf/conf.h"
@@ -260,6 +263,67 @@ static void run_envelope(struct str in)
     free(rcpt);
 }
 
+static void run_tag_list(struct str in)
+{
+    struct tag_list list;
+    struct tag tag;
+    struct str rest = in, item;
+    struct buf out = large();
+    tag_list_parse(in, &list);
+    while (tag_next(&rest, &tag) != TAG_END)
+        ;
+    for (rest = in; tag_item_next(&rest, ':', &item);)
+        ;
+    tag_value_join(&out, in);
+    buf_free(&out);
+}
+
+static void run_dkim_body(struct str in)
+{
+    struct dkim_body *b = dkim_body_make();
+    dkim_body_want(b, DKIM_SIMPLE, DKIM_BODY_WHOLE);
+    dkim_body_want(b, DKIM_RELAXED, DKIM_BODY_WHOLE);
+    dkim_body_want(b, DKIM_RELAXED, 100);
+    dkim_body_feed(b, in);
+    dkim_body_end(b);
+    dkim_body_free(b);
+}
+
+static void answer_key(void *context, struct arena *arena, const char *name, enum ask_type type,
+                       struct ask_answer *out)
+{
+    static const char record[] =
+        "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
+    static const struct str key = {record, sizeof record - 1};
+    (void)context, (void)arena, (void)name, (void)type;
+    *out = (struct ask_answer){.status = ASK_FOUND, .texts = &key, .count = 1};
+}
+
+/* A header section; the body is empty. */
+static void run_dkim(struct str in)
+{
+    const struct dkim_verify_options options = {.now_s = 1700000000};
+    struct arena arena = arena_make(1 << 16);
+    struct asker asker = {answer_key, NULL, &arena, 40};
+    struct dkim_body *b = dkim_body_make();
+    struct dkim_verifier *v = dkim_verify_begin(in, b, &options);
+    struct arc_verifier *chain = arc_verify_begin(in, b, 1700000000);
+    dkim_body_end(b);
+    dkim_verify_fetch(v, &asker);
+    dkim_verify_finish(v);
+    arc_verify_fetch(chain, &asker);
+    arc_verify_finish(chain);
+    arc_verify_free(chain);
+    dkim_verify_free(v);
+    dkim_body_free(b);
+    arena_free(&arena);
+}
+
+#define DKIM_HEAD                                                                                  \
+    "DKIM-Signature: v=1; a=ed25519-sha256; c=relaxed; d=a.b; s=c; b=YWJj;\r\n"                    \
+    " bh=frcCV1k9oG9oKj3dpUqdJg1PxRT2RSN/XKdLCPjaYaY=; h=From"
+#define TEN(text) text text text text text text text text text text
+
 /* Every TXT question has the input for its answer; no other name exists. */
 static void answer_spf(void *context, struct arena *arena, const char *name, enum ask_type type,
                        struct ask_answer *out)
@@ -382,6 +446,25 @@ static const struct shape {
     {"control: depth", run_control, "", "[", "", 8192},
     {"event line: fields", run_story, "{", "\"k%\":1,", "\"k\":1}", 8192},
     {"event line: almost the address", run_story, "{\"to\":\"", "\\\"someone@far.tes", "\"}", 8192},
+    {"tag list: tags", run_tag_list, "", "t%=v;", "", 8192},
+    {"tag list: nothing", run_tag_list, "", ";", "", 8192},
+    {"tag list: a value of folds", run_tag_list, "a=b", "\r\n c", "", 8192},
+    {"tag list: blanks", run_tag_list, "a=b", " ", "", 8192},
+    {"tag list: almost folds", run_tag_list, "a=b", "\r\n", "", 8192},
+    {"tag list: items", run_tag_list, "", ":", "", 8192},
+    {"DKIM body: empty lines", run_dkim_body, "", "\r\n", "x", 8192},
+    {"DKIM body: blanks", run_dkim_body, "", " \t", "x", 8192},
+    {"DKIM body: bare CR", run_dkim_body, "", "\r", "", 8192},
+    {"DKIM body: lines of blanks", run_dkim_body, "", " \r\n", "x", 8192},
+    {"DKIM: fields", run_dkim, DKIM_HEAD TEN(TEN(":a")) "\r\n", "x%: " TEN(TEN("xyz")) "\r\n", "",
+     8192},
+    {"DKIM: fields of one name", run_dkim, DKIM_HEAD TEN(TEN(":x")) "\r\n",
+     "x: " TEN(TEN("xyz")) "\r\n", "", 8192},
+    {"DKIM: a signed field of folds", run_dkim, DKIM_HEAD "\r\nFrom: a", "\r\n b", "\r\n", 8192},
+    {"DKIM: a name", run_dkim, DKIM_HEAD "\r\n", "a", ": b\r\n", 8192},
+    {"ARC: results", run_dkim, "", "ARC-Authentication-Results: i=%; " TEN(TEN("xyz")) "\r\n", "",
+     8192},
+    {"ARC: tags in front of the instance", run_dkim, "ARC-Seal: ", "t%=v;", "\r\n", 8192},
     {"SPF: mechanisms", run_spf, "v=spf1", " ip4:192.0.2.1", " -all", 8192},
     {"SPF: spaces", run_spf, "v=spf1", " ", "-all", 8192},
     {"SPF: unknown modifiers", run_spf, "v=spf1", " m%=x", " -all", 8192},

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * fuzz_dkim_verify.c - verdicts do not depend on cuts; what passes covers From and the whole body
+ *
+ * The first octet of the input steers the options and the DNS, the rest of its first line is the key record.
+ */
+#include "check/dkim_verify.h"
+
+#include "fuzz.h"
+#include "fuzz_asker.h"
+#include "mail/header.h"
+
+struct seen {
+    size_t count;
+    enum dkim_result result[DKIM_VERDICTS_MAX];
+    const char *reason[DKIM_VERDICTS_MAX];
+};
+
+static void check_verdict(const struct dkim_verdict *d, bool may_pass_partial)
+{
+    must(d->result != DKIM_NONE);
+    must((d->result == DKIM_PASS) == (*d->reason == '\0'));
+    must(!str_has(d->domain, ';') && !str_has(d->selector, ' ') && !str_has(d->identity, '\n'));
+    if (d->result == DKIM_PASS) {
+        must(d->domain.n > 0 && d->selector.n > 0 && str_has(d->identity, '@'));
+        must(d->uncovered_octets == 0 || (may_pass_partial && d->has_length));
+        must(d->key_bits >= 256);
+    }
+}
+
+static struct seen verify(struct str message, struct str more, struct str *record, uint8_t choice,
+                          uint32_t cut)
+{
+    const struct dkim_verify_options options = {
+        .now_s = 1700000000, .may_pass_partial = choice & 1, .is_tls_report = choice & 2};
+    size_t size = header_size(message);
+    struct arena arena = arena_make(1 << 16);
+    struct asker asker = {answer_record, choice & 4 ? NULL : record, &arena, choice & 8 ? 1 : 40};
+    struct dkim_body *b = dkim_body_make();
+    struct dkim_verifier *v = dkim_verify_begin(str_head(message, size), b, &options);
+    struct seen seen = {.count = dkim_verify_count(v)};
+    for (struct str rest = str_skip(message, size); rest.n > 0;)
+        dkim_body_feed(b, take_cut(&rest, &cut));
+    dkim_body_feed(b, more);
+    dkim_body_end(b);
+    dkim_verify_fetch(v, &asker);
+    dkim_verify_finish(v);
+    for (size_t i = 0; i < seen.count; i++) {
+        const struct dkim_verdict *d = dkim_verify_verdict(v, i);
+        check_verdict(d, choice & 1);
+        seen.result[i] = d->result;
+        seen.reason[i] = d->reason;
+    }
+    dkim_verify_free(v);
+    dkim_body_free(b);
+    arena_free(&arena);
+    return seen;
+}
+
+const struct fuzz_memory fuzz_memory = {.factor = 200, .base = 2 << 20};
+
+void fuzz_one(struct str in)
+{
+    uint8_t choice = take_octet(&in);
+    struct str record, nothing = STR("");
+    str_cut(in, '\n', &record, &in);
+    struct seen whole = verify(in, nothing, &record, choice, CUT_WHOLE);
+    struct seen cut = verify(in, nothing, &record, choice, CUT_RANDOM + choice);
+    struct seen more = verify(in, STR("x\r\n"), &record, choice, CUT_OCTETS);
+    size_t fields = header_count(in, STR("DKIM-Signature"), DKIM_VERDICTS_MAX);
+    must(whole.count <= fields && (whole.count > 0) == (fields > 0));
+    must(cut.count == whole.count && more.count == whole.count);
+    for (size_t i = 0; i < whole.count; i++) {
+        must(cut.result[i] == whole.result[i] && cut.reason[i] == whole.reason[i]);
+        must(more.result[i] != DKIM_PASS || choice & 1);
+        must(i < DKIM_CHECKED_MAX || whole.result[i] == DKIM_POLICY);
+    }
+}
