@@ -8,6 +8,7 @@
 #include "base/map.h"
 #include "proto/smtp_server.h"
 #include "serve/auth.h"
+#include "serve/inspection.h"
 #include "serve/intake.h"
 #include "serve/visitor.h"
 
@@ -43,6 +44,8 @@ struct transaction {
     struct mailbox_rcpt *mailbox; /* LMTP, instead of the envelope's */
     size_t mailbox_count, mailbox_size;
     struct intake intake;
+    struct inspection *inspection; /* or NULL */
+    size_t unread_header;          /* octets in front of the body that it has not been given */
 };
 
 struct session {
