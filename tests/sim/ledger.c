@@ -114,7 +114,8 @@ void ledger_crash(void)
     struct ledger *l = world->ledger;
     each_recipient(doubt, NULL);
     if (l->crashes < sizeof l->crash / sizeof l->crash[0])
-        l->crash[l->crashes++] = (struct ledger_crash){world->now_ns, world->disk->last_trouble_ns};
+        l->crash[l->crashes++] = (struct ledger_crash){world->now_ns, world->disk->last_trouble_ns,
+                                                       world->disk->troubles_met};
 }
 
 /* Whether a process ended between the two times. */
@@ -358,6 +359,25 @@ static bool is_near_a_crash(int64_t at_ns)
     return false;
 }
 
+/*
+ * Refused because the disk failed, and the disk had taken it all the same: a void keeps it from coming back. That
+ * one may be missing when the server went away at once, or when the disk failed it, too (doc/decisions/0002).
+ */
+static bool may_come_back(const struct ledger_message *m)
+{
+    const struct ledger *l = world->ledger;
+    if (m->promised_ns == 0)
+        return false;
+    if (m->promised_troubles - m->offered_troubles > 1)
+        return is_near_a_crash(m->promised_ns);
+    for (size_t i = 0; i < l->crashes; i++)
+        if (l->crash[i].at_ns >= m->promised_ns &&
+            (l->crash[i].at_ns - m->promised_ns < NEAR_A_CRASH_S * SIM_SECOND ||
+             l->crash[i].troubles > m->promised_troubles))
+            return true;
+    return false;
+}
+
 static bool has_expired(const struct ledger_message *m)
 {
     return world->now_ns > m->promised_ns + world->ledger->expiry_ns;
@@ -403,9 +423,7 @@ static void check_recipient(const struct ledger_message *m, const struct ledger_
 {
     unsigned long long number = m->number;
     bool has_come = r->deliveries > 0;
-    /* Refused because the disk failed, and the disk took it all the same: doc/decisions/0002. */
-    bool is_resurrected = m->promise == PROMISE_REFUSED && r->was_taken && m->promised_ns > 0 &&
-                          is_near_a_crash(m->promised_ns);
+    bool is_resurrected = m->promise == PROMISE_REFUSED && r->was_taken && may_come_back(m);
     bool was_refused = m->promise == PROMISE_REFUSED || m->promise == PROMISE_NONE || !r->was_taken;
     if (has_come && was_refused && !is_resurrected)
         ledger_blame(m->number, "message %llu came to %s although it was refused", number,

@@ -54,13 +54,15 @@ struct ledger_message {
     size_t recipients;
     size_t body_bytes;
     enum promise promise;
-    int64_t offered_ns, promised_ns; /* MAIL was said; the last answer was heard */
-    char id[32];                     /* by the server's answer */
+    int64_t offered_ns, promised_ns;              /* MAIL was said; the last answer was heard */
+    uint64_t offered_troubles, promised_troubles; /* that the disk had met by then */
+    char id[32];                                  /* by the server's answer */
 };
 
-/* When a process ended, and when the disk failed it last. */
+/* When a process ended, when the disk failed it last, and how often it had failed. */
 struct ledger_crash {
     int64_t at_ns, trouble_ns;
+    uint64_t troubles;
 };
 
 struct ledger {

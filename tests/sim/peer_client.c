@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "disk.h"
 #include "ledger.h"
 #include "plan.h"
 #include "talk.h"
@@ -89,6 +90,7 @@ static bool send_envelope(struct sending *s)
     char command[TALK_LINE_MAX];
     bool is_taken = false;
     m->offered_ns = world->now_ns;
+    m->offered_troubles = world->disk->troubles_met;
     int n = snprintf(command, sizeof command, "MAIL FROM:<%s>\r\n", m->sender);
     say(s, command, (size_t)n);
     int answer = s->is_pipelining ? 0 : hear(s);
@@ -156,6 +158,7 @@ static void send_content(struct sending *s, char *text, char *wire)
     int answer = hear(s);
     m->promise = answer == 250 ? PROMISE_GIVEN : answer == 0 ? PROMISE_UNKNOWN : PROMISE_REFUSED;
     m->promised_ns = world->now_ns;
+    m->promised_troubles = world->disk->troubles_met;
     const char *id = answer == 250 ? strrchr(s->line, ' ') : NULL;
     if (id)
         snprintf(m->id, sizeof m->id, "%s", id + 1);

@@ -171,6 +171,17 @@ static void test_hashes_of_the_first_octets(void **state)
     dkim_body_free(b);
 }
 
+static void test_hashes_of_nothing(void **state)
+{
+    (void)state;
+    struct dkim_body *b = dkim_body_make();
+    int none = dkim_body_want(b, DKIM_RELAXED, 0), whole = dkim_body_want(b, DKIM_SIMPLE, 2);
+    dkim_body_end(b);
+    expect_hash(b, none, "", 0);
+    expect_hash(b, whole, "\r\n", 2);
+    dkim_body_free(b);
+}
+
 static void test_wanted_hashes_are_bounded(void **state)
 {
     (void)state;
@@ -190,6 +201,7 @@ int main(void)
         cmocka_unit_test(test_bodies),
         cmocka_unit_test(test_long_bodies),
         cmocka_unit_test(test_hashes_of_the_first_octets),
+        cmocka_unit_test(test_hashes_of_nothing),
         cmocka_unit_test(test_wanted_hashes_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 #include "dkim_rows.h"
 
 #include <openssl/core_names.h>
+#include <openssl/x509.h>
 
 static void test_keys(void **state)
 {
@@ -197,6 +198,10 @@ static void test_sizes_are_bounded(void **state)
     section.used -= 6;
     verify(buf_str(&section), STR(BODY), "", &OPTIONS, seen, sizeof seen);
     assert_string_equal(seen, "permerror there is no key");
+    for (int i = 0; i < 512 * 1024; i++)
+        assert_true(buf_append_byte(&section, 'x'));
+    verify(buf_str(&section), STR(BODY), "", &OPTIONS, seen, sizeof seen);
+    assert_string_equal(seen, "policy the header section is too large");
     section.used = 0;
     assert_true(buf_append(&section, STR("DKIM-Signature: v=1; a=rsa-sha256; d=a.b; s=c; bh=" HASH
                                          "; b=YWJj; h=From")));
@@ -272,6 +277,32 @@ static void test_sizes_of_rsa_keys(void **state)
     expect_rsa(2048, 64, false, "policy the key's exponent is too large");
     expect_rsa(4096, 16, false, "pass");
     expect_rsa(4104, 16, false, "policy the key is longer than 4096 bits");
+}
+
+static void test_octets_behind_a_key(void **state)
+{
+    (void)state;
+    EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)1024);
+    unsigned char *der[2] = {NULL, NULL};
+    const int sizes[] = {i2d_PublicKey(key, &der[0]), i2d_PUBKEY(key, &der[1])};
+    for (size_t i = 0; i < 2; i++) {
+        struct buf data = buf_make(1000);
+        struct dkim_finding found;
+        unsigned bits;
+        assert_true(buf_append(&data, str_make((char *)der[i], (size_t)sizes[i])));
+        struct dkim_key record = {.kind = DKIM_KEY_RSA, .data = buf_str(&data)};
+        EVP_PKEY *opened = dkim_key_open(&record, &bits, &found);
+        assert_non_null(opened);
+        assert_int_equal(bits, 1024);
+        assert_true(buf_append_byte(&data, '\0'));
+        record.data = buf_str(&data);
+        assert_null(dkim_key_open(&record, &bits, &found));
+        assert_string_equal(found.reason, "the key is no RSA key");
+        EVP_PKEY_free(opened);
+        OPENSSL_free(der[i]);
+        buf_free(&data);
+    }
+    EVP_PKEY_free(key);
 }
 
 static void test_verdicts_say_what_was_found(void **state)
@@ -376,6 +407,7 @@ int main(void)
         cmocka_unit_test(test_sizes_are_bounded),
         cmocka_unit_test(test_without_signatures_there_is_no_verdict),
         cmocka_unit_test(test_sizes_of_rsa_keys),
+        cmocka_unit_test(test_octets_behind_a_key),
         cmocka_unit_test(test_verdicts_say_what_was_found),
         cmocka_unit_test(test_the_beginning_of_b_tells_signatures_apart),
         cmocka_unit_test(test_names_that_are_not_ascii),
