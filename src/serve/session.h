@@ -77,6 +77,14 @@ void session_append_received(const struct session *s, const struct address *reci
 /* 554 5.4.6 when the message at hand has been round too often (RFC 5321 section 6.3). */
 struct fault session_check_loop(const struct transaction *t);
 
+/* Begins the content: the trace field goes in, and whoever has a say in the rest is set. */
+void session_begin_content(struct session *s);
+
+bool session_is_submission(const struct session *s);
+
+/* An event about this session's message, with what every one says. */
+void session_begin_event(const struct session *s, struct event *e, const char *name);
+
 /* Drops the transaction with everything it holds. */
 void session_forget(struct session *s);
 
