@@ -89,7 +89,7 @@ static bool is_worse(const struct dmarc_verdict *a, const struct dmarc_verdict *
 
 static void check_dmarc(struct inspection *i, struct asker *asker)
 {
-    struct str authors[INSPECTION_AUTHORS_MAX], signers[SIGNERS_MAX];
+    struct str authors[INSPECTION_AUTHORS_MAX] = {STR_NONE}, signers[SIGNERS_MAX];
     struct dmarc_question q = {.dkim_domains = signers};
     find_authors(i, authors);
     for (size_t k = 0; k < dkim_verify_count(i->dkim); k++) {

@@ -276,5 +276,5 @@ void session_begin_content(struct session *s)
             (struct intake_reader){begin_inspection, read_for_inspection, judge, s};
     else
         s->transaction.intake.reader =
-            (struct intake_reader){.prepare = is_submission(s) ? repair : keep_apart, .arg = s};
+            (struct intake_reader){.prepare = session_is_submission(s) ? repair : keep_apart, .arg = s};
 }
