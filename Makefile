@@ -19,6 +19,10 @@ EXECS ?=
 CORPUS ?=
 BUILD_FUZZ = CC=clang tools/build build-fuzz -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false
 BUILD_FUZZ_PLAIN = CC=clang tools/build build-fuzz-plain -Dfuzz=true -Db_lundef=false
+BUILD_TORTURE = tools/build build-torture -Dbench_hooks=true -Dtorture=true
+TORTURE = tests/torture/torture --build build-torture --only="$(ONLY)" --seed="$(SEED)" --faults="$(FAULTS)" --kills="$(KILLS)" --changes="$(CHANGES)" \
+	--swaps="$(SWAPS)" --jumps="$(JUMPS)" --rounds="$(ROUNDS)" --points="$(POINTS)"
+POWERCUT = tests/torture/powercut --build build-torture --points="$(POINTS)" --control="$(CONTROL)"
 DESTDIR ?=
 
 .PHONY: all run test asan tsan analyze sim sim-prove fuzz fuzz-minimise fuzz-coverage torture torture-powercut lint fmt bench install deb clean help
@@ -48,12 +52,9 @@ sim:            ## run the server in a simulated machine, SEEDS times FROM a see
 sim-prove:      ## plant every defect of tests/sim/bugs.c in turn: each is to be caught within SEEDS seeds
 	@tools/deps build && tools/build $(BUILD) && $(BUILD)/tests/sim/sim --prove --seeds "$(SEEDS)" --jobs $$(nproc)
 torture:        ## the real server under faults, hours of it (root; ONLY=faults,disks,kills,changes,certificates,clocks,peers,overload,powercut; FAULTS, KILLS, CHANGES, SWAPS, JUMPS, ROUNDS, POINTS: how much; SEED)
-	@tools/deps build test torture && tools/build build-torture -Dbench_hooks=true -Dtorture=true && \
-		tests/torture/torture --build build-torture --only "$(ONLY)" --seed $(SEED) --faults $(FAULTS) --kills $(KILLS) --changes $(CHANGES) \
-		--swaps $(SWAPS) --jumps $(JUMPS) --rounds $(ROUNDS) --points $(POINTS)
+	@tools/deps build test torture && $(TORTURE) --look && $(BUILD_TORTURE) && $(TORTURE)
 torture-powercut: ## cut the power POINTS times on a real ext4 and look for what was acknowledged (root; CONTROL=no-fdatasync takes syncs away)
-	@tools/deps build torture && tools/build build-torture -Dbench_hooks=true -Dtorture=true && \
-		tests/torture/powercut --build build-torture --points $(POINTS) --control "$(CONTROL)"
+	@tools/deps build torture && $(POWERCUT) --look && $(BUILD_TORTURE) && $(POWERCUT)
 lint:           ## the house rules
 	@tools/deps build test && tools/build $(BUILD) && tools/lint --build $(BUILD)
 fmt:            ## bring every C file into the house layout

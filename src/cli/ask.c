@@ -82,6 +82,8 @@ static struct fault send_request(const struct conf *conf, const char *path, int 
         ssize_t n = send(s, text + sent, size - sent, MSG_NOSIGNAL);
         if (n > 0)
             sent += (size_t)n;
+        else if (errno == EPIPE || errno == ECONNRESET)
+            break; /* what the role has said before it closed tells why */
         else if (errno != EINTR)
             f = ask_trouble(conf, path, errno);
     }

@@ -449,14 +449,16 @@ size_t pop3_server_feed(struct pop3_server *s, struct str in, struct pop3_event 
         taken += gather(s, str_skip(in, taken), &is_whole);
         if (!is_whole)
             break;
+        size_t reply_start = s->out.used;
         take_line(s);
         if (s->question == POP3_MORE) {
             forget(&s->line);
             continue;
         }
         if (s->question == POP3_STLS && taken < in.n) {
-            /* Whoever put plain bytes behind STLS wants them taken for protected ones. */
-            s->out.used = 0;
+            /* Whoever put plain bytes behind STLS wants them taken for protected ones. Only the
+             * reply to it is taken back: those before are owed (RFC 2449 section 6.6). */
+            s->out.used = reply_start;
             s->question = POP3_MORE;
             *out = (struct pop3_event){.kind = POP3_MORE};
             say(s, "-ERR bytes behind STLS, closing");

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * control.c - the socket on which an operator asks a running role
+ *
+ * There are CONNECTIONS_MOST at a time. One more takes the place of the one that has kept us
+ * waiting longest, so that an operator gets in whatever forgotten programs hold open; where all of
+ * them are being worked for, the newcomer is told.
  */
 #include "role/control.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -14,9 +19,18 @@
 
 enum { TIMEOUT_MS = 30000, CONNECTIONS_MOST = 64 };
 
+struct control_server;
+
 struct control {
+    struct list link; /* among the idle ones while it waits for its peer */
+    struct control_server *server;
+    struct task *task;
     struct conn *conn;
+    int descriptor;
+    bool is_evicted;
 };
+
+static const char crowded[] = "too many control connections, try again";
 
 /* The listening socket and what its connections share. */
 struct control_server {
@@ -26,13 +40,9 @@ struct control_server {
     void *role;
     struct task *task; /* that waits for the last connection to end */
     int descriptor;
-    size_t connections;
-};
-
-/* A connection that has been accepted. */
-struct arrival {
-    struct control_server *server;
-    int descriptor;
+    size_t connections; /* with the evicted ones that have not ended yet */
+    size_t starting, evicted;
+    struct list idle; /* the one that has waited longest first */
 };
 
 static int64_t deadline(void)
@@ -47,7 +57,9 @@ struct fault control_say(struct control *c, json_t *line)
     if (!text)
         abort();
     struct str parts[2] = {str_from(text), STR("\n")};
+    list_push_back(&c->server->idle, &c->link);
     struct fault f = conn_write(c->conn, parts, 2, deadline());
+    list_remove(&c->link);
     free(text);
     return f;
 }
@@ -102,7 +114,11 @@ static struct fault read_request(struct control *c, struct buf *line)
 {
     while (!str_has(buf_str(line), '\n')) {
         struct str in;
+        list_push_back(&c->server->idle, &c->link);
         struct fault f = conn_read(c->conn, deadline(), &in);
+        list_remove(&c->link);
+        if (f.kind && c->is_evicted)
+            return fault_make(421, FAULT_STATUS(4, 3, 2), "%s", crowded);
         if (f.kind)
             return f;
         if (in.n == 0 || !buf_append(line, in))
@@ -142,35 +158,69 @@ static void talk(struct control *c, const struct control_server *s)
 
 static void serve(void *arg)
 {
-    struct arrival *a = arg;
-    struct control_server *s = a->server;
-    struct control c;
-    struct fault f = conn_open(a->descriptor, &c.conn);
-    free(a);
-    if (!f.kind) {
-        talk(&c, s);
-        conn_close(c.conn);
+    struct control *c = arg;
+    struct control_server *s = c->server;
+    s->starting--;
+    if (!conn_open(c->descriptor, &c->conn).kind) {
+        talk(c, s);
+        conn_close(c->conn);
     }
+    s->evicted -= c->is_evicted;
+    free(c);
     if (--s->connections == 0 && s->task)
         task_wake(s->task);
+}
+
+static void evict(struct control_server *s)
+{
+    struct control *c = LIST_ENTRY(s->idle.next, struct control, link);
+    list_remove(&c->link);
+    c->is_evicted = true;
+    s->evicted++;
+    task_cancel(c->task);
+}
+
+static void turn_away(int descriptor)
+{
+    char line[128];
+    int n = snprintf(line, sizeof line, "{\"error\":\"%s\",\"reply\":421}\n", crowded);
+    send(descriptor, line, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
+    close(descriptor);
+}
+
+static bool start(struct control_server *s, int descriptor)
+{
+    struct control *c = calloc(1, sizeof *c);
+    if (!c)
+        abort();
+    c->server = s;
+    c->descriptor = descriptor;
+    list_init(&c->link);
+    c->task = task_start(s->scope, "control", serve, c);
+    if (!c->task) {
+        free(c);
+        return false;
+    }
+    s->connections++;
+    s->starting++;
+    return true;
 }
 
 static void accept_all(struct control_server *s)
 {
     for (;;) {
+        bool is_full = s->connections - s->evicted >= CONNECTIONS_MOST;
+        if (is_full && list_is_empty(&s->idle) && s->starting > 0)
+            return; /* those have not had their turn; the loop comes back here after it */
         int descriptor = accept4(s->descriptor, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (descriptor < 0)
             return;
-        struct arrival *a = malloc(sizeof *a);
-        if (!a)
-            abort();
-        *a = (struct arrival){s, descriptor};
-        if (s->connections < CONNECTIONS_MOST && task_start(s->scope, "control", serve, a)) {
-            s->connections++;
-        } else {
-            close(descriptor);
-            free(a);
+        if (is_full && !list_is_empty(&s->idle)) {
+            evict(s);
+            is_full = false;
         }
+        if (is_full || !start(s, descriptor))
+            turn_away(descriptor);
     }
 }
 
@@ -210,6 +260,7 @@ struct fault control_start(struct scope *scope, const char *path,
         assert(i < CONTROL_TABLES_MOST);
         s->table[i] = tables[i];
     }
+    list_init(&s->idle);
     struct fault f = listen_open(&at, &s->descriptor);
     if (!f.kind)
         f = loop_watch_listener(loop_current(), s->descriptor, &s->watch);

@@ -29,7 +29,8 @@ enum { CONTROL_TABLES_MOST = 4 };
 
 /*
  * Serves the socket at path (replaced when it exists) on this loop: a task for each connection, in
- * the scope, until it is cancelled. The list of tables ends with NULL, each table with a NULL name;
+ * the scope, until it is cancelled; of more than 64 at a time, the one that has been idle longest is
+ * told 421 and closed. The list of tables ends with NULL, each table with a NULL name;
  * tables and role are kept.
  */
 struct fault control_start(struct scope *scope, const char *path,

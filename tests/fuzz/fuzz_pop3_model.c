@@ -2,8 +2,8 @@
 /*
  * fuzz_pop3_model.c - the POP3 server's replies and events are those of a model of the protocol
  *
- * The input is a list of commands of two octets: which one, and what comes of it with a number. The
- * model was written from RFC 1939, 2595 and 5034 and knows nothing of the engine; it foretells each
+ * The input is a list of commands of two octets: which one, and what comes of it with a number. When
+ * the first octet says so, commands come together in one piece up to one that waits. The model was written from RFC 1939, 2595 and 5034 and knows nothing of the engine; it foretells each
  * reply: whether it is good, how many lines follow, and for STAT, LIST and RETR what it says.
  */
 #include "proto/pop3_server.h"
@@ -34,10 +34,18 @@ static const struct str lines[COMMANDS] = {
 
 struct model {
     struct buf wire; /* what is to be heard */
-    bool is_secure, is_in, is_in_auth, has_user, is_over, is_at_tls, is_deleted[MESSAGES];
+    bool is_secure, is_in, is_in_auth, has_user, is_over, is_deleted[MESSAGES];
     unsigned errors, number;
-    bool is_good; /* what comes of a question */
+    bool is_good;  /* what comes of a question */
+    bool has_more; /* another command is in the same piece */
 };
+
+/* A command of the input. */
+struct step {
+    enum command command;
+    uint8_t number;
+};
+enum { STEP_IS_BAD = 128, STEP_WAITS = 64 };
 
 /* The texts of errors are not foretold. */
 static void say(struct model *m, const char *text)
@@ -145,8 +153,9 @@ static void before_login(struct model *m, enum command c)
         say(m, "+");
         m->is_over = true;
     } else if (c == STLS && !m->is_secure) {
-        say(m, "+");
-        m->is_at_tls = true;
+        say(m, m->has_more ? "-" : "+"); /* RFC 2595 section 4: nothing from before is kept */
+        m->is_over = m->has_more;
+        m->is_secure = true;
     } else if (c == USER && m->is_secure) {
         say(m, "+");
         m->has_user = true;
@@ -202,20 +211,24 @@ static void obey(struct model *m, enum command c)
 }
 
 static void answer(struct pop3_server *s, struct pop3_message *messages, const struct model *m,
-                   const struct pop3_event *e)
+                   const struct step *steps, const struct pop3_event *e)
 {
+    if (e->kind == POP3_MORE || e->kind == POP3_CLOSE)
+        return;
+    const struct step *step = &steps[s->line_count - 1];
+    bool is_good = !(step->number & STEP_IS_BAD);
     bool is_login = e->kind == POP3_LOGIN || e->kind == POP3_AUTH || e->kind == POP3_AUTH_RESPONSE;
     if (e->kind == POP3_UPDATE) {
         for (size_t i = 0; i < MESSAGES; i++)
             must(messages[i].is_deleted == m->is_deleted[i]);
-        pop3_server_updated(s, m->is_good);
-    } else if (e->kind == POP3_CONTENT && m->is_good) {
+        pop3_server_updated(s, is_good);
+    } else if (e->kind == POP3_CONTENT && is_good) {
         if (pop3_server_content(s, STR("A: b\r\n\r\n")))
             pop3_server_content(s, STR(".x\r\n"));
         pop3_server_content_end(s);
-    } else if (is_login && e->kind != POP3_LOGIN && (m->number & 1)) {
+    } else if (is_login && e->kind != POP3_LOGIN && (step->number & 1)) {
         pop3_server_challenge(s, STR("more"));
-    } else if (is_login && m->is_good) {
+    } else if (is_login && is_good) {
         pop3_server_open(s, messages, MESSAGES, UID_VALIDITY);
     } else if (is_login || e->kind == POP3_CONTENT) {
         pop3_server_refuse(s, POP3_REFUSE_TEMPORARY);
@@ -243,18 +256,50 @@ static void hear(struct pop3_server *s, struct buf *heard)
 
 /* True when the session has ended. */
 static bool feed(struct pop3_server *s, struct pop3_message *messages, const struct model *m,
-                 struct str piece, struct buf *heard)
+                 const struct step *steps, struct str piece, struct buf *heard)
 {
     struct pop3_event e;
     do {
         size_t n = pop3_server_feed(s, piece, &e);
         piece = str_skip(piece, n);
-        answer(s, messages, m, &e);
+        answer(s, messages, m, steps, &e);
         hear(s, heard);
         if (e.kind == POP3_STLS)
             pop3_server_tls_started(s);
     } while (e.kind != POP3_CLOSE && (piece.n > 0 || e.kind != POP3_MORE));
     return e.kind == POP3_CLOSE;
+}
+
+static void put_line(struct buf *out, const struct step *step)
+{
+    enum command c = step->command;
+    must(buf_append(out, lines[c]));
+    if (c == TOP)
+        must(buf_printf(out, "%u %u", step->number % 5U, step->number & 1U));
+    else if (has_argument(c))
+        must(buf_printf(out, "%u", step->number % 5U));
+    must(buf_append(out, c == BARE_LF ? STR("\n") : STR("\r\n")));
+}
+
+/* Takes the commands of one piece from the input; how many. */
+static size_t take_steps(struct str *in, struct step *steps, size_t room, bool is_pipelined)
+{
+    size_t count = 0;
+    do {
+        steps[count].command = (enum command)(take_octet(in) % COMMANDS);
+        steps[count].number = take_octet(in);
+    } while (!(steps[count++].number & STEP_WAITS) && is_pipelined && count < room && in->n > 0);
+    return count;
+}
+
+static void obey_all(struct model *m, const struct step *steps, size_t count)
+{
+    for (size_t i = 0; i < count && !m->is_over; i++) {
+        m->number = steps[i].number;
+        m->is_good = !(m->number & STEP_IS_BAD);
+        m->has_more = i + 1 < count;
+        obey(m, steps[i].command);
+    }
 }
 
 const struct fuzz_memory fuzz_memory = {.factor = 2048, .base = 1 << 16};
@@ -266,27 +311,23 @@ void fuzz_one(struct str in)
     struct pop3_message messages[MESSAGES] = {
         {SIZE, 10, false}, {SIZE, 11, false}, {SIZE, 12, false}};
     struct pop3_server s;
+    struct step steps[COMMANDS_MOST];
     uint8_t flags = take_octet(&in);
     uint32_t cut = flags >> 1;
+    bool is_pipelined = cut == CUT_WHOLE;
     struct model m = {.wire = buf_make(1 << 16), .is_secure = flags & 1};
-    struct buf heard = buf_make(1 << 16), line = buf_make(1 << 10);
+    struct buf heard = buf_make(1 << 16), line = buf_make(1 << 15);
     bool is_closed = false;
     pop3_server_init(&s, &options, m.is_secure);
     say(&m, "+");
-    for (size_t i = 0; i < COMMANDS_MOST && in.n > 0 && !is_closed; i++) {
-        enum command c = (enum command)(take_octet(&in) % COMMANDS);
-        m.number = take_octet(&in);
-        m.is_good = !(m.number & 128);
+    for (size_t i = 0, count; i < COMMANDS_MOST && in.n > 0 && !is_closed; i += count) {
+        count = take_steps(&in, steps + i, COMMANDS_MOST - i, is_pipelined);
         line.used = 0;
-        must(buf_append(&line, lines[c]));
-        if (has_argument(c))
-            must((c == TOP ? buf_printf(&line, "%u %u", m.number % 5, m.number & 1)
-                           : buf_printf(&line, "%u", m.number % 5)));
-        must(buf_append(&line, c == BARE_LF ? STR("\n") : STR("\r\n")));
+        for (size_t k = 0; k < count; k++)
+            put_line(&line, &steps[i + k]);
+        obey_all(&m, steps + i, count);
         for (struct str rest = buf_str(&line); rest.n > 0;)
-            is_closed = feed(&s, messages, &m, take_cut(&rest, &cut), &heard) || is_closed;
-        obey(&m, c);
-        m.is_secure = m.is_secure || m.is_at_tls;
+            is_closed = feed(&s, messages, &m, steps, take_cut(&rest, &cut), &heard) || is_closed;
         bool is_same = str_equal(buf_str(&m.wire), buf_str(&heard));
         if (!is_same)
             fprintf(stderr, "heard:\n" STR_FMT "by the model:\n" STR_FMT, STR_ARG(buf_str(&heard)),

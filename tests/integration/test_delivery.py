@@ -63,6 +63,25 @@ def test_greylisting_is_tried_again_and_never_bounced(make_server, make_stub):
     assert server.events("notice.accepted") == []
 
 
+TRY_AGAIN, RETURN = (421, 450, 451, 452, 454, 471, 499), (500, 521, 550, 551, 552, 554, 571, 599)
+
+
+@pytest.mark.parametrize("step", ["MAIL", "RCPT", "END"])
+def test_the_first_digit_of_a_reply_decides(make_server, make_stub, step):
+    """RFC 5321 section 4.2.1: whatever the other two are, a 4yz is tried again and not returned, a 5yz is returned at once."""
+    stub = make_stub(replies={step: [reply for code in TRY_AGAIN + RETURN for reply in (f"{code} that is how it is", None)]})
+    server = serve(make_server, stub)
+    for number, code in enumerate(TRY_AGAIN + RETURN, 1):
+        with server.smtp() as c:
+            ident = c.message("me@back.test", ["you@far.test"])
+        is_returned = code in RETURN
+        assert stub.wait(number)[-1].mail.startswith("MAIL FROM:<>" if is_returned else "MAIL FROM:<me@back.test>"), code
+        server.wait_empty()
+        event = server.wait_event("delivery.failed" if is_returned else "delivery.deferred", message=ident)
+        assert (event["attempt"], event["reply"]) == (1, code)
+        assert server.events("delivery.deferred" if is_returned else "delivery.failed", message=ident) == []
+
+
 def test_refusal_is_returned_at_once_with_its_text(make_server, make_stub):
     stub = make_stub(replies={"RCPT": ["550 5.1.1 nobody of that name", None]})
     server = serve(make_server, stub)

@@ -7,15 +7,17 @@ import errno
 import random
 
 import pytest
-from faults import ERRORS, FAR, FUNCTIONS, ROLES, SHIM, Faulty, Plan, preloaded
+from faults import ERRORS, FAR, FUNCTIONS, HERE, ROLES, SHIM, Faulty, Plan, content, preloaded
 from peers import transport
-from server import IS_SANITIZED, PATIENCE_S, until
+from server import IS_SANITIZED, PATIENCE_S, Talk, until
 
 pytestmark = pytest.mark.skipif(IS_SANITIZED or not SHIM.exists(), reason="a sanitizer must be the first library in a process: nothing can be preloaded")
 # At work: (role, function, the last call to try). A piece of work makes at least so many.
 CALLS = (("mta", "pwrite", 15), ("mta", "fdatasync", 12), ("mta", "create", 2), ("mta", "open", 3), ("mta", "pread", 20), ("mta", "accept", 10),
          ("mta", "socket", 3), ("mda", "pwrite", 40), ("mda", "fdatasync", 12), ("mda", "create", 10), ("mda", "open", 15), ("mda", "pread", 30),
          ("mda", "unlink", 5), ("mda", "mkdir", 8), ("mda", "accept", 5), ("mda", "syncfs", 1), ("mta", "syncfs", 1))
+SEGMENTS = 3  # with the spare ones, of a journal that is at rest
+PIECES = 3  # of 1 MiB, as a body is written while it comes in
 STARTS = (("open", 18), ("create", 8), ("pread", 4), ("pwrite", 15), ("fdatasync", 4), ("mkdir", 4), ("fallocate", 1), ("socket", 1))
 
 
@@ -58,6 +60,41 @@ def test_a_database_that_could_not_be_opened_for_writing_is_opened_again(faulty,
 @pytest.mark.parametrize("role", ROLES)
 def test_a_disk_that_does_not_answer(faulty, role):
     faulty.frozen(role, 1)
+    assert faulty.violations == []
+
+
+def give(faulty, role, error, at):
+    """A body of several MiB to the mta by SMTP or to the mda by LMTP, of whose pieces one cannot be written. The reply to it."""
+    is_mta = role == "mta"
+    rcpt, mark = (FAR if is_mta else HERE[0]), f"{role}{error}.{at}"
+    with Talk(faulty.server.where("smtp") if is_mta else str(faulty.server.directory / "ctl/lmtp.sock")) as c:
+        c.reply()
+        c.expect("EHLO client.test" if is_mta else "LHLO client.test", "250")
+        c.expect("MAIL FROM:<me@back.test>", "250")
+        c.expect(f"RCPT TO:<{rcpt}>", "250")
+        c.expect("DATA", "354")
+        faulty.plan.arm(role, FUNCTIONS.index("pwrite"), error, at, False)
+        c.send(content(mark, PIECES << 20) + b".\r\n")
+        reply, hits = c.reply(), faulty.plan.hits
+        faulty.plan.clear()
+    assert hits == 1
+    faulty.refused.add((mark, rcpt))
+    return reply
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_piece_of_a_large_body_that_cannot_be_written_is_a_refusal(faulty, role):
+    """Each piece in turn, once: what comes behind it is written, and a message with a hole must not be."""
+    journal = faulty.server.directory / {"mta": "spool", "mda": "mail"}[role] / "journal"
+    until(lambda: len(list(journal.glob("segment-????????"))) == SEGMENTS)  # else a spare one is written just now
+    for error in (errno.EIO, errno.ENOSPC):
+        for at in range(1, PIECES + 1):
+            reply = give(faulty, role, error, at)
+            assert reply.startswith(("451 ", "452 ")), (at, reply)
+    assert faulty.server.queue() == []
+    faulty.recover()
+    faulty.settle()
+    faulty.read_and_remove(HERE[0])
     assert faulty.violations == []
 
 

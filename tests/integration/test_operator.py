@@ -16,7 +16,7 @@ import threading
 
 import pytest
 from peers import transport
-from server import EILBOTE, IS_SANITIZED, Smtp, free_port, has_ipv6, until
+from server import EILBOTE, IS_SANITIZED, PATIENCE_S, Smtp, free_port, has_ipv6, until
 
 SLOW = "queue {\n retry-first = 1h\n}\n"
 
@@ -43,6 +43,38 @@ def test_without_a_server_the_error_says_so(make_server):
                             r"\(.*/ctl/mta/sock: No such file or directory\)\n", server.cli(*words, status=1))
     assert "the server is not running; start it with: eilbote -c " in server.cli("send", "--to", "a@b.test", status=1)
     server.cli("domain", "add", "more.test")
+
+
+def test_an_operator_gets_in_beside_idle_connections(server):
+    """Forgotten programs hold the control socket open: the longest idle ones go, and are told why."""
+    idle = []
+    for _ in range(100):
+        idle.append(socket.socket(socket.AF_UNIX))
+        idle[-1].connect(str(server.directory / "ctl/mta/sock"))
+        idle[-1].settimeout(PATIENCE_S)
+    assert server.queue() == []
+    assert json.loads(idle[0].recv(1000)) == {"error": "too many control connections, try again", "reply": 421}
+    idle[-1].send(b'{"verb":"queue.ls"}\n')
+    assert json.loads(idle[-1].recv(1000)) == {"done": True}
+    for s in idle:
+        s.close()
+
+
+def test_what_a_role_says_before_it_closes_is_told(make_server):
+    """It need not have read the request: writing it may fail, and the reason is there to be read all the same."""
+    server = make_server(start=False)
+    path = server.directory / "ctl/mta/sock"
+    with socket.socket(socket.AF_UNIX) as s:
+        s.bind(str(path))
+        s.listen()
+        s.settimeout(PATIENCE_S)
+        words = ["queue", "hold", *(f"{what}=" + "x" * 120000 for what in ("sender", "recipient", "domain"))]  # more than a socket holds
+        asked = subprocess.Popen([EILBOTE, "-c", str(server.conf), *words], stderr=subprocess.PIPE, text=True)
+        c = s.accept()[0]
+        c.send(b'{"error":"too many control connections, try again","reply":421}\n')
+        c.close()
+        assert asked.communicate(timeout=PATIENCE_S)[1] == "eilbote queue hold: too many control connections, try again\n"
+        assert asked.returncode == 1
 
 
 def test_a_second_server_takes_nothing_from_the_first(server):

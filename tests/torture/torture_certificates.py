@@ -44,6 +44,7 @@ def run(given, report):
         size = min(ROUND, given.swaps - done)
         one_round(size, report, total)
         done += size
+        report.did(size)
         report.say(f"{done} swaps, {total['handshakes']} handshakes")
     report.figure(f"{done} swaps, {total['handshakes']} full handshakes and {total['resumed']} resumed ones, {total['messages']} messages acknowledged; "
                   f"a swap took at most {total['slowest']:.2f} s")

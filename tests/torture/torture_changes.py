@@ -48,6 +48,7 @@ def run(given, report):
         size = min(ROUND, given.changes - done)
         total = [a + b for a, b in zip(total, one_round(size, report, slowest))]
         done += size
+        report.did(size)
         report.say(f"{done} changes, {total[0]} messages")
     report.figure(f"{done} changes, {total[0]} messages acknowledged, {total[1]} sessions ended by 421 between transactions, {total[2]} deliveries put off; "
                   f"an upgrade took at most {slowest['upgrade']:.2f} s, a greeting {slowest['greeting']:.2f} s")

@@ -208,5 +208,6 @@ def run(_given, report):
     for scenario in (full, full_and_killed, read_only,  frozen, log_full, output_unread):
         try:
             scenario(report)
+            report.did(1)
         except AssertionError as fault:
             report.violation(f"{scenario.__name__}: {fault}")

@@ -95,5 +95,6 @@ def run(given, report):
                 report.say(f"{runner.points} points")
     finally:
         runner.drop()
+    report.did(runner.reached)
     report.figure(f"{runner.points} calls failed one after the other ({runner.reached} were reached); slowest recovery {runner.slowest:.1f} s")
     report.figure(", ".join(f"{word} {count}" for word, count in sorted(runner.tally.items())))

@@ -85,6 +85,9 @@ def run(given, report):
         size = min(ROUND, given.kills - done)
         messages += one_round(size, report, slowest)
         done += size
+        report.did(size)
         report.say(f"{done} kills, {messages} messages acknowledged")
+    if not messages:
+        report.violation("no message was acknowledged")
     report.figure(f"{done} kills, {messages} messages acknowledged; ready again after at most "
                   + ", ".join(f"{seconds:.2f} s ({name})" for name, seconds in sorted(slowest.items())))

@@ -86,6 +86,7 @@ def run(given, report):
             for fault in evil.FAULTS:
                 reached += one_fault(world, fault, alone, beside, report)
                 pairs += len(world.evil)
+        report.did(reached)
         pipe.send("over")
         begun, came = pipe.recv()
         a, b = alone.latencies(begun, came), beside.latencies(begun, came)

@@ -308,6 +308,17 @@ static void test_bytes_behind_stls_close(void **state)
     end_play(p);
 }
 
+static void test_replies_before_a_refused_stls_are_given(void **state)
+{
+    (void)state;
+    struct play *p = play(STR("CAPA\r\nNOOP\r\nSTLS\r\nUSER x\r\n"), false, 0);
+    assert_true(p->is_closed);
+    assert_true(buf_append_byte(&p->wire, '\0'));
+    assert_string_equal(p->wire.data, HELLO CAPA_HEAD "STLS\r\n.\r\n-ERR log in first\r\n"
+                                                      "-ERR bytes behind STLS, closing\r\n");
+    end_play(p);
+}
+
 static void test_bad_lines_are_refused(void **state)
 {
     char longest[600];
@@ -396,6 +407,7 @@ int main(void)
         cmocka_unit_test(test_no_password_in_the_clear),
         cmocka_unit_test(test_stls_then_login),
         cmocka_unit_test(test_bytes_behind_stls_close),
+        cmocka_unit_test(test_replies_before_a_refused_stls_are_given),
         cmocka_unit_test(test_bad_lines_are_refused),
         cmocka_unit_test(test_wrong_numbers),
         cmocka_unit_test(test_too_many_errors_close),

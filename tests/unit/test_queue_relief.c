@@ -2,7 +2,10 @@
 /*
  * test_queue_relief.c - memory and journal stay bounded whatever the sender keeps
  */
+#include "queue/internal.h"
 #include "queue_room.h"
+
+#include <pthread.h>
 
 static const char *const one_domain[] = {"bob@one.test"};
 static const struct fault trouble = {.kind = FAULT_LATER, .reply = 450, .text = "come back"};
@@ -337,6 +340,81 @@ static void test_the_journal_keeps_what_changes_while_a_checkpoint_writes(void *
     remove_world(&w);
 }
 
+void __real_loop_post(struct loop *l, struct loop_message *message);
+void __wrap_loop_post(struct loop *l, struct loop_message *message);
+
+/* What a thread with is_held_back would have posted to the queue's owner. */
+static _Thread_local bool is_held_back;
+static struct loop_message *_Atomic held;
+
+void __wrap_loop_post(struct loop *l, struct loop_message *message)
+{
+    if (is_held_back)
+        atomic_store(&held, message);
+    else
+        __real_loop_post(l, message);
+}
+
+static void accept_elsewhere(void *arg)
+{
+    struct world *w = arg;
+    accept_many(w, 1);
+    loop_stop(loop_current());
+}
+
+static void *be_another_loop(void *arg)
+{
+    struct loop *l = loop_make();
+    struct scope scope;
+    scope_init(&scope);
+    is_held_back = true;
+    task_start(&scope, "elsewhere", accept_elsewhere, arg);
+    loop_run(l);
+    loop_free(l);
+    return NULL;
+}
+
+/* It is in the journal and the owner does not know it yet, while what came later lets it trim. */
+static void trim_while_one_is_on_its_way(struct world *w)
+{
+    struct queue_statistics s;
+    struct scope others;
+    pthread_t thread;
+    scope_init(&others);
+    atomic_store(&held, NULL);
+    assert_int_equal(pthread_create(&thread, NULL, be_another_loop, w), 0);
+    while (!atomic_load(&held))
+        task_sleep(2);
+    struct loop_message *message = atomic_load(&held);
+    struct queue_message *m =
+        (struct queue_message *)((char *)message - offsetof(struct queue_message, arrival));
+    fill_segments(w);
+    unsigned epoch = atomic_load(&w->queue->epoch);
+    assert_non_null(task_start(&others, "other", ask_for_a_checkpoint, w));
+    while (atomic_load(&w->queue->epoch) == epoch)
+        task_sleep(2);
+    queue_statistics(w->queue, &s);
+    assert_in_range(s.journal.oldest_position, 0, m->position);
+    __real_loop_post(w->queue->owner, message);
+    scope_join(&others);
+    pthread_join(thread, NULL);
+}
+
+static void it_is_there(struct world *w)
+{
+    queue_unpin(w->queue, pin_only(w));
+}
+
+static void test_the_journal_keeps_what_is_on_its_way_to_the_queue(void **state)
+{
+    (void)state;
+    static struct world w;
+    make_world(&w);
+    run(&w, trim_while_one_is_on_its_way);
+    run(&w, it_is_there);
+    remove_world(&w);
+}
+
 static void replay_many_records(struct world *w)
 {
     accept_for(w, two_domains, 3, 100);
@@ -374,6 +452,7 @@ int main(void)
         cmocka_unit_test(test_a_checkpoint_that_had_begun_is_not_the_one_asked_for),
         cmocka_unit_test(test_what_is_put_off_while_a_checkpoint_writes_is_not_loaded_early),
         cmocka_unit_test(test_the_journal_keeps_what_changes_while_a_checkpoint_writes),
+        cmocka_unit_test(test_the_journal_keeps_what_is_on_its_way_to_the_queue),
         cmocka_unit_test(test_replaying_many_changes_takes_no_memory),
     };
     return cmocka_run_group_tests(tests, start_queue_room, stop_queue_room);

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: ISC
+"""`make torture` itself: what it is asked for, and that it ends in order when it is told to, leaving nothing behind."""
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+from server import IS_SANITIZED, PATIENCE_S, ROOT, until
+
+TORTURE, POWERCUT, FUZZ = ROOT / "tests/torture/torture", ROOT / "tests/torture/powercut", ROOT / "tools/fuzz"
+BUILD = pathlib.Path(os.environ.get("EILBOTE_BUILD", "build")).resolve()
+SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+sys.path.append(str(TORTURE.parent))
+
+
+@pytest.mark.parametrize("variable", ["KILLS", "CHANGES", "SWAPS", "JUMPS", "ROUNDS", "POINTS", "FAULTS"])
+@pytest.mark.parametrize("value", ["0", "-5", "", "x", "1.5", "1e3"])
+def test_a_count_is_a_positive_whole_number(variable, value):
+    done = subprocess.run([TORTURE, "--look", f"--{variable.lower()}={value}"], capture_output=True, text=True, check=False)
+    if (variable, value) == ("FAULTS", "0"):
+        assert done.returncode == 0  # all of them
+        return
+    assert done.returncode == 2
+    assert f"{variable}={value} is not allowed; it is a positive whole number" in done.stderr
+
+
+def test_a_part_that_does_not_exist_is_named():
+    done = subprocess.run([TORTURE, "--look", "--only=kills,nonsense"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert 'ONLY: there is no part "nonsense"; the parts are faults, ' in done.stderr
+
+
+@pytest.mark.parametrize("target, words, said", [
+    ("torture", ["ONLY=nonsense"], 'ONLY: there is no part "nonsense"'),
+    ("torture", ["KILLS=0"], "KILLS=0 is not allowed"),
+    ("torture-powercut", ["POINTS=0"], "POINTS=0 is not allowed"),
+    ("fuzz", ["EXECS=foo"], "EXECS=foo is not allowed; it is a positive whole number, such as 1000 or 1e8"),
+    ("fuzz", ["EXECS=0"], "EXECS=0 is not allowed"),
+    ("fuzz", ["T=abc"], "T=abc is not allowed; it is a positive whole number of seconds"),
+    ("fuzz", ["T=0"], "T=0 is not allowed"),
+])
+def test_options_are_looked_at_before_anything_is_built(target, words, said):
+    """The recipe as make would run it: what looks comes before what builds, and refuses."""
+    recipe = subprocess.run(["make", "-n", target, *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout.replace("\\\n", " ")
+    steps = [step.strip() for step in recipe.split("&&")]
+    look, build = ([k for k, step in enumerate(steps) if word in step] for word in ("--look", "tools/build"))
+    assert look and build and look[0] < build[0], recipe
+    if target == "torture-powercut" and os.geteuid() != 0:
+        pytest.skip("not root: it says that first")
+    done = subprocess.run(["bash", "-c", steps[look[0]]], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_a_part_that_did_nothing_is_a_violation(monkeypatch):
+    import importlib.machinery  # pylint: disable=import-outside-toplevel
+    import importlib.util  # pylint: disable=import-outside-toplevel
+    import types  # pylint: disable=import-outside-toplevel
+    loader = importlib.machinery.SourceFileLoader("torture_program", str(TORTURE))
+    program = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
+    loader.exec_module(program)
+    part = types.SimpleNamespace(run=lambda given, report: report.figure("0 kills"))
+    monkeypatch.setitem(sys.modules, "torture_kills", part)
+    told = []
+    report = program.run_part("kills", types.SimpleNamespace(seed=1), told.append)
+    assert report.violations == ["nothing was done"]
+    part.run = lambda given, report: report.did(1)
+    assert program.run_part("kills", types.SimpleNamespace(seed=1), told.append).violations == []
+
+
+def living_with(place):
+    """Processes whose words or environment name the place."""
+    found = []
+    for entry in pathlib.Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if any(str(place).encode() in (entry / name).read_bytes() for name in ("cmdline", "environ")):
+                    found.append((entry / "cmdline").read_bytes())
+            except OSError:
+                continue
+    return found
+
+
+def loops_of(place):
+    return [p for p in pathlib.Path("/sys/block").glob("loop*/loop/backing_file") if str(place) in p.read_text()]
+
+
+def start(words, place):
+    """The program, with temporary files in a place of its own, in a session of its own."""
+    def heed():
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+    return subprocess.Popen(list(map(str, words)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True, preexec_fn=heed,
+                            env=os.environ | {"TMPDIR": str(place)})
+
+
+def end_in_the_middle(process, place, is_underway, number, is_for_all):
+    """Sends the signal when the work is under way; what was said."""
+    until(lambda: is_underway() or process.poll() is not None)
+    assert process.poll() is None, process.stdout.read()
+    (os.killpg if is_for_all else os.kill)(process.pid, number)
+    said = process.communicate(timeout=PATIENCE_S)[0]
+    assert process.returncode == 128 + number, said
+    assert "Traceback" not in said, said
+    assert list(place.iterdir()) == []
+    until(lambda: not living_with(place), why=lambda: f"still there: {living_with(place)}")
+    return said
+
+
+def serving(place, prefix):
+    return lambda: [f for p in place.glob(f"*/{prefix}.*") for f in p.glob("**/sock") if "mta" in f.parts]
+
+
+needs_processes = pytest.mark.skipif(IS_SANITIZED, reason="the parts start many servers, which take too long with a sanitizer")
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="not root: nothing can be mounted")
+
+
+@needs_processes
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda n: n.name)
+@pytest.mark.parametrize("is_for_all", [False, True], ids=["alone", "group"])
+def test_a_signal_ends_it_in_order(tmp_path, number, is_for_all):
+    process = start([TORTURE, "--build", BUILD, "--only", "kills,clocks", "--kills", 50], tmp_path)
+    said = end_in_the_middle(process, tmp_path, serving(tmp_path, "eilbote-kills"), number, is_for_all)
+    assert re.search(r"^part +seconds +violations", said, re.M), said
+    assert re.search(r"^kills +broken +0  -$", said, re.M), said
+    assert f"torture: ended by {number.name}; not begun: clocks\n" in said
+
+
+@needs_processes
+def test_faults_leave_no_plan(tmp_path):
+    process = start([TORTURE, "--build", BUILD, "--only", "faults"], tmp_path)
+    end_in_the_middle(process, tmp_path, serving(tmp_path, "eilbote-faults"), signal.SIGTERM, True)
+
+
+@needs_processes
+@needs_root
+def test_disks_leave_no_mount_and_no_loop_device(tmp_path):
+    process = start([TORTURE, "--build", BUILD, "--only", "disks"], tmp_path)
+    end_in_the_middle(process, tmp_path, lambda: loops_of(tmp_path), signal.SIGTERM, True)
+    until(lambda: not loops_of(tmp_path))
+
+
+@needs_processes
+@needs_root
+@pytest.mark.skipif(not (BUILD / "tests/torture/powercut_disk").exists(), reason="the build has no disk to cut the power of (-Dtorture=true)")
+@pytest.mark.parametrize("words", [[POWERCUT], [TORTURE, "--only", "powercut"]], ids=["powercut", "torture"])
+def test_power_cuts_leave_nothing(tmp_path, words):
+    process = start([*words, "--build", BUILD, "--points", 1000], tmp_path)
+    end_in_the_middle(process, tmp_path, lambda: loops_of(tmp_path), signal.SIGINT, True)
+    until(lambda: not loops_of(tmp_path))
