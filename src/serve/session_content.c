@@ -275,6 +275,6 @@ void session_begin_content(struct session *s)
         s->transaction.intake.reader =
             (struct intake_reader){begin_inspection, read_for_inspection, judge, s};
     else
-        s->transaction.intake.reader =
-            (struct intake_reader){.prepare = session_is_submission(s) ? repair : keep_apart, .arg = s};
+        s->transaction.intake.reader = (struct intake_reader){
+            .prepare = session_is_submission(s) ? repair : keep_apart, .arg = s};
 }
