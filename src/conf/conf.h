@@ -27,6 +27,15 @@ enum conf_role {
     CONF_ROLE_POP3S
 };
 
+/* What becomes of mail that is not what it claims to be: nobody looks; it is told of; it is marked as
+ * well; it is refused when its domain asks for that. */
+enum conf_authentication {
+    CONF_AUTHENTICATION_OFF,
+    CONF_AUTHENTICATION_RECORD,
+    CONF_AUTHENTICATION_MARK,
+    CONF_AUTHENTICATION_REFUSE
+};
+
 enum conf_tls { CONF_TLS_DEFAULT, CONF_TLS_NONE, CONF_TLS_STARTTLS, CONF_TLS_IMPLICIT };
 
 /* What to ask of a next hop: no TLS; TLS when offered; TLS always; TLS with a valid certificate. */
@@ -93,6 +102,8 @@ struct conf_listener {
     struct conf_networks proxy_from;
     bool clear_auth;      /* POP3 only: passwords without TLS */
     bool is_client_named; /* MX only: trace fields have the client's name by the DNS */
+    int authentication;   /* MX only: enum conf_authentication */
+    struct conf_names trusted_forwarders; /* whose ARC seals are believed */
     struct conf_limits limits;
 };
 

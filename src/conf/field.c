@@ -20,6 +20,7 @@ const char *const field_roles[] = {"",     "mx",   "submission", "submissions", 
 static const char *const tls_words[] = {"", "none", "starttls", "implicit", NULL};
 static const char *const peer_tls_words[] = {"never", "may", "encrypt", "verify", NULL};
 static const char *const protocol_words[] = {"smtp", "lmtp", NULL};
+static const char *const authentication_words[] = {"off", "record", "mark", "refuse", NULL};
 static const char *const version_words[] = {"1.2", "1.3", NULL};
 
 /* clang-format off */
@@ -82,6 +83,8 @@ static const struct field listener_fields[] = {
     LIST("proxy-from",    FIELD_NETWORK, AT(proxy_from)),
     TEXT("clear-auth",    FIELD_SWITCH,  AT(clear_auth), NULL),
     TEXT("client-name",   FIELD_SWITCH,  AT(is_client_named), "on"),
+    WORD("authentication", AT(authentication), "refuse", authentication_words),
+    LIST("trusted-forwarders", FIELD_NAME, AT(trusted_forwarders)),
     LIMIT_FIELDS(AT(limits)),
 };
 #undef AT

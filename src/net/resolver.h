@@ -29,7 +29,14 @@ struct resolver_options {
 
 enum resolver_status { RESOLVER_FOUND, RESOLVER_NO_DATA, RESOLVER_NO_NAME };
 
-enum { RESOLVER_A = 1, RESOLVER_MX = 15, RESOLVER_TXT = 16, RESOLVER_PTR = 12, RESOLVER_AAAA = 28 };
+enum {
+    RESOLVER_A = 1,
+    RESOLVER_MX = 15,
+    RESOLVER_TXT = 16,
+    RESOLVER_PTR = 12,
+    RESOLVER_AAAA = 28,
+    RESOLVER_TLSA = 52
+};
 
 /* Records of an answer that are given: one from a stranger may have thousands, each with a name that
  * the wire may have only once. An answer needs 512 KiB of its arena at most. */

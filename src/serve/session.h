@@ -8,6 +8,7 @@
 #include "base/map.h"
 #include "proto/smtp_server.h"
 #include "serve/auth.h"
+#include "serve/inspection.h"
 #include "serve/intake.h"
 #include "serve/visitor.h"
 
@@ -43,6 +44,8 @@ struct transaction {
     struct mailbox_rcpt *mailbox; /* LMTP, instead of the envelope's */
     size_t mailbox_count, mailbox_size;
     struct intake intake;
+    struct inspection *inspection; /* or NULL */
+    size_t unread_header;          /* octets in front of the body that it has not been given */
 };
 
 struct session {
@@ -73,6 +76,14 @@ void session_append_received(const struct session *s, const struct address *reci
 
 /* 554 5.4.6 when the message at hand has been round too often (RFC 5321 section 6.3). */
 struct fault session_check_loop(const struct transaction *t);
+
+/* Begins the content: the trace field goes in, and whoever has a say in the rest is set. */
+void session_begin_content(struct session *s);
+
+bool session_is_submission(const struct session *s);
+
+/* An event about this session's message, with what every one says. */
+void session_begin_event(const struct session *s, struct event *e, const char *name);
 
 /* Drops the transaction with everything it holds. */
 void session_forget(struct session *s);

@@ -15,34 +15,30 @@
 #include "net/offload.h"
 #include "os/clock.h"
 #include "os/random.h"
-#include "serve/client_name.h"
 #include "serve/session.h"
-#include "serve/submit.h"
 
 enum {
     ARENA_LIMIT = 17 << 20,     /* of a transaction: ENVELOPE_RCPT_MAX addresses with their ORCPT */
     EXPANSION_LIMIT = 32 << 20, /* of one RCPT: all that one alias may stand for */
     ORIGINAL_MAX = 1024,
-    NAME_LIMIT = 1 << 20,
-    NAME_MS = 3000,
 };
 
 void session_forget(struct session *s)
 {
     intake_drop(&s->transaction.intake);
+    inspection_free(s->transaction.inspection);
     map_free(&s->transaction.rcpt_seen);
     struct arena arena = s->transaction.arena;
     arena_free(&arena);
     s->transaction = (struct transaction){.arena = arena_make(ARENA_LIMIT)};
 }
 
-static bool is_submission(const struct session *s)
+bool session_is_submission(const struct session *s)
 {
     return s->options.kind == SMTP_SUBMISSION;
 }
 
-/* An event about this session's message, with what every one says. */
-static void begin_event(const struct session *s, struct event *e, const char *name)
+void session_begin_event(const struct session *s, struct event *e, const char *name)
 {
     event_begin(e, s->visitor.server->log, name);
     event_text(e, "session", str_from(s->visitor.id));
@@ -84,7 +80,7 @@ static struct fault on_mail(struct session *s, const struct smtp_mail *mail)
     struct fault f = server_may_begin(server);
     if (f.kind)
         return f;
-    if (is_submission(s) && s->account.n == 0 && !s->visitor.is_trusted)
+    if (session_is_submission(s) && s->account.n == 0 && !s->visitor.is_trusted)
         return fault_make(530, FAULT_STATUS(5, 7, 0), "authentication required");
     f = check_sender(s, &mail->sender);
     if (f.kind)
@@ -372,7 +368,7 @@ static void tell_refused(const struct session *s, const struct smtp_rcpt *rcpt,
                          const struct fault *f, struct arena *scratch)
 {
     struct event e;
-    begin_event(s, &e, "smtp.rcpt.refused");
+    session_begin_event(s, &e, "smtp.rcpt.refused");
     event_text(&e, "from", s->transaction.envelope.sender);
     event_text(&e, "to", address_text(scratch, &rcpt->address));
     event_fault(&e, f);
@@ -390,109 +386,6 @@ static struct fault on_rcpt(struct session *s, const struct smtp_rcpt *rcpt)
         t->only_rcpt = address_copy(&t->arena, &rcpt->address);
     arena_free(&scratch);
     return f;
-}
-
-void session_append_received(const struct session *s, const struct address *recipient,
-                             struct buf *out)
-{
-    char ip[IP_TEXT_MAX], id[QUEUE_ID_TEXT_MAX];
-    int64_t now = clock_real_ms() / 1000;
-    struct conn *c = s->visitor.conn;
-    struct received r = {
-        .helo = smtp_server_helo(&s->engine),
-        .client_name = str_from(s->client_name),
-        .client_ip = s->visitor.is_ip ? ip_format(&s->visitor.ip, ip) : STR_NONE,
-        .hostname = s->visitor.live->conf->hostname,
-        .is_lmtp = s->options.kind == SMTP_LMTP,
-        .is_extended = s->engine.is_extended,
-        .is_tls = conn_is_tls(c),
-        .is_authenticated = s->account.n > 0,
-        .is_utf8 = s->transaction.envelope.is_utf8,
-        .tls_version = str_from(conn_tls_version(c)),
-        .tls_cipher = str_from(conn_tls_cipher(c)),
-        .id = queue_id_text(s->transaction.id, id),
-        .recipient = recipient,
-        .time = now,
-        .offset_minutes = clock_zone_minutes(now),
-    };
-    received_append(out, &r);
-}
-
-/* Looks the client's name up, once in a session. */
-static void ask_client_name(struct session *s)
-{
-    const struct visitor *v = &s->visitor;
-    if (s->is_name_asked || v->listener->role != CONF_ROLE_MX || !v->listener->is_client_named ||
-        !v->is_ip || v->is_local)
-        return;
-    s->is_name_asked = true;
-    struct arena arena = arena_make(NAME_LIMIT);
-    struct str name;
-    struct fault f =
-        client_name_find(v->server->resolver, &v->ip, visitor_deadline(NAME_MS), &arena, &name);
-    if (f.kind)
-        visitor_tell(v, "smtp.name.failed", &f);
-    if (name.n > 0)
-        s->client_name = strndup(name.p, name.n);
-    arena_free(&arena);
-}
-
-static void add_trace(struct session *s)
-{
-    struct transaction *t = &s->transaction;
-    struct buf field = buf_make(RECEIVED_FIELD_MAX);
-    session_append_received(s, t->asked_rcpts == 1 ? &t->only_rcpt : NULL, &field);
-    t->trace_size = field.used;
-    intake_add(&t->intake, buf_str(&field));
-    buf_free(&field);
-}
-
-/* Puts the empty line between our trace field and a message without a header section, whose first
- * line would else become a part of ours. */
-static struct fault keep_apart(void *arg, struct buf *content)
-{
-    const struct session *s = arg;
-    struct str trace = str_head(buf_str(content), s->transaction.trace_size);
-    struct str message = str_skip(buf_str(content), trace.n);
-    if (!header_is_missing(message))
-        return FINE;
-    struct buf apart = buf_make(content->limit);
-    buf_append(&apart, trace);
-    buf_append(&apart, STR("\r\n"));
-    buf_append(&apart, message);
-    buf_free(content);
-    *content = apart;
-    return FINE;
-}
-
-/* The header section may go on behind what is here, with a Bcc field perhaps. */
-static bool is_header_open(struct str content)
-{
-    struct header_field field;
-    struct header_iterator i = header_iterate(content);
-    while (header_next(&i, &field))
-        ;
-    return !i.has_separator && !str_has(i.rest, '\n');
-}
-
-/* Adds what RFC 6409 lets a submission server add; the trace field stays in front. */
-static struct fault repair(void *arg, struct buf *content)
-{
-    struct session *s = arg;
-    char id[QUEUE_ID_TEXT_MAX];
-    int64_t now = clock_real_ms() / 1000;
-    keep_apart(s, content);
-    if (content->used >= INTAKE_MEMORY_MAX && is_header_open(buf_str(content)))
-        return fault_make(552, FAULT_STATUS(5, 3, 4), "the header section is larger than %d bytes",
-                          INTAKE_MEMORY_MAX);
-    struct buf repaired = buf_make(content->limit);
-    if (submit_repair(buf_str(content), s->visitor.live->conf->hostname,
-                      queue_id_text(s->transaction.id, id), now, clock_zone_minutes(now),
-                      &repaired)) {
-        buf_free(content);
-        *content = repaired;
-    }
-    return FINE;
 }
 
 static struct fault make_body_file(void *owner, uint64_t id, struct file **out)
@@ -524,10 +417,7 @@ static struct fault on_data(struct session *s)
                           "too much mail is being received, try again later");
     intake_start(&t->intake, &queue_place, s->visitor.server->queue, t->id,
                  &s->visitor.server->in_flight_bytes, limit, t->announced_size);
-    ask_client_name(s);
-    add_trace(s);
-    t->intake.reader =
-        (struct intake_reader){.prepare = is_submission(s) ? repair : keep_apart, .arg = s};
+    session_begin_content(s);
     return FINE;
 }
 
@@ -536,7 +426,7 @@ static void tell_message(const struct session *s, const struct transaction *t, u
 {
     char id[QUEUE_ID_TEXT_MAX];
     struct event e;
-    begin_event(s, &e, f->kind ? "message.refused" : "message.accepted");
+    session_begin_event(s, &e, f->kind ? "message.refused" : "message.accepted");
     event_text(&e, "message", queue_id_text(t->id, id));
     event_text(&e, "from", t->envelope.sender);
     event_number(&e, "recipients", (int64_t)(t->envelope.rcpt_count - t->alias_count));

@@ -136,7 +136,7 @@ def test_the_name_of_a_client_is_none_when_its_record_is_broken(world, key):
     data = PTR[key]
     owner = "7.2.0.192.in-addr.arpa"
     server, _ = world({(owner, "PTR"): [record(owner, "PTR", data)], ("client.test", "A"): [record("client.test", "A", bytes([192, 0, 2, 7]))]}, "")
-    server.listener_conf("mx", 'proxy-from = {"127.0.0.1/32"}')
+    server.listener_conf("mx", 'proxy-from = {"127.0.0.1/32"}\n    authentication = off')
     server.reload()
     with Talk(server.where("smtp")) as c:
         c.send(b"PROXY TCP4 192.0.2.7 192.0.2.1 4711 25\r\n")

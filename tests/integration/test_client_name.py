@@ -41,7 +41,7 @@ def nsd():
 
 def serve(make_server, port, option=""):
     server = make_server(conf=stub_zones(port, "test", V4, V6), start=False)
-    server.listener_conf("mx", f'proxy-from = {{"127.0.0.1/32"}}\n    {option}')
+    server.listener_conf("mx", f'proxy-from = {{"127.0.0.1/32"}}\n    authentication = off\n    {option}')
     server.start()
     return server
 

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * inspection.c - what the checks say of a message that a stranger brings
+ */
+#include "serve/inspection.h"
+
+#include <stdlib.h>
+
+#include "mail/authres.h"
+#include "mail/header.h"
+#include "mail/idna.h"
+#include "mail/mailbox_list.h"
+#include "net/inquiry.h"
+#include "net/offload.h"
+
+enum {
+    ARENA_LIMIT = (INSPECTION_QUESTIONS_MAX + 8) * INQUIRY_ANSWER_BYTES,
+    FROM_MAX = 16 << 10, /* octets of a From field that are looked at */
+    SIGNERS_MAX = DKIM_CHECKED_MAX
+};
+
+struct inspection *inspection_begin(struct str section, int64_t now_s)
+{
+    struct inspection *i = calloc(1, sizeof *i);
+    if (!i)
+        abort();
+    i->arena = arena_make(ARENA_LIMIT);
+    i->section = arena_copy(&i->arena, section);
+    i->body = dkim_body_make();
+    i->dkim = dkim_verify_begin(i->section, i->body, &(struct dkim_verify_options){.now_s = now_s});
+    i->arc_verifier = arc_verify_begin(i->section, i->body, now_s);
+    return i;
+}
+
+void inspection_read(struct inspection *i, struct str piece)
+{
+    dkim_body_feed(i->body, piece);
+}
+
+void inspection_free(struct inspection *i)
+{
+    if (!i)
+        return;
+    dkim_verify_free(i->dkim);
+    arc_verify_free(i->arc_verifier);
+    dkim_body_free(i->body);
+    arena_free(&i->arena);
+    free(i);
+}
+
+static void check_signatures(void *arg)
+{
+    struct inspection *i = arg;
+    dkim_body_end(i->body);
+    dkim_verify_finish(i->dkim);
+    i->arc = arc_verify_finish(i->arc_verifier);
+}
+
+/* The domains of the From field's addresses, each once. */
+static void find_authors(struct inspection *i, struct str domains[INSPECTION_AUTHORS_MAX])
+{
+    struct header_field from;
+    i->from_fields = header_count(i->section, STR("From"), 2);
+    if (i->from_fields != 1 || !header_find(i->section, STR("From"), &from))
+        return;
+    struct str rest = str_head(from.value, FROM_MAX);
+    struct buf address = buf_make(FROM_MAX);
+    while (i->authors < INSPECTION_AUTHORS_MAX && mailbox_list_next(&rest, &address)) {
+        size_t at = str_last_index(buf_str(&address), '@');
+        struct str domain = str_skip(buf_str(&address), at + 1);
+        bool is_new = at < address.used && domain.n > 0;
+        for (size_t k = 0; k < i->authors; k++)
+            is_new = is_new && !str_equal_nocase(domains[k], domain);
+        if (is_new)
+            domains[i->authors++] = arena_copy(&i->arena, domain);
+        address.used = 0;
+    }
+    buf_free(&address);
+}
+
+/* Which of two verdicts about authors counts: the failure with the stricter wish (RFC 9989 section 11.5). */
+static bool is_worse(const struct dmarc_verdict *a, const struct dmarc_verdict *b)
+{
+    static const int order[] = {
+        [DMARC_NONE] = 1, [DMARC_PASS] = 0, [DMARC_TEMPERROR] = 2, [DMARC_FAIL] = 3};
+    return order[a->result] != order[b->result] ? order[a->result] > order[b->result]
+                                                : a->policy > b->policy;
+}
+
+static void check_dmarc(struct inspection *i, struct asker *asker)
+{
+    struct str authors[INSPECTION_AUTHORS_MAX] = {STR_NONE}, signers[SIGNERS_MAX];
+    struct dmarc_question q = {.dkim_domains = signers};
+    find_authors(i, authors);
+    for (size_t k = 0; k < dkim_verify_count(i->dkim); k++) {
+        const struct dkim_verdict *v = dkim_verify_verdict(i->dkim, k);
+        q.is_unsure |= v->result == DKIM_TEMPERROR;
+        if (v->result == DKIM_PASS && q.dkim_count < SIGNERS_MAX)
+            signers[q.dkim_count++] = v->domain;
+    }
+    q.is_unsure |= i->spf.result == SPF_TEMPERROR;
+    if (i->spf.result == SPF_PASS)
+        q.spf_domain = i->spf.domain;
+    for (size_t k = 0; k < i->authors; k++) {
+        struct dmarc_verdict v;
+        q.author = authors[k];
+        dmarc_check(&q, asker, &v);
+        if (k == 0 || is_worse(&v, &i->dmarc))
+            i->dmarc = v;
+    }
+}
+
+/* What mailing lists put in: they change what was signed, for good reasons. */
+static bool looks_like_a_list(struct str section)
+{
+    static const char *const names[] = {"List-Id", "List-Post", "List-Unsubscribe", "Mailing-List"};
+    struct header_field field;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (header_find(section, str_from(names[i]), &field))
+            return true;
+    return false;
+}
+
+/* The newest seal of a chain that holds tells who has handled the message last. */
+static void find_voucher(struct inspection *i, const struct inspection_visit *visit)
+{
+    if (i->arc->result != ARC_PASS || i->arc->count == 0)
+        return;
+    struct str sealer = i->arc->sealer[i->arc->count - 1];
+    for (size_t k = 0; k < visit->forwarder_count; k++)
+        if (idna_equal(visit->forwarders[k], sealer))
+            i->vouched_by = sealer;
+}
+
+static void refuse(struct inspection *i, const struct fault *f)
+{
+    i->action = INSPECTION_REFUSE;
+    i->fault = *f;
+}
+
+static struct fault dmarc_refusal(const struct dmarc_verdict *v)
+{
+    return fault_make(550, FAULT_STATUS(5, 7, 1),
+                      "DMARC: the policy of " STR_FMT " is reject, and " STR_FMT,
+                      STR_ARG(str_head(v->record_domain, 120)), STR_ARG(v->reason));
+}
+
+/* The rule (inspection.h). */
+static void rule(struct inspection *i, const struct inspection_visit *visit)
+{
+    const struct dmarc_verdict *v = &i->dmarc;
+    bool has_failed = v->result == DMARC_FAIL && i->vouched_by.n == 0;
+    if (visit->may_refuse && i->authors == 0) {
+        struct fault f = fault_make(550, FAULT_STATUS(5, 6, 0), "%s",
+                                    i->from_fields > 1    ? "the message has several From fields"
+                                    : i->from_fields == 0 ? "the message has no From field"
+                                                          : "the From field has no address");
+        refuse(i, &f);
+    } else if (has_failed && v->policy == DMARC_ASKS_REJECT && visit->may_refuse && !i->is_list) {
+        struct fault f = dmarc_refusal(v);
+        refuse(i, &f);
+    } else if (has_failed && v->policy != DMARC_ASKS_NONE && visit->may_mark) {
+        i->action = INSPECTION_MARK_JUNK;
+    }
+}
+
+void inspection_decide(struct inspection *i, const struct inspection_visit *visit)
+{
+    struct inquiry inquiry = {.resolver = visit->resolver, .deadline_ms = visit->deadline_ms};
+    struct asker asker = inquiry_asker(&inquiry, &i->arena, INSPECTION_QUESTIONS_MAX);
+    struct spf_question q = {.identity = SPF_MAIL_FROM,
+                             .ip = visit->ip,
+                             .helo = visit->helo,
+                             .mail_from = visit->sender,
+                             .receiver = visit->hostname,
+                             .now_s = visit->now_s,
+                             .void_limit = SPF_VOID_LIMIT};
+    dkim_verify_fetch(i->dkim, &asker);
+    arc_verify_fetch(i->arc_verifier, &asker);
+    spf_check(&q, &asker, &i->spf);
+    offload(check_signatures, i);
+    check_dmarc(i, &asker);
+    i->is_list = looks_like_a_list(i->section);
+    find_voucher(i, visit);
+    rule(i, visit);
+}
+
+static void add_dkim(struct authres *a, const struct dkim_verdict *v)
+{
+    authres_add(a, "dkim", dkim_result_name(v->result), str_from(v->reason));
+    authres_property(a, "header.d", v->domain);
+    authres_property(a, "header.s", v->selector);
+    authres_property(a, "header.a", str_from(v->algorithm));
+    authres_property(a, "header.b", v->b);
+}
+
+static void add_spf(struct authres *a, const struct spf_verdict *v, struct str sender)
+{
+    authres_add(a, "spf", spf_result_name(v->result), v->reason);
+    if (sender.n > 0)
+        authres_property(a, "smtp.mailfrom", sender);
+    else
+        authres_property(a, "smtp.helo", v->domain);
+}
+
+static void add_dmarc(struct authres *a, const struct inspection *i)
+{
+    const struct dmarc_verdict *v = &i->dmarc;
+    authres_add(a, "dmarc", i->authors == 0 ? "permerror" : dmarc_result_name(v->result),
+                i->vouched_by.n > 0 ? STR("a trusted forwarder vouches for it") : v->reason);
+    authres_property(a, "header.from", v->author);
+    if (v->record_domain.n > 0)
+        authres_property(a, "policy.dmarc", str_from(dmarc_policy_name(v->policy)));
+}
+
+bool inspection_append(const struct inspection *i, const struct inspection_visit *visit,
+                       struct buf *out)
+{
+    struct authres a;
+    char ip[IP_TEXT_MAX];
+    authres_begin(&a, visit->hostname);
+    if (visit->client_name.n > 0) {
+        authres_add(&a, "iprev", "pass", STR_NONE);
+        authres_property(&a, "policy.iprev", ip_format(&visit->ip, ip));
+    }
+    add_spf(&a, &i->spf, visit->sender);
+    if (dkim_verify_count(i->dkim) == 0)
+        authres_add(&a, "dkim", "none", STR_NONE);
+    for (size_t k = 0; k < dkim_verify_count(i->dkim); k++)
+        add_dkim(&a, dkim_verify_verdict(i->dkim, k));
+    if (i->arc->result != ARC_NONE)
+        authres_add(&a, "arc", arc_result_name(i->arc->result), str_from(i->arc->reason));
+    add_dmarc(&a, i);
+    return (i->action != INSPECTION_MARK_JUNK ||
+            header_append(out, STR(INSPECTION_MARK), STR("dmarc"))) &&
+           authres_append(&a, out);
+}
+
+bool inspection_is_forged(struct str name, struct str value, struct str hostname)
+{
+    return str_equal_nocase(name, STR(INSPECTION_MARK)) ||
+           (str_equal_nocase(name, STR("Authentication-Results")) &&
+            authres_is_of(value, hostname));
+}

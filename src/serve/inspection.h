@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * inspection.h - what the checks say of a message that a stranger brings, and what follows from that
+ *
+ * SPF, DKIM, ARC and DMARC are rooms of their own (check/); here they are asked in their order, about one message,
+ * within one bound of questions and time, and the rule is applied:
+ *
+ *   no author, or several From fields            refused: nobody could tell whom a reader takes it for
+ *   DMARC fails, the domain asks for reject      refused, unless something speaks for the message
+ *     it looks like the mail of a list           marked: what lists change breaks signatures (RFC 9989 section 8)
+ *     a forwarder that is trusted vouches (ARC)  taken
+ *   DMARC fails, the domain asks for quarantine  marked for the junk mailbox
+ *   everything else                              taken
+ */
+#ifndef SERVE_INSPECTION_H
+#define SERVE_INSPECTION_H
+
+#include "base/buf.h"
+#include "base/fault.h"
+#include "base/ip.h"
+#include "check/arc.h"
+#include "check/dkim_verify.h"
+#include "check/dmarc.h"
+#include "check/spf.h"
+#include "net/resolver.h"
+
+enum {
+    INSPECTION_QUESTIONS_MAX = 40, /* to the DNS, of all checks together */
+    INSPECTION_TIME_MS = 20000,    /* that they may take together; then they are temporary errors */
+    INSPECTION_AUTHORS_MAX = 4
+};
+
+#define INSPECTION_MARK "X-Eilbote-Junk"
+
+enum inspection_action { INSPECTION_TAKE, INSPECTION_MARK_JUNK, INSPECTION_REFUSE };
+
+/* Who brings the message, and to whom. Texts are borrowed. */
+struct inspection_visit {
+    struct ip_address ip;
+    struct str helo, sender; /* "local@domain", empty for the null sender */
+    struct str client_name;  /* confirmed by the DNS, or empty */
+    struct str hostname;     /* ours: the authserv-id */
+    int64_t now_s, deadline_ms;
+    struct resolver *resolver;
+    const struct str *forwarders; /* domains whose ARC seals are believed */
+    size_t forwarder_count;
+    bool may_refuse, may_mark;
+};
+
+struct inspection {
+    struct arena arena;
+    struct str section; /* the header section as it came */
+    struct dkim_body *body;
+    struct dkim_verifier *dkim;
+    struct arc_verifier *arc_verifier;
+    struct spf_verdict spf;
+    const struct arc_verdict *arc;
+    struct dmarc_verdict dmarc; /* of the author that counts */
+    size_t from_fields, authors;
+    bool is_list;          /* fields of a list are there */
+    struct str vouched_by; /* the trusted forwarder whose seal makes up for DMARC */
+    enum inspection_action action;
+    struct fault fault; /* of REFUSE */
+};
+
+/* Begins with the header section as it came, which is copied. */
+struct inspection *inspection_begin(struct str section, int64_t now_s);
+
+/* The next octets of the body, cut anywhere. Any thread. */
+void inspection_read(struct inspection *i, struct str piece);
+
+/* The body has ended: asks and decides. Suspends the task. */
+void inspection_decide(struct inspection *i, const struct inspection_visit *visit);
+
+/* Appends the fields that tell of it: Authentication-Results, and the mark. False when out is full. */
+bool inspection_append(const struct inspection *i, const struct inspection_visit *visit,
+                       struct buf *out);
+
+/* Whether a field of the message claims to be ours, and must not stay (RFC 8601 section 5). */
+bool inspection_is_forged(struct str name, struct str value, struct str hostname);
+
+void inspection_free(struct inspection *i);
+
+#endif

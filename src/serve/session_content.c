@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * session_content.c - what a message gets on its way in: our trace field, what submission adds, and for mail of
+ * strangers what the checks say of it
+ */
+#include <string.h>
+
+#include "mail/header.h"
+#include "mail/received.h"
+#include "os/clock.h"
+#include "serve/client_name.h"
+#include "serve/session.h"
+#include "serve/submit.h"
+
+enum { NAME_LIMIT = 1 << 20, NAME_MS = 3000 };
+
+void session_append_received(const struct session *s, const struct address *recipient,
+                             struct buf *out)
+{
+    char ip[IP_TEXT_MAX], id[QUEUE_ID_TEXT_MAX];
+    int64_t now = clock_real_ms() / 1000;
+    struct conn *c = s->visitor.conn;
+    struct received r = {
+        .helo = smtp_server_helo(&s->engine),
+        .client_name = str_from(s->client_name),
+        .client_ip = s->visitor.is_ip ? ip_format(&s->visitor.ip, ip) : STR_NONE,
+        .hostname = s->visitor.live->conf->hostname,
+        .is_lmtp = s->options.kind == SMTP_LMTP,
+        .is_extended = s->engine.is_extended,
+        .is_tls = conn_is_tls(c),
+        .is_authenticated = s->account.n > 0,
+        .is_utf8 = s->transaction.envelope.is_utf8,
+        .tls_version = str_from(conn_tls_version(c)),
+        .tls_cipher = str_from(conn_tls_cipher(c)),
+        .id = queue_id_text(s->transaction.id, id),
+        .recipient = recipient,
+        .time = now,
+        .offset_minutes = clock_zone_minutes(now),
+    };
+    received_append(out, &r);
+}
+
+/* Looks the client's name up, once in a session. */
+static void ask_client_name(struct session *s)
+{
+    const struct visitor *v = &s->visitor;
+    if (s->is_name_asked || v->listener->role != CONF_ROLE_MX || !v->listener->is_client_named ||
+        !v->is_ip || v->is_local)
+        return;
+    s->is_name_asked = true;
+    struct arena arena = arena_make(NAME_LIMIT);
+    struct str name;
+    struct fault f =
+        client_name_find(v->server->resolver, &v->ip, visitor_deadline(NAME_MS), &arena, &name);
+    if (f.kind)
+        visitor_tell(v, "smtp.name.failed", &f);
+    if (name.n > 0)
+        s->client_name = strndup(name.p, name.n);
+    arena_free(&arena);
+}
+
+static void add_trace(struct session *s)
+{
+    struct transaction *t = &s->transaction;
+    struct buf field = buf_make(RECEIVED_FIELD_MAX);
+    session_append_received(s, t->asked_rcpts == 1 ? &t->only_rcpt : NULL, &field);
+    t->trace_size = field.used;
+    intake_add(&t->intake, buf_str(&field));
+    buf_free(&field);
+}
+
+/* Puts the empty line between our trace field and a message without a header section, whose first
+ * line would else become a part of ours. */
+static struct fault keep_apart(void *arg, struct buf *content)
+{
+    const struct session *s = arg;
+    struct str trace = str_head(buf_str(content), s->transaction.trace_size);
+    struct str message = str_skip(buf_str(content), trace.n);
+    if (!header_is_missing(message))
+        return FINE;
+    struct buf apart = buf_make(content->limit);
+    buf_append(&apart, trace);
+    buf_append(&apart, STR("\r\n"));
+    buf_append(&apart, message);
+    buf_free(content);
+    *content = apart;
+    return FINE;
+}
+
+/* The header section may go on behind what is here, with a Bcc field perhaps. */
+static bool is_header_open(struct str content)
+{
+    struct header_field field;
+    struct header_iterator i = header_iterate(content);
+    while (header_next(&i, &field))
+        ;
+    return !i.has_separator && !str_has(i.rest, '\n');
+}
+
+/* Whether the message comes from somebody who must be believed by what the checks say alone. */
+static bool is_inspected(const struct session *s)
+{
+    const struct visitor *v = &s->visitor;
+    return v->listener->role == CONF_ROLE_MX &&
+           v->listener->authentication != CONF_AUTHENTICATION_OFF && v->is_ip && !v->is_local &&
+           !v->is_trusted && s->account.n == 0;
+}
+
+/* Takes away the fields that only we may write. */
+static void drop_forged(const struct session *s, struct buf *content)
+{
+    struct str hostname = s->visitor.live->conf->hostname;
+    struct buf kept = buf_make(content->limit);
+    struct header_field field;
+    bool has_forged = false;
+    struct header_iterator i = header_iterate(buf_str(content));
+    while (header_next(&i, &field)) {
+        bool is_forged = inspection_is_forged(field.name, field.value, hostname);
+        has_forged |= is_forged;
+        if (!is_forged)
+            buf_append(&kept, field.whole);
+    }
+    if (!has_forged) {
+        buf_free(&kept);
+        return;
+    }
+    if (i.has_separator)
+        buf_append(&kept, STR("\r\n"));
+    buf_append(&kept, i.rest);
+    buf_free(content);
+    *content = kept;
+}
+
+static struct fault refuse_large_header(void)
+{
+    return fault_make(552, FAULT_STATUS(5, 3, 4), "the header section is larger than %d bytes",
+                      INTAKE_MEMORY_MAX);
+}
+
+/* The checks get the header section as it came, below our own field. */
+static struct fault begin_inspection(void *arg, struct buf *content)
+{
+    struct session *s = arg;
+    struct transaction *t = &s->transaction;
+    keep_apart(s, content);
+    if (content->used >= INTAKE_MEMORY_MAX && is_header_open(buf_str(content)))
+        return refuse_large_header();
+    struct str message = str_skip(buf_str(content), t->trace_size);
+    t->inspection =
+        inspection_begin(str_head(message, header_size(message)), clock_real_ms() / 1000);
+    drop_forged(s, content);
+    t->unread_header = header_size(buf_str(content));
+    return FINE;
+}
+
+static void read_for_inspection(void *arg, struct str piece)
+{
+    struct session *s = arg;
+    size_t header = s->transaction.unread_header;
+    if (header > piece.n)
+        header = piece.n;
+    s->transaction.unread_header -= header;
+    inspection_read(s->transaction.inspection, str_skip(piece, header));
+}
+
+static void begin_check_event(const struct session *s, struct event *e, const char *name,
+                              const char *result, struct str domain)
+{
+    char id[QUEUE_ID_TEXT_MAX];
+    session_begin_event(s, e, name);
+    event_text(e, "message", queue_id_text(s->transaction.id, id));
+    event_text(e, "result", str_from(result));
+    if (domain.n > 0)
+        event_text(e, "domain", domain);
+}
+
+static void end_check_event(struct event *e, struct str reason)
+{
+    if (reason.n > 0)
+        event_text(e, "reason", reason);
+    event_end(e);
+}
+
+__attribute__((noinline)) static void tell_signature(const struct session *s,
+                                                     const struct dkim_verdict *v)
+{
+    struct event e;
+    begin_check_event(s, &e, "check.dkim", dkim_result_name(v->result), v->domain);
+    if (v->selector.n > 0)
+        event_text(&e, "selector", v->selector);
+    end_check_event(&e, str_from(v->reason));
+}
+
+/* Each verdict with its reason. Its events are not to lie on the stack while the checks run. */
+__attribute__((noinline)) static void tell_inspection(const struct session *s,
+                                                      const struct inspection *i)
+{
+    static const char *const actions[] = {[INSPECTION_TAKE] = "take",
+                                          [INSPECTION_MARK_JUNK] = "mark",
+                                          [INSPECTION_REFUSE] = "refuse"};
+    struct event e;
+    begin_check_event(s, &e, "check.spf", spf_result_name(i->spf.result), i->spf.domain);
+    if (i->spf.mechanism.n > 0)
+        event_text(&e, "mechanism", i->spf.mechanism);
+    end_check_event(&e, i->spf.reason);
+    for (size_t k = 0; k < dkim_verify_count(i->dkim); k++)
+        tell_signature(s, dkim_verify_verdict(i->dkim, k));
+    if (i->arc->result != ARC_NONE) {
+        begin_check_event(s, &e, "check.arc", arc_result_name(i->arc->result), STR_NONE);
+        end_check_event(&e, str_from(i->arc->reason));
+    }
+    begin_check_event(s, &e, "check.dmarc", dmarc_result_name(i->dmarc.result), i->dmarc.author);
+    event_text(&e, "policy", str_from(dmarc_policy_name(i->dmarc.policy)));
+    event_text(&e, "action", str_from(actions[i->action]));
+    if (i->is_list)
+        event_flag(&e, "list", true);
+    if (i->vouched_by.n > 0)
+        event_text(&e, "vouched", i->vouched_by);
+    end_check_event(&e, i->dmarc.reason);
+}
+
+/* All of the message is here: what the checks say decides, and stands on top of it. */
+static struct fault judge(void *arg, struct buf *top)
+{
+    struct session *s = arg;
+    const struct conf_listener *listener = s->visitor.listener;
+    struct inspection *i = s->transaction.inspection;
+    struct inspection_visit visit = {
+        .ip = s->visitor.ip,
+        .helo = smtp_server_helo(&s->engine),
+        .sender = s->transaction.envelope.sender,
+        .client_name = str_from(s->client_name),
+        .hostname = s->visitor.live->conf->hostname,
+        .now_s = clock_real_ms() / 1000,
+        .deadline_ms = visitor_deadline(INSPECTION_TIME_MS),
+        .resolver = s->visitor.server->resolver,
+        .forwarders = listener->trusted_forwarders.item,
+        .forwarder_count = listener->trusted_forwarders.count,
+        .may_refuse = listener->authentication == CONF_AUTHENTICATION_REFUSE,
+        .may_mark = listener->authentication >= CONF_AUTHENTICATION_MARK,
+    };
+    inspection_decide(i, &visit);
+    tell_inspection(s, i);
+    if (i->action == INSPECTION_REFUSE)
+        return i->fault;
+    if (!inspection_append(i, &visit, top))
+        return fault_make(451, FAULT_STATUS(4, 3, 0), "the verdicts have no room");
+    return FINE;
+}
+
+/* Adds what RFC 6409 lets a submission server add; the trace field stays in front. */
+static struct fault repair(void *arg, struct buf *content)
+{
+    struct session *s = arg;
+    char id[QUEUE_ID_TEXT_MAX];
+    int64_t now = clock_real_ms() / 1000;
+    keep_apart(s, content);
+    if (content->used >= INTAKE_MEMORY_MAX && is_header_open(buf_str(content)))
+        return refuse_large_header();
+    struct buf repaired = buf_make(content->limit);
+    if (submit_repair(buf_str(content), s->visitor.live->conf->hostname,
+                      queue_id_text(s->transaction.id, id), now, clock_zone_minutes(now),
+                      &repaired)) {
+        buf_free(content);
+        *content = repaired;
+    }
+    return FINE;
+}
+
+void session_begin_content(struct session *s)
+{
+    ask_client_name(s);
+    add_trace(s);
+    if (is_inspected(s))
+        s->transaction.intake.reader =
+            (struct intake_reader){begin_inspection, read_for_inspection, judge, s};
+    else
+        s->transaction.intake.reader = (struct intake_reader){
+            .prepare = session_is_submission(s) ? repair : keep_apart, .arg = s};
+}
