@@ -183,6 +183,10 @@ void inspection_decide(struct inspection *i, const struct inspection_visit *visi
     i->is_list = looks_like_a_list(i->section);
     find_voucher(i, visit);
     rule(i, visit);
+    if (inquiry.is_cancelled) {
+        struct fault f = fault_make(421, FAULT_STATUS(4, 3, 2), "we are shutting down");
+        refuse(i, &f);
+    }
 }
 
 static void add_dkim(struct authres *a, const struct dkim_verdict *v)

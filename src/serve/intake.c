@@ -144,14 +144,16 @@ static struct fault put_on_file(struct intake *i, struct buf *top)
     return s.fault;
 }
 
-static void put_on_memory(struct intake *i, struct str top)
+static struct fault put_on_memory(struct intake *i, struct str top)
 {
     if (top.n == 0)
-        return;
-    buf_reserve(&i->content, top.n);
+        return FINE;
+    if (!buf_reserve(&i->content, top.n))
+        return fault_make(451, FAULT_STATUS(4, 3, 0), "what comes on top has no room");
     memmove(i->content.data + top.n, i->content.data, i->content.used);
     memcpy(i->content.data, top.p, top.n);
     i->content.used += top.n;
+    return FINE;
 }
 
 static void read_content(void *arg)
@@ -183,7 +185,7 @@ static struct fault complete(struct intake *i)
     if (!f.kind && i->file)
         f = put_on_file(i, &top);
     else if (!f.kind)
-        put_on_memory(i, buf_str(&top));
+        f = put_on_memory(i, buf_str(&top));
     buf_free(&top);
     return f;
 }
