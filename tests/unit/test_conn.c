@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include "task_test.h"
 #include <openssl/ssl.h>
 
 #include "cli/certificate.h"
@@ -146,16 +148,6 @@ static void cut_the_wire(void *arg)
     assert_int_equal(f.kind, FAULT_LATER);
     close_both(&c);
     loop_stop(loop_current());
-}
-
-static void run_as_task(void (*act)(void *arg))
-{
-    struct loop *l = loop_make();
-    struct scope s;
-    scope_init(&s);
-    assert_non_null(task_start(&s, "test", act, NULL));
-    loop_run(l);
-    loop_free(l);
 }
 
 static void test_half_a_record_is_no_input(void **state)

@@ -14,6 +14,8 @@
 
 #include <cmocka.h>
 
+#include "task_test.h"
+
 #include "net/endpoint.h"
 #include "net/loop.h"
 #include "os/file.h"
@@ -149,16 +151,6 @@ static void be_at_work(void *arg)
     for (size_t i = 0; i < MOST; i++)
         hear(crowd.conn[i], "{\"done\":true}\n");
     close_crowd(&crowd, MOST);
-}
-
-static void run_as_task(void (*act)(void *arg))
-{
-    struct loop *l = loop_make();
-    struct scope s;
-    scope_init(&s);
-    assert_non_null(task_start(&s, "test", act, NULL));
-    loop_run(l);
-    loop_free(l);
 }
 
 static void test_idle_connections_make_room(void **state)
