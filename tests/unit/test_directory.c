@@ -353,7 +353,7 @@ static void test_apply_names_the_line_and_changes_nothing(void **state)
         const char *text, *error;
     } rows[] = {
         {"domain a.test\n\n# x\nuser x@a.test\n",
-         "f:4: \"user\" is none of domain, account, alias"},
+         "f:4: \"user\" is none of domain, account, alias, dkim"},
         {"domain a..test\n", "f:1: \"a..test\" is not a domain name in ASCII"},
         {"domain a.test\ndomain A.test\n", "f:2: \"a.test\" has a domain line already"},
         {"domain a.test b\n", "f:1: \"b\" is too much on this line"},
