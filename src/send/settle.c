@@ -281,7 +281,7 @@ static void sign_notice(struct verdict *v, struct buf *text)
         return;
     struct fault f = signing_begin(&order, 0, section, &signing);
     if (signing) {
-        signing_read(signing, buf_str(text));
+        signing_add(signing, buf_str(text));
         f = signing_finish(signing, &signed_text);
     }
     if (signing && !f.kind && buf_append(&signed_text, buf_str(text))) {

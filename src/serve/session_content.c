@@ -306,7 +306,7 @@ static void read_for_signing(void *arg, struct str piece)
 {
     struct session *s = arg;
     if (s->transaction.signing)
-        signing_read(s->transaction.signing, piece);
+        signing_add(s->transaction.signing, piece);
 }
 
 static struct fault sign(void *arg, struct buf *top)

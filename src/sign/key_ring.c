@@ -191,7 +191,7 @@ static void keep(struct key_ring *r, struct held_set *s, uint64_t age)
     map_insert(&r->sets, &s->node, s->set.domain);
 }
 
-const struct key_set *key_ring_take(struct key_ring *r, struct str domain)
+const struct key_set *key_ring_get(struct key_ring *r, struct str domain)
 {
     mutex_lock(&r->mutex);
     struct held_set *s = look_up(r, domain);

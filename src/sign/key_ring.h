@@ -36,7 +36,7 @@ struct key_set {
 };
 
 /* The set of a domain (in lower-case A-labels), to be given back; lives on when the ring forgets. Suspends. */
-const struct key_set *key_ring_take(struct key_ring *r, struct str domain);
+const struct key_set *key_ring_get(struct key_ring *r, struct str domain);
 void key_ring_give(struct key_ring *r, const struct key_set *set);
 
 #endif

@@ -74,7 +74,7 @@ static const struct key_set *find_keys(const struct signing_order *order, struct
 {
     struct str label;
     do {
-        const struct key_set *keys = key_ring_take(order->ring, domain);
+        const struct key_set *keys = key_ring_get(order->ring, domain);
         if (keys->is_ours || keys->fault.kind)
             return keys;
         key_ring_give(order->ring, keys);
@@ -129,7 +129,7 @@ struct fault signing_begin(const struct signing_order *order, size_t skip, struc
     return f;
 }
 
-void signing_read(struct signing *s, struct str piece)
+void signing_add(struct signing *s, struct str piece)
 {
     size_t front = s->unread < piece.n ? s->unread : piece.n;
     s->unread -= front;

@@ -37,7 +37,7 @@ struct fault signing_begin(const struct signing_order *order, size_t skip, struc
                            struct signing **out);
 
 /* The next octets of all that was announced: what is skipped, the section, the body; cut anywhere. Any thread. */
-void signing_read(struct signing *s, struct str piece);
+void signing_add(struct signing *s, struct str piece);
 
 /* The message has ended: appends the DKIM-Signature fields. 451 4.7.5 when that fails, out unchanged. Suspends. */
 struct fault signing_finish(struct signing *s, struct buf *out);
