@@ -19,6 +19,7 @@ from test_authentication import send
 from test_clients import mail_of
 
 FAST = "queue {\n retry-first = 200ms\n retry-max = 400ms\n}\n"
+UMLAUTS = "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\nGr\u00fc\u00dfe  \r\n"
 TEXT = "From: Alice <alice@example.test>\r\nTo: you@far.test\r\nSubject: t\r\n\r\nhello\r\n"
 
 
@@ -218,6 +219,21 @@ def test_signing_can_be_switched_off(sender, stub):
     sender.reload()
     submit(sender)
     assert signatures(stub.wait()[0].data) == []
+
+
+@pytest.mark.parametrize("size", [0, 2 << 20])
+def test_mail_that_is_converted_is_signed_as_it_leaves(make_server, make_stub, size):
+    """RFC 6376 5.3. A next hop without 8BITMIME gets 7-bit content, and signatures of that; others get what was signed first."""
+    old, new = make_stub(extensions=("SIZE 0",)), make_stub()
+    server = make_server(conf=FAST + transport("far.test", old.port) + transport("new.test", new.port))
+    text = TEXT.replace("\r\n\r\nhello\r\n", "\r\n") + UMLAUTS + "\u00e4" * 60 * (size > 0) + ("x" * 70 + "\r\n") * (size // 72)
+    for rcpt in ("you@far.test", "you@new.test"):
+        submit(server, text, rcpt=rcpt, mail=" BODY=8BITMIME")
+    assert not new.wait()[0].data.isascii()
+    assert_signed(server, new.messages[0].data)
+    converted = old.wait()[0].data
+    assert converted.isascii() and b"quoted-printable" in converted
+    assert_signed(server, converted)
 
 
 ZONE_HEAD = "$TTL 60\n@ SOA ns.example.test. hostmaster.example.test. 1 60 60 60 60\n@ NS ns.example.test.\nns A 127.0.0.1\nmail A 192.0.2.1\n"
