@@ -71,6 +71,49 @@ def test_a_part_that_did_nothing_is_a_violation(monkeypatch):
     assert program.run_part("kills", types.SimpleNamespace(seed=1), told.append).violations == []
 
 
+def test_help_tells_what_variables_are_when_nothing_is_said():
+    said = subprocess.run(["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    makefile = (ROOT / "Makefile").read_text()
+    for name, value in re.findall(r"^([A-Z]+) \?= *(.*)$", makefile, re.M):
+        shown = "(the time)" if "date" in value else value
+        assert re.search(rf"^{name}={re.escape(shown)} +\S", said, re.M), f"{name}={shown} is not in\n{said}"
+
+
+def test_a_build_says_what_went_wrong_and_floods_no_log(tmp_path):
+    steps = [f"build {tmp_path}/{n}: say\n" for n in range(200)]
+    plan = tmp_path / "build.ninja"
+    plan.write_text("rule say\n  command = touch $out\nrule warn\n  command = echo a warning; touch $out\nrule fail\n  command = echo the reason; false\n"
+                    + "".join(steps) + f"build {tmp_path}/w: warn\n")
+
+    def build():
+        return subprocess.run([ROOT / "tools/build", tmp_path], capture_output=True, text=True, check=False)
+    done = build()
+    assert done.returncode == 0
+    assert [line for line in done.stdout.splitlines() if not re.fullmatch(r".*: \[\d+/\d+\]", line)] == ["a warning"]
+    assert len(done.stdout.splitlines()) < 20
+    done = build()
+    assert (done.returncode, done.stdout) == (0, "")
+    plan.write_text(plan.read_text() + f"build {tmp_path}/f: fail\n")
+    done = build()
+    assert done.returncode != 0
+    assert "the reason\n" in done.stdout
+
+
+def test_a_run_of_fuzzing_says_how_little_it_was(tmp_path):
+    """A program stands for the targets, which takes what libFuzzer takes and says what it says."""
+    folder, info = tmp_path / "tests/fuzz", tmp_path / "meson-info"
+    folder.mkdir(parents=True)
+    info.mkdir()
+    (info / "intro-buildoptions.json").write_text('[{"name": "b_sanitize", "value": "none"}]')
+    for name, count in (("fuzz_ip", 2000000), ("fuzz_date", 500)):
+        (folder / name).write_text(f"#!/bin/sh\necho ' cov: 12'\necho stat::number_of_executed_units: {count}\n")
+        (folder / name).chmod(0o755)
+    said = subprocess.run([FUZZ, "run", tmp_path, "--seconds=2", "--corpus", tmp_path / "corpus"], capture_output=True, text=True, check=True).stdout
+    assert said.startswith("fuzz: 2 targets, 1 s each, 2 s in all\n")
+    assert "fuzz: 2 targets, 1 s each: 500 (date) to 2,000,000 executions, median 2,000,000\n" in said
+    assert "fuzz: 1 targets had fewer than 1,000,000: for them this was a smoke test" in said
+
+
 def living_with(place):
     """Processes whose words or environment name the place."""
     found = []
