@@ -4,9 +4,11 @@
  */
 #include "cli/certificate.h"
 
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
+#include <stdio.h>
 
 #include "os/random.h"
 
@@ -75,5 +77,31 @@ bool certificate_make(const struct str *names, size_t count, struct buf *chain, 
     BIO_free(key_pem);
     X509_free(x);
     EVP_PKEY_free(pair);
+    return is_good;
+}
+
+bool certificate_digest(struct str bytes, char hex[CERTIFICATE_DIGEST_HEX_SIZE])
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned size = 0;
+    if (EVP_Digest(bytes.p, bytes.n, digest, &size, EVP_sha256(), NULL) != 1)
+        return false;
+    for (unsigned i = 0; i < size; i++)
+        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    return true;
+}
+
+bool certificate_key_digest(struct str pem, struct str host, char hex[CERTIFICATE_DIGEST_HEX_SIZE])
+{
+    unsigned char *key = NULL;
+    BIO *memory = BIO_new_mem_buf(pem.p, (int)pem.n);
+    X509 *certificate = memory ? PEM_read_bio_X509(memory, NULL, NULL, NULL) : NULL;
+    bool is_good = certificate && X509_check_host(certificate, host.p, host.n, 0, NULL) == 1;
+    int size = is_good ? i2d_PUBKEY(X509_get0_pubkey(certificate), &key) : 0;
+    is_good = size > 0 && certificate_digest(str_make((const char *)key, (size_t)size), hex);
+    OPENSSL_free(key);
+    X509_free(certificate);
+    BIO_free(memory);
+    ERR_clear_error();
     return is_good;
 }

@@ -146,6 +146,21 @@ struct directory *cli_directory(const struct invocation *i, enum directory_acces
     return d;
 }
 
+struct signing_keys_place cli_keys_place(const struct conf *c, struct arena *a, struct owner *owner)
+{
+    bool has_owner = owner_is_root() && c->mta_user.n > 0 && owner_find(c->mta_user, owner);
+    return (struct signing_keys_place){conf_state_path(c, a, "keys"), has_owner ? owner : NULL};
+}
+
+struct str cli_folded(struct arena *a, const char *word)
+{
+    struct str s = arena_copy(a, str_from(word));
+    char *copy = (char *)(uintptr_t)s.p;
+    for (size_t i = 0; i < s.n; i++)
+        copy[i] = str_lower_byte(copy[i]);
+    return s;
+}
+
 int cli_print_json(json_t *value)
 {
     int result = json_dumpf(value, stdout, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_PRESERVE_ORDER);

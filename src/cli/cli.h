@@ -8,6 +8,7 @@
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
+#include "cli/signing_keys.h"
 #include "conf/conf.h"
 #include "directory/directory.h"
 
@@ -70,6 +71,13 @@ struct conf *cli_conf(const struct invocation *i);
 /* Opens the directory of the configuration, or says why not and gives NULL. */
 struct directory *cli_directory(const struct invocation *i, enum directory_access access);
 
+/* Where the configuration has private keys; *owner is whose they become when the server has users. */
+struct signing_keys_place cli_keys_place(const struct conf *c, struct arena *a,
+                                         struct owner *owner);
+
+/* A word in lower case, empty for NULL. */
+struct str cli_folded(struct arena *a, const char *word);
+
 /* Prints a JSON value (taken) in one line. */
 int cli_print_json(json_t *value);
 
@@ -90,6 +98,10 @@ int cli_check(struct invocation *i);
 int cli_domain_add(struct invocation *i);
 int cli_domain_list(struct invocation *i);
 int cli_domain_remove(struct invocation *i);
+int cli_dkim_list(struct invocation *i);
+int cli_dkim_rotate(struct invocation *i);
+int cli_dkim_prune(struct invocation *i);
+int cli_dns_print(struct invocation *i);
 int cli_user_add(struct invocation *i);
 int cli_user_list(struct invocation *i);
 int cli_user_remove(struct invocation *i);

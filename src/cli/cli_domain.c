@@ -7,17 +7,45 @@
 #include <stdio.h>
 
 #include "directory/edit.h"
+#include "os/clock.h"
+#include "sign/key_store.h"
+
+enum { ARENA_BYTES = 1 << 20 };
+
+/* The domain is ours without keys, too: its mail goes unsigned then. */
+static int add_domain(struct invocation *i, struct directory *d,
+                      const struct signing_keys_place *place, struct str domain)
+{
+    int result = cli_result(i, directory_domain_add(d, domain));
+    if (result != CLI_DONE)
+        return result;
+    struct fault f =
+        signing_keys_make(d, place, domain, DIRECTORY_KEY_ACTIVE, clock_real_ms() / 1000);
+    return f.kind ? cli_fail(i,
+                             STR_FMT " was added, but has no keys that sign its mail: %s; eilbote "
+                                     "dkim rotate makes them",
+                             STR_ARG(domain), f.text)
+                  : CLI_DONE;
+}
 
 int cli_domain_add(struct invocation *i)
 {
     const char *words[CLI_WORDS_MAX] = {NULL};
     int result = cli_parse(i, NULL, 0, 1, CLI_WORDS_MAX, words);
-    struct directory *d = result == CLI_DONE ? cli_directory(i, DIRECTORY_WRITE) : NULL;
-    if (!d)
+    struct conf *c = result == CLI_DONE ? cli_conf(i) : NULL;
+    struct directory *d = c ? cli_directory(i, DIRECTORY_WRITE) : NULL;
+    if (!d) {
+        conf_free(c);
         return result == CLI_DONE ? CLI_FAILED : result;
+    }
+    struct arena a = arena_make(ARENA_BYTES);
+    struct owner owner;
+    struct signing_keys_place place = cli_keys_place(c, &a, &owner);
     for (size_t k = 0; k < CLI_WORDS_MAX && words[k] && result == CLI_DONE; k++)
-        result = cli_result(i, directory_domain_add(d, str_from(words[k])));
+        result = add_domain(i, d, &place, cli_folded(&a, words[k]));
+    arena_free(&a);
     directory_close(d);
+    conf_free(c);
     return result;
 }
 
@@ -41,14 +69,37 @@ int cli_domain_list(struct invocation *i)
     return array && cli_print_json(array) != CLI_DONE ? CLI_FAILED : result;
 }
 
+/* With the domain, its keys leave the directory; then their files go. */
+static int remove_domain(struct invocation *i, struct directory *d,
+                         const struct signing_keys_place *place, struct str domain)
+{
+    struct arena a = arena_make(ARENA_BYTES);
+    struct signing_keys keys;
+    int result = cli_result(i, signing_keys_list(d, domain, &a, &keys));
+    if (result == CLI_DONE)
+        result = cli_result(i, directory_domain_remove(d, domain));
+    for (size_t k = 0; result == CLI_DONE && k < keys.count; k++)
+        result = cli_result(i, key_store_remove(place->folder, domain, keys.item[k].selector));
+    arena_free(&a);
+    return result;
+}
+
 int cli_domain_remove(struct invocation *i)
 {
     const char *words[CLI_WORDS_MAX] = {NULL};
     int result = cli_parse(i, NULL, 0, 1, 1, words);
-    struct directory *d = result == CLI_DONE ? cli_directory(i, DIRECTORY_WRITE) : NULL;
-    if (!d)
+    struct conf *c = result == CLI_DONE ? cli_conf(i) : NULL;
+    struct directory *d = c ? cli_directory(i, DIRECTORY_WRITE) : NULL;
+    if (!d) {
+        conf_free(c);
         return result == CLI_DONE ? CLI_FAILED : result;
-    result = cli_result(i, directory_domain_remove(d, str_from(words[0])));
+    }
+    struct arena a = arena_make(ARENA_BYTES);
+    struct owner owner;
+    struct signing_keys_place place = cli_keys_place(c, &a, &owner);
+    result = remove_domain(i, d, &place, cli_folded(&a, words[0]));
+    arena_free(&a);
     directory_close(d);
+    conf_free(c);
     return result;
 }

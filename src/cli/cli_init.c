@@ -14,6 +14,7 @@
 #include "base/num.h"
 #include "cli/certificate.h"
 #include "directory/edit.h"
+#include "os/clock.h"
 #include "os/file.h"
 #include "os/owner.h"
 
@@ -147,7 +148,7 @@ static int make_directories(struct plan *p)
         {"spool/bodies", &p->mta, 0700}, {"mail", &p->mda, 0700},
         {"mail/journal", &p->mda, 0700}, {"mail/accounts", &p->mda, 0700},
         {"log", &p->root, 0755},         {"log/mta", &p->mta, 0750},
-        {"log/mda", &p->mda, 0750},
+        {"log/mda", &p->mda, 0750},      {"keys", &p->mta, 0700},
     };
     int result = cli_result(p->i, owner_give(p->full_dir, if_owners(p, &p->root), 0755));
     for (size_t k = 0; k < sizeof rows / sizeof rows[0] && result == CLI_DONE; k++) {
@@ -193,6 +194,13 @@ static struct fault add_alias(struct plan *p, struct directory *d, const char *n
     return str_equal_nocase(alias, user) ? FINE : directory_alias_add(d, alias, user);
 }
 
+static struct fault make_signing_keys(struct plan *p, struct directory *d)
+{
+    const struct signing_keys_place place = {path_of(p, "keys"), if_owners(p, &p->mta)};
+    return signing_keys_make(d, &place, cli_folded(&p->arena, p->domain), DIRECTORY_KEY_ACTIVE,
+                             clock_real_ms() / 1000);
+}
+
 static int make_directory_db(struct plan *p)
 {
     struct directory *d;
@@ -207,6 +215,8 @@ static int make_directory_db(struct plan *p)
         f = add_alias(p, d, "postmaster");
     if (!f.kind)
         f = add_alias(p, d, "root");
+    if (!f.kind)
+        f = make_signing_keys(p, d);
     directory_close(d);
     if (!f.kind)
         f = owner_give(path, if_owners(p, &p->root), 0640);
@@ -297,13 +307,12 @@ static int report(struct plan *p)
                "root.\n",
                p->full_dir);
     if (!p->is_local)
-        printf("\nTo put into the DNS, with this machine's addresses:\n"
+        printf("\nTo put into the DNS: what eilbote -c %s dns print %s says, this machine's "
+               "addresses\n"
                "  %s.  A    <IPv4 address>\n"
                "  %s.  AAAA <IPv6 address>\n"
-               "  %s.  MX   10 %s.\n"
-               "  %s.  TXT  \"v=spf1 mx -all\"\n"
-               "and the name %s for the addresses in the reverse zone (PTR).\n",
-               p->hostname, p->hostname, p->domain, p->hostname, p->domain, p->hostname);
+               "and the name %s for them in the reverse zone (PTR).\n",
+               conf_path(p), p->domain, p->hostname, p->hostname, p->hostname);
     printf("\nNext: eilbote -c %s check\n", conf_path(p));
     return CLI_DONE;
 }

@@ -36,6 +36,9 @@ enum conf_authentication {
     CONF_AUTHENTICATION_REFUSE
 };
 
+/* Whether mail of our domains is signed: no; when that can be done; always, or it is not taken. */
+enum conf_signing { CONF_SIGNING_OFF, CONF_SIGNING_ON, CONF_SIGNING_REQUIRED };
+
 enum conf_tls { CONF_TLS_DEFAULT, CONF_TLS_NONE, CONF_TLS_STARTTLS, CONF_TLS_IMPLICIT };
 
 /* What to ask of a next hop: no TLS; TLS when offered; TLS always; TLS with a valid certificate. */
@@ -180,6 +183,7 @@ struct conf {
     int64_t mda_threads;
     int64_t offload_threads;
     struct conf_names relay_domains;
+    int signing;               /* enum conf_signing */
     struct conf_limits limits; /* what listeners begin with */
     struct conf_listener *listener;
     size_t listener_count;

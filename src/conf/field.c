@@ -21,6 +21,7 @@ static const char *const tls_words[] = {"", "none", "starttls", "implicit", NULL
 static const char *const peer_tls_words[] = {"never", "may", "encrypt", "verify", NULL};
 static const char *const protocol_words[] = {"smtp", "lmtp", NULL};
 static const char *const authentication_words[] = {"off", "record", "mark", "refuse", NULL};
+static const char *const signing_words[] = {"off", "on", "required", NULL};
 static const char *const version_words[] = {"1.2", "1.3", NULL};
 
 /* clang-format off */
@@ -40,6 +41,7 @@ static const struct field top_fields[] = {
     NUMBER("mda-threads",     FIELD_COUNT,  AT(mda_threads), "0", 0, 256),
     NUMBER("offload-threads", FIELD_COUNT,  AT(offload_threads), "8", 1, 256),
     LIST("relay-domains",     FIELD_NAME,   AT(relay_domains)),
+    WORD("signing",           AT(signing), "on", signing_words),
 };
 
 static const struct field tls_fields[] = {

@@ -9,22 +9,32 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { SCHEMA_VERSION = 1, BUSY_TIMEOUT_MS = 5000 };
+enum { SCHEMA_VERSION = 2, KEYS_SINCE_VERSION = 2, BUSY_TIMEOUT_MS = 5000 };
 
-static const char schema[] =
-    "BEGIN IMMEDIATE;"
-    "CREATE TABLE setting (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;"
-    "CREATE TABLE domain (name TEXT PRIMARY KEY) WITHOUT ROWID;"
-    "CREATE TABLE account (domain TEXT NOT NULL REFERENCES domain, local TEXT NOT NULL,"
-    " salt BLOB NOT NULL, iterations INTEGER NOT NULL, stored_key BLOB NOT NULL,"
-    " server_key BLOB NOT NULL, quota INTEGER NOT NULL, enabled INTEGER NOT NULL,"
-    " PRIMARY KEY (domain, local)) WITHOUT ROWID;"
-    /* An empty local part is the domain's catch-all. */
-    "CREATE TABLE alias (domain TEXT NOT NULL REFERENCES domain, local TEXT NOT NULL,"
-    " target TEXT NOT NULL, PRIMARY KEY (domain, local, target)) WITHOUT ROWID;"
-    "INSERT INTO setting VALUES ('secret', randomblob(32));"
-    "PRAGMA user_version = 1;"
-    "COMMIT;";
+/* What makes a file of version n from one of version n - 1; two programs may do that at a time. */
+static const char *const steps[SCHEMA_VERSION + 1] = {
+    [1] = "BEGIN IMMEDIATE;"
+          "CREATE TABLE setting (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;"
+          "CREATE TABLE domain (name TEXT PRIMARY KEY) WITHOUT ROWID;"
+          "CREATE TABLE account (domain TEXT NOT NULL REFERENCES domain, local TEXT NOT NULL,"
+          " salt BLOB NOT NULL, iterations INTEGER NOT NULL, stored_key BLOB NOT NULL,"
+          " server_key BLOB NOT NULL, quota INTEGER NOT NULL, enabled INTEGER NOT NULL,"
+          " PRIMARY KEY (domain, local)) WITHOUT ROWID;"
+          /* An empty local part is the domain's catch-all. */
+          "CREATE TABLE alias (domain TEXT NOT NULL REFERENCES domain, local TEXT NOT NULL,"
+          " target TEXT NOT NULL, PRIMARY KEY (domain, local, target)) WITHOUT ROWID;"
+          "INSERT INTO setting VALUES ('secret', randomblob(32));"
+          "PRAGMA user_version = 1;"
+          "COMMIT;",
+    [2] = "BEGIN IMMEDIATE;"
+          "CREATE TABLE IF NOT EXISTS dkim_key (domain TEXT NOT NULL REFERENCES domain ON DELETE "
+          "CASCADE,"
+          " selector TEXT NOT NULL, algorithm TEXT NOT NULL, state TEXT NOT NULL, since INTEGER "
+          "NOT NULL,"
+          " record TEXT NOT NULL, PRIMARY KEY (domain, selector)) WITHOUT ROWID;"
+          "PRAGMA user_version = 2;"
+          "COMMIT;",
+};
 
 /* clang-format off */
 static const char *const queries[DATABASE_QUERY_COUNT] = {
@@ -50,6 +60,14 @@ static const char *const queries[DATABASE_QUERY_COUNT] = {
     [DATABASE_ALIAS_ADD] = "INSERT OR IGNORE INTO alias VALUES (?1, ?2, ?3)",
     [DATABASE_ALIAS_REMOVE] = "DELETE FROM alias WHERE domain = ?1 AND local = ?2",
     [DATABASE_ALIAS_TARGET_REMOVE] = "DELETE FROM alias WHERE domain = ?1 AND local = ?2 AND target = ?3",
+    [DATABASE_KEYS] = "SELECT domain, selector, algorithm, state, since, record FROM dkim_key"
+        " ORDER BY domain, selector",
+    [DATABASE_KEYS_OF] = "SELECT domain, selector, algorithm, state, since, record FROM dkim_key"
+        " WHERE domain = ?1 ORDER BY selector",
+    [DATABASE_KEY_ADD] = "INSERT OR IGNORE INTO dkim_key VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    [DATABASE_KEY_REMOVE] = "DELETE FROM dkim_key WHERE domain = ?1 AND selector = ?2",
+    [DATABASE_KEYS_REMOVE] = "DELETE FROM dkim_key WHERE domain = ?1",
+    [DATABASE_KEY_MOVE] = "UPDATE dkim_key SET state = ?3, since = ?4 WHERE domain = ?1 AND state = ?2",
     [DATABASE_CLEAR_ALIASES] = "DELETE FROM alias",
     [DATABASE_CLEAR_ACCOUNTS] = "DELETE FROM account",
     [DATABASE_CLEAR_DOMAINS] = "DELETE FROM domain",
@@ -89,14 +107,15 @@ static int read_version(sqlite3 *db)
 static struct fault prepare_schema(struct directory *d, enum directory_access access)
 {
     int version = read_version(d->db);
-    if (version == 0 && access == DIRECTORY_CREATE) {
-        if (sqlite3_exec(d->db, schema, NULL, NULL, NULL) != SQLITE_OK)
+    bool may_change = access == DIRECTORY_CREATE || (access == DIRECTORY_WRITE && version > 0);
+    while (may_change && version >= 0 && version < SCHEMA_VERSION) {
+        if (sqlite3_exec(d->db, steps[version + 1], NULL, NULL, NULL) != SQLITE_OK)
             return database_fault(d);
         version = read_version(d->db);
     }
     if (version < 0)
         return database_fault(d);
-    if (version != SCHEMA_VERSION)
+    if (version < 1 || version > SCHEMA_VERSION)
         return fault_make(451, FAULT_STATUS(4, 3, 0),
                           "directory.db: format %d, this program knows format %d", version,
                           SCHEMA_VERSION);
@@ -227,6 +246,29 @@ struct fault database_save_account(struct directory *d, struct str domain, struc
     sqlite3_bind_int(s, 9, account->is_enabled);
     while (database_row(d, s, &f))
         continue;
+    return f;
+}
+
+bool database_has_keys(struct directory *d, struct fault *f)
+{
+    int version = read_version(d->db);
+    *f = version < 0 ? database_fault(d) : FINE;
+    return version >= KEYS_SINCE_VERSION;
+}
+
+struct fault database_save_key(struct directory *d, struct str domain, struct str selector,
+                               const struct directory_key *key, int *changed)
+{
+    sqlite3_stmt *s = database_start(d, DATABASE_KEY_ADD, domain, selector, key->algorithm);
+    struct fault f;
+    if (!s)
+        return database_fault(d);
+    sqlite3_bind_text(s, 4, directory_key_state_name(key->state), -1, SQLITE_STATIC);
+    sqlite3_bind_int64(s, 5, key->since_s);
+    bind_text(s, 6, key->record);
+    while (database_row(d, s, &f))
+        continue;
+    *changed = sqlite3_changes(d->db);
     return f;
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "directory/directory.h"
+#include "directory/keys.h"
 #include "os/thread.h"
 
 #include <sqlite3.h>
@@ -33,6 +34,12 @@ enum database_query {
     DATABASE_ALIAS_ADD,           /* domain, local, target */
     DATABASE_ALIAS_REMOVE,        /* domain, local */
     DATABASE_ALIAS_TARGET_REMOVE, /* domain, local, target */
+    DATABASE_KEYS,                /* -> domain, selector, algorithm, state, since, record */
+    DATABASE_KEYS_OF,             /* domain -> the same */
+    DATABASE_KEY_ADD,             /* the same */
+    DATABASE_KEY_REMOVE,          /* domain, selector */
+    DATABASE_KEYS_REMOVE,         /* domain */
+    DATABASE_KEY_MOVE,            /* domain, state, the new one, since */
     DATABASE_CLEAR_ALIASES,
     DATABASE_CLEAR_ACCOUNTS,
     DATABASE_CLEAR_DOMAINS,
@@ -75,6 +82,13 @@ void database_read_account(sqlite3_stmt *s, int column, struct directory_account
 /* Adds or replaces an account. */
 struct fault database_save_account(struct directory *d, struct str domain, struct str local,
                                    const struct directory_account *account);
+
+/* False for a file of a version that had no keys (and on a fault). */
+bool database_has_keys(struct directory *d, struct fault *f);
+
+/* Adds a key; *changed is 0 when the selector is there already. */
+struct fault database_save_key(struct directory *d, struct str domain, struct str selector,
+                               const struct directory_key *key, int *changed);
 
 /* What directory_resolve does, for a caller that holds the lock. */
 struct fault database_resolve(struct directory *d, struct str local, struct str domain,

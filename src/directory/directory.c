@@ -53,6 +53,16 @@ static struct fault find_domain(struct directory *d, struct str domain, bool *fo
     return f;
 }
 
+struct fault directory_has_domain(struct directory *d, struct str domain, bool *has)
+{
+    struct arena a = arena_make(LOGIN_ARENA_BYTES);
+    DATABASE_LOCK(d);
+    struct fault f =
+        find_domain(d, database_fold(&a, str_head(domain, LOGIN_ARENA_BYTES / 2)), has);
+    arena_free(&a);
+    return f;
+}
+
 /* The alias of exactly that name. */
 static struct fault find_alias(struct directory *d, struct str local, struct str domain,
                                struct arena *a, struct directory_result *out)

@@ -82,6 +82,9 @@ struct fault directory_check_password(struct directory *d, struct str login, str
 struct fault directory_may_send_as(struct directory *d, struct str account, struct str local,
                                    struct str domain, bool *may);
 
+/* Whether the domain (any case) is ours. */
+struct fault directory_has_domain(struct directory *d, struct str domain, bool *has);
+
 /* "local@domain" cut at the last '@'. False unless both are what the directory can hold: a local
  * part of at most 64 bytes of UTF-8 without blanks and specials, a domain in ASCII. */
 bool directory_split(struct str address, struct str *local, struct str *domain);

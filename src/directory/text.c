@@ -64,11 +64,26 @@ static void write_alias(const struct directory_alias *alias, void *arg)
     w->is_good = w->is_good && buf_printf(w->out, " " STR_FMT, STR_ARG(alias->target));
 }
 
+static void write_signing_key(const struct directory_key *key, void *arg)
+{
+    struct writer *w = arg;
+    w->is_good =
+        w->is_good &&
+        buf_printf(w->out, "dkim " STR_FMT " " STR_FMT " " STR_FMT " %s %lld " STR_FMT "\n",
+                   STR_ARG(key->domain), STR_ARG(key->selector), STR_ARG(key->algorithm),
+                   directory_key_state_name(key->state), (long long)key->since_s,
+                   STR_ARG(key->record));
+}
+
 struct fault directory_export(struct directory *d, struct buf *out)
 {
     struct writer w = {.out = out, .arena = arena_make(64 * 1024)};
-    w.is_good = buf_append(out, STR("# Eilbote directory, format 1\n"));
+    w.is_good = buf_append(out, STR("# Eilbote directory, format 1\n"
+                                    "# Private keys of dkim lines are not here but in the folder "
+                                    "\"keys\" of the state directory.\n"));
     struct fault f = directory_list_domains(d, write_domain, &w);
+    if (!f.kind)
+        f = directory_list_keys(d, STR_NONE, write_signing_key, &w);
     if (!f.kind)
         f = directory_list_accounts(d, write_account, &w);
     if (!f.kind)
@@ -87,10 +102,23 @@ struct former {
     struct directory_verifier verifier;
 };
 
+/* A key as it is before; it stays when the text has its domain and says nothing of the domain's keys. */
+struct former_key {
+    struct former_key *next;
+    struct directory_key key;
+};
+
+/* A domain whose keys the text says. */
+struct keyed_domain {
+    struct map_node node;
+};
+
 struct reader {
     struct directory *d;
     struct arena arena;
     struct map formers;
+    struct former_key *former_keys;
+    struct map keyed_domains;
     const char *name;
     unsigned line;
 };
@@ -115,6 +143,43 @@ static struct fault keep_formers(struct reader *r)
         map_insert(&r->formers, &former->node,
                    arena_printf(&r->arena, STR_FMT "@" STR_FMT, STR_ARG(database_text(s, 1)),
                                 STR_ARG(database_text(s, 0))));
+    }
+    return f;
+}
+
+static struct fault keep_former_keys(struct reader *r)
+{
+    struct fault f;
+    sqlite3_stmt *s = database_start(r->d, DATABASE_KEYS, STR_NONE, STR_NONE, STR_NONE);
+    while (database_row(r->d, s, &f)) {
+        struct former_key *former = arena_alloc(&r->arena, sizeof *former);
+        former->key = (struct directory_key){
+            .domain = arena_copy(&r->arena, database_text(s, 0)),
+            .selector = arena_copy(&r->arena, database_text(s, 1)),
+            .algorithm = arena_copy(&r->arena, database_text(s, 2)),
+            .since_s = sqlite3_column_int64(s, 4),
+            .record = arena_copy(&r->arena, database_text(s, 5)),
+        };
+        if (!directory_key_state_find(database_text(s, 3), &former->key.state))
+            continue;
+        former->next = r->former_keys;
+        r->former_keys = former;
+    }
+    return f;
+}
+
+/* Puts back the keys of domains that are still there and have no lines about keys. */
+static struct fault return_former_keys(struct reader *r)
+{
+    struct fault f = FINE;
+    for (const struct former_key *k = r->former_keys; k && !f.kind; k = k->next) {
+        bool found = false;
+        int changed;
+        sqlite3_stmt *s = database_start(r->d, DATABASE_DOMAIN, k->key.domain, STR_NONE, STR_NONE);
+        while (database_row(r->d, s, &f))
+            found = true;
+        if (!f.kind && found && !map_find(&r->keyed_domains, k->key.domain))
+            f = database_save_key(r->d, k->key.domain, k->key.selector, &k->key, &changed);
     }
     return f;
 }
@@ -225,6 +290,36 @@ static struct fault read_alias(struct reader *r, struct str rest)
     return FINE;
 }
 
+static struct fault read_signing_key(struct reader *r, struct str rest)
+{
+    struct directory_key key;
+    uint64_t since;
+    int changed;
+    key.domain = database_fold(&r->arena, str_word(&rest));
+    key.selector = database_fold(&r->arena, str_word(&rest));
+    key.algorithm = str_word(&rest);
+    struct str state = str_word(&rest), time = str_word(&rest);
+    key.record = str_trim(rest);
+    if (!directory_key_state_find(state, &key.state) || !num_parse(time, INT64_MAX, &since))
+        return complain(r, state, "and what follows is not next|active|retiring UNIX-TIME RECORD");
+    key.since_s = (int64_t)since;
+    struct fault f = need_domain(r, key.domain);
+    if (f.kind)
+        return f;
+    if (!directory_key_is_valid(&key))
+        return complain(r, key.selector,
+                        "and what follows is no SELECTOR rsa|ed25519 STATE TIME "
+                        "v=DKIM1; ...");
+    f = database_save_key(r->d, key.domain, key.selector, &key, &changed);
+    if (f.kind || changed == 0)
+        return f.kind ? f : complain(r, key.selector, "has a dkim line already");
+    if (!map_find(&r->keyed_domains, key.domain)) {
+        struct keyed_domain *keyed = arena_alloc(&r->arena, sizeof *keyed);
+        map_insert(&r->keyed_domains, &keyed->node, key.domain);
+    }
+    return FINE;
+}
+
 static struct fault read_domain(struct reader *r, struct str rest)
 {
     struct str name = database_fold(&r->arena, str_word(&rest));
@@ -248,7 +343,9 @@ static struct fault read_line(struct reader *r, struct str line)
         return read_account(r, rest);
     if (str_equal(word, STR("alias")))
         return read_alias(r, rest);
-    return complain(r, word, "is none of domain, account, alias");
+    if (str_equal(word, STR("dkim")))
+        return read_signing_key(r, rest);
+    return complain(r, word, "is none of domain, account, alias, dkim");
 }
 
 static struct fault replace_all(struct reader *r, struct str text)
@@ -256,6 +353,8 @@ static struct fault replace_all(struct reader *r, struct str text)
     static const enum database_query clear[] = {DATABASE_CLEAR_ALIASES, DATABASE_CLEAR_ACCOUNTS,
                                                 DATABASE_CLEAR_DOMAINS};
     struct fault f = keep_formers(r);
+    if (!f.kind)
+        f = keep_former_keys(r);
     for (size_t i = 0; i < 3 && !f.kind; i++)
         f = database_run(r->d, clear[i], STR_NONE, STR_NONE, STR_NONE, NULL);
     while (text.n > 0 && !f.kind) {
@@ -264,13 +363,14 @@ static struct fault replace_all(struct reader *r, struct str text)
         r->line++;
         f = read_line(r, str_trim(line));
     }
-    return f;
+    return f.kind ? f : return_former_keys(r);
 }
 
 struct fault directory_apply(struct directory *d, struct str text, const char *name)
 {
     struct reader r = {.d = d, .arena = arena_make(APPLY_ARENA_BYTES), .name = name};
     r.formers = map_make(random_u64(), random_u64());
+    r.keyed_domains = map_make(random_u64(), random_u64());
     DATABASE_LOCK(d);
     struct fault f = database_run(d, DATABASE_BEGIN, STR_NONE, STR_NONE, STR_NONE, NULL);
     if (!f.kind) {
@@ -283,6 +383,7 @@ struct fault directory_apply(struct directory *d, struct str text, const char *n
         }
     }
     map_free(&r.formers);
+    map_free(&r.keyed_domains);
     arena_free(&r.arena);
     return f;
 }

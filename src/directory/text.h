@@ -3,13 +3,16 @@
  * text.h - the directory as one text file
  *
  *   domain example.org
+ *   dkim example.org r20261122 rsa active 1795305600 v=DKIM1; k=rsa; p=MIIB...
  *   account bob@example.org quota=0 enabled=yes scram-sha-256=ITERATIONS:SALT:STORED:SERVER
  *   alias info@example.org bob@example.org eve@example.net
  *   alias @example.org bob@example.org
  *
  * Empty lines and lines that begin with '#' mean nothing. Sorted when written, so that two exports
  * can be compared; keys are base64. When read, quota, enabled and scram-sha-256 may be missing: no
- * quota, enabled, and the password the account has now.
+ * quota, enabled, and the password the account has now. dkim lines have a key's selector, algorithm,
+ * state, the Unix time since when, and its public record; a domain without any keeps the keys it has
+ * now. Private keys are never there.
  */
 #ifndef DIRECTORY_TEXT_H
 #define DIRECTORY_TEXT_H

@@ -83,6 +83,7 @@ static struct fault open_queue(struct mta *m, const struct conf *conf)
             (struct sender_loop){m->steward.crew.member[i].loop, &m->steward.crew.member[i].work};
     struct sender_options s = {.live = &m->steward.live,
                                .directory = m->steward.server.directory_cache,
+                               .keys = m->steward.server.keys,
                                .resolver = m->resolver,
                                .log = m->steward.server.log,
                                .loops = m->loops,
@@ -132,6 +133,10 @@ static struct mta *mta_of(struct steward *s)
 
 static struct fault open_mta(struct steward *s, const struct conf *conf)
 {
+    struct arena a = arena_make(1 << 16);
+    s->server.keys =
+        key_ring_make(s->server.directory, s->server.log, conf_state_path(conf, &a, "keys"));
+    arena_free(&a);
     return start_resolver(mta_of(s), conf);
 }
 
@@ -155,6 +160,7 @@ static void adopt(struct steward *s, const struct conf *conf)
 static void forget(struct steward *s)
 {
     directory_cache_forget(s->server.directory_cache);
+    key_ring_forget(s->server.keys);
     sender_refresh(mta_of(s)->sender);
 }
 
@@ -184,6 +190,7 @@ static void close_mta(struct steward *s)
         sender_free(m->sender);
     if (m->resolver)
         resolver_stop(m->resolver);
+    key_ring_free(s->server.keys);
 }
 
 static const struct steward_session sessions[] = {

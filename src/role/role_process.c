@@ -95,6 +95,7 @@ static void add_folders(struct places *p, const struct role_kind *kind)
     }
     if (!kind->is_mta)
         return;
+    p->item[p->count++] = (struct sandbox_path){conf_state_path(conf, p->arena, "keys"), false};
     add_folder(p, conf->smarthost.password_file);
     add_folder(p, conf->local.password_file);
     add_folder(p, conf->resolver.trust_anchor_file);
@@ -121,7 +122,7 @@ static struct fault enter_sandbox(const struct role_kind *kind, const struct con
         {"/dev/urandom", false},
         {"/dev/null", true},
     };
-    enum { ALWAYS = sizeof always / sizeof always[0], OF_THE_MTA = 3 };
+    enum { ALWAYS = sizeof always / sizeof always[0], OF_THE_MTA = 4 };
     size_t most = ALWAYS + OF_THE_MTA + 2 * conf->certificate_count + conf->transport_count;
     struct places p = {conf, &a, arena_alloc(&a, most * sizeof *p.item), ALWAYS};
     memcpy(p.item, always, sizeof always);

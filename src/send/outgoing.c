@@ -9,19 +9,32 @@
 
 #include <assert.h>
 
+#include "mail/header.h"
 #include "net/offload.h"
+#include "os/clock.h"
+#include "sign/signing.h"
 
-enum { BODY_CHUNK = 256 << 10, CONVERTED_CHUNK = 64 << 10 };
+enum {
+    BODY_CHUNK = 256 << 10,
+    CONVERTED_CHUNK = 64 << 10,
+    SIGNED_HEADER_MAX = 512 << 10,
+    SIGNATURES_MAX = KEY_SET_MAX * DKIM_SIGN_FIELD_MAX
+};
 
-struct outgoing outgoing_make(struct queue *q, const struct queue_message *m)
+struct outgoing outgoing_make(struct queue *q, const struct queue_message *m, struct key_ring *keys)
 {
-    return (struct outgoing){.queue = q, .message = m, .size_bytes = m->body_size};
+    return (struct outgoing){.queue = q,
+                             .message = m,
+                             .keys = keys,
+                             .size_bytes = m->body_size,
+                             .signatures = buf_make(SIGNATURES_MAX)};
 }
 
 void outgoing_free(struct outgoing *c)
 {
     sevenbit_free(c->sevenbit);
     c->sevenbit = NULL;
+    buf_free(&c->signatures);
 }
 
 /* Passes over the stored content, on an offload thread. */
@@ -90,45 +103,93 @@ struct fault outgoing_look(struct outgoing *c)
     return p.fault;
 }
 
-/* The second reading, for the size. */
-static void measure(void *arg)
+/* A second reading: everything that is sent, in pieces. */
+struct reading {
+    struct outgoing *content;
+    uint64_t size;           /* of it */
+    struct buf head;         /* its first octets */
+    struct signing *signing; /* gets all of it; or NULL */
+    struct fault fault;
+};
+
+static void take_converted(struct reading *r, struct str piece)
 {
-    struct pass *p = arg;
-    struct outgoing *c = p->content;
+    if (r->signing)
+        signing_add(r->signing, piece);
+    else
+        buf_append(&r->head, str_head(piece, r->head.limit - r->head.used));
+    r->size += piece.n;
+}
+
+static void read_converted(void *arg)
+{
+    struct reading *r = arg;
+    struct outgoing *c = r->content;
     struct buf room = buf_make(CONVERTED_CHUNK + 1);
     struct buf out = buf_make(SEVENBIT_OUTPUT_MAX(CONVERTED_CHUNK));
     struct str piece;
-    uint64_t converted = 0;
-    for (size_t at = 0; at < c->message->body_size && !p->fault.kind; at += CONVERTED_CHUNK) {
-        p->fault = stored_piece(c, at, CONVERTED_CHUNK, &room, &piece);
-        if (p->fault.kind)
+    for (size_t at = 0; at < c->message->body_size && !r->fault.kind; at += CONVERTED_CHUNK) {
+        r->fault = stored_piece(c, at, CONVERTED_CHUNK, &room, &piece);
+        if (r->fault.kind)
             break;
         out.used = 0;
         sevenbit_convert(c->sevenbit, piece, &out);
-        converted += out.used;
+        take_converted(r, buf_str(&out));
     }
-    if (!p->fault.kind) {
+    if (!r->fault.kind) {
         out.used = 0;
         sevenbit_convert_end(c->sevenbit, &out);
-        c->size_bytes = converted + out.used;
-        c->is_converted = true;
+        take_converted(r, buf_str(&out));
     }
     buf_free(&room);
     buf_free(&out);
 }
 
+/*
+ * Signs what is sent when we had signed the message. Without keys the old signatures stay, which hold no more: that is
+ * as if there were none.
+ */
+static struct fault sign_converted(struct outgoing *c, struct str head)
+{
+    const struct signing_order order = {.ring = c->keys,
+                                        .is_notice = c->message->envelope.sender.n == 0,
+                                        .now_s = clock_real_ms() / 1000};
+    struct reading r = {.content = c};
+    size_t replaced = signing_size(head);
+    if (!c->keys || replaced == 0)
+        return FINE;
+    struct str message = str_skip(head, replaced);
+    signing_begin(&order, replaced, str_head(message, header_size(message)), &r.signing);
+    if (!r.signing)
+        return FINE;
+    offload(read_converted, &r);
+    if (!r.fault.kind && !signing_finish(r.signing, &c->signatures).kind)
+        c->replaced = replaced;
+    signing_free(r.signing);
+    return r.fault;
+}
+
 struct fault outgoing_convert(struct outgoing *c)
 {
     assert(c->sevenbit);
-    struct pass p = {.content = c, .fault = c->why_not_7bit};
-    if (!p.fault.kind)
-        offload(measure, &p);
-    return p.fault;
+    struct reading r = {
+        .content = c, .head = buf_make(SIGNED_HEADER_MAX), .fault = c->why_not_7bit};
+    if (!r.fault.kind)
+        offload(read_converted, &r);
+    if (!r.fault.kind)
+        r.fault = sign_converted(c, buf_str(&r.head));
+    if (!r.fault.kind) {
+        c->size_bytes = r.size - c->replaced + c->signatures.used;
+        c->is_converted = true;
+    }
+    buf_free(&r.head);
+    return r.fault;
 }
 
 struct outgoing_reader outgoing_read(struct outgoing *c)
 {
     return (struct outgoing_reader){.content = c,
+                                    .replaced = c->replaced,
                                     .is_lasting = !c->is_converted &&
                                                   c->message->body_kind == QUEUE_BODY_MEMORY,
                                     .stored = buf_make(BODY_CHUNK + 1),
@@ -155,7 +216,8 @@ static void read_piece(void *arg)
     sevenbit_convert(c->sevenbit, r->piece, &r->converted);
     if (r->is_at_end)
         sevenbit_convert_end(c->sevenbit, &r->converted);
-    r->piece = buf_str(&r->converted);
+    r->piece = str_skip(buf_str(&r->converted), r->replaced);
+    r->replaced -= r->converted.used - r->piece.n;
 }
 
 bool outgoing_next(struct outgoing_reader *r)
@@ -163,6 +225,11 @@ bool outgoing_next(struct outgoing_reader *r)
     const struct queue_message *m = r->content->message;
     if (r->is_at_end || r->fault.kind || m->body_size == 0)
         return false;
+    if (!r->is_begun && r->content->signatures.used > 0) {
+        r->is_begun = true;
+        r->piece = buf_str(&r->content->signatures);
+        return true;
+    }
     if (r->is_lasting) {
         r->piece = str_make(m->body, m->body_size);
         r->is_at_end = true;

@@ -15,6 +15,7 @@
 #include "net/resolver.h"
 #include "net/task.h"
 #include "queue/queue.h"
+#include "sign/key_ring.h"
 
 struct sender;
 
@@ -27,6 +28,7 @@ struct sender_loop {
 struct sender_options {
     struct live_holder *live;
     struct directory_cache *directory;
+    struct key_ring *keys;
     struct resolver *resolver;
     struct event_log *log;
     const struct sender_loop *loops; /* kept until sender_free */

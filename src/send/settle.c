@@ -10,11 +10,13 @@
 
 #include "event/event.h"
 #include "mail/dsn.h"
+#include "mail/header.h"
 #include "net/loop.h"
 #include "net/offload.h"
 #include "os/clock.h"
 #include "os/random.h"
 #include "send/internal.h"
+#include "sign/signing.h"
 
 enum {
     ARENA_LIMIT = 64 << 20,
@@ -266,6 +268,37 @@ static struct fault write_notice(struct verdict *v, struct buf *out, bool *is_ut
                : fault_make(552, FAULT_STATUS(5, 3, 4), "the notice is too large");
 }
 
+/* Puts the signatures of our domain on top; a notice that cannot be signed goes without. */
+static void sign_notice(struct verdict *v, struct buf *text)
+{
+    const struct signing_order order = {.ring = v->job->sender->options.keys,
+                                        .is_notice = true,
+                                        .now_s = real_now_ms(v->job) / 1000};
+    struct signing *signing = NULL;
+    struct buf signed_text = buf_make(NOTICE_LIMIT);
+    struct str section = str_head(buf_str(text), header_size(buf_str(text)));
+    if (v->live->conf->signing == CONF_SIGNING_OFF || !order.ring)
+        return;
+    struct fault f = signing_begin(&order, 0, section, &signing);
+    if (signing) {
+        signing_add(signing, buf_str(text));
+        f = signing_finish(signing, &signed_text);
+    }
+    if (signing && !f.kind && buf_append(&signed_text, buf_str(text))) {
+        buf_free(text);
+        *text = signed_text;
+    } else {
+        buf_free(&signed_text);
+    }
+    signing_free(signing);
+    if (f.kind) {
+        struct event e;
+        begin_notice_event(v, &e, "notice.unsigned");
+        event_fault(&e, &f);
+        event_end(&e);
+    }
+}
+
 /*
  * Writes a notice about the next recipients and gives it to the queue. LATER: not now, the same
  * notice again; NEVER: it cannot be, and nobody is told.
@@ -284,6 +317,8 @@ static struct fault send_notice(struct verdict *v)
                                .rcpt_count = 1};
     uint64_t id = queue_new_id(q);
     struct fault f = write_notice(v, &text, &e.is_utf8);
+    if (!f.kind)
+        sign_notice(v, &text);
     if (!f.kind)
         f = queue_accept(q, id, &e, &text, 0);
     buf_free(&text);

@@ -279,7 +279,8 @@ static struct transaction *make_transaction(struct transfer *t, struct job *j)
     x->job = j;
     x->first = first;
     j->begun += count;
-    x->content = outgoing_make(t->carrier->sender->queue, d->message);
+    x->content =
+        outgoing_make(t->carrier->sender->queue, d->message, t->carrier->sender->options.keys);
     x->mail = (struct smtp_client_mail){.sender = e->sender,
                                         .ret = str_from(ret_name(e->ret)),
                                         .envid = e->envid,

@@ -19,6 +19,7 @@
 #include "net/resolver.h"
 #include "queue/queue.h"
 #include "serve/clients.h"
+#include "sign/key_ring.h"
 
 struct store;
 
@@ -28,6 +29,7 @@ struct server {
     struct directory_cache *directory_cache;
     struct clients *clients;
     struct event_log *log;
+    struct key_ring *keys;     /* mta */
     struct queue *queue;       /* mta */
     struct resolver *resolver; /* mta */
     struct store *store;       /* mda */

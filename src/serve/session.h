@@ -11,6 +11,7 @@
 #include "serve/inspection.h"
 #include "serve/intake.h"
 #include "serve/visitor.h"
+#include "sign/signing.h"
 
 struct session;
 
@@ -45,6 +46,7 @@ struct transaction {
     size_t mailbox_count, mailbox_size;
     struct intake intake;
     struct inspection *inspection; /* or NULL */
+    struct signing *signing;       /* or NULL */
     size_t unread_header;          /* octets in front of the body that it has not been given */
 };
 

@@ -267,6 +267,59 @@ static struct fault repair(void *arg, struct buf *content)
     return FINE;
 }
 
+/* Mail of ours that goes unsigned although its author's domain is ours. */
+static void tell_unsigned(const struct session *s, const struct fault *f)
+{
+    char id[QUEUE_ID_TEXT_MAX];
+    struct event e;
+    session_begin_event(s, &e, "message.unsigned");
+    event_text(&e, "message", queue_id_text(s->transaction.id, id));
+    event_fault(&e, f);
+    event_end(&e);
+}
+
+/* The signatures are made over what leaves: after every repair. */
+static struct fault begin_signing(struct session *s, struct str content)
+{
+    struct transaction *t = &s->transaction;
+    int wish = s->visitor.live->conf->signing;
+    const struct signing_order order = {
+        .ring = s->visitor.server->keys, .account = s->account, .now_s = clock_real_ms() / 1000};
+    if (wish == CONF_SIGNING_OFF)
+        return FINE;
+    struct str message = str_skip(content, t->trace_size);
+    struct fault f =
+        signing_begin(&order, t->trace_size, str_head(message, header_size(message)), &t->signing);
+    if (!f.kind || wish == CONF_SIGNING_REQUIRED)
+        return f;
+    tell_unsigned(s, &f);
+    return FINE;
+}
+
+static struct fault prepare_submission(void *arg, struct buf *content)
+{
+    struct fault f = repair(arg, content);
+    return f.kind ? f : begin_signing(arg, buf_str(content));
+}
+
+static void read_for_signing(void *arg, struct str piece)
+{
+    struct session *s = arg;
+    if (s->transaction.signing)
+        signing_add(s->transaction.signing, piece);
+}
+
+static struct fault sign(void *arg, struct buf *top)
+{
+    struct session *s = arg;
+    struct signing *signing = s->transaction.signing;
+    struct fault f = signing ? signing_finish(signing, top) : FINE;
+    if (!f.kind || s->visitor.live->conf->signing == CONF_SIGNING_REQUIRED)
+        return f;
+    tell_unsigned(s, &f);
+    return FINE;
+}
+
 void session_begin_content(struct session *s)
 {
     ask_client_name(s);
@@ -274,7 +327,9 @@ void session_begin_content(struct session *s)
     if (is_inspected(s))
         s->transaction.intake.reader =
             (struct intake_reader){begin_inspection, read_for_inspection, judge, s};
+    else if (session_is_submission(s))
+        s->transaction.intake.reader =
+            (struct intake_reader){prepare_submission, read_for_signing, sign, s};
     else
-        s->transaction.intake.reader = (struct intake_reader){
-            .prepare = session_is_submission(s) ? repair : keep_apart, .arg = s};
+        s->transaction.intake.reader = (struct intake_reader){.prepare = keep_apart, .arg = s};
 }

@@ -27,6 +27,7 @@ void session_forget(struct session *s)
 {
     intake_drop(&s->transaction.intake);
     inspection_free(s->transaction.inspection);
+    signing_free(s->transaction.signing);
     map_free(&s->transaction.rcpt_seen);
     struct arena arena = s->transaction.arena;
     arena_free(&arena);

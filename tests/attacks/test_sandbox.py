@@ -52,10 +52,13 @@ def trespassers(make_server, stub, secret):
         victim = subprocess.Popen(["sleep", "600"], user=int(users[role]) if users else None)
         state = {"mta": "spool", "mda": "mail"}
         files = [path for path in (server.directory / state[other]).rglob("*") if path.is_file()]
-        reads = [*files[:8], server.directory / "log" / other / "events.jsonl", secret, "/root/.bashrc", "/etc/shadow" if users else secret, "/proc/1/environ"]
-        writes = [server.directory / "directory.db", server.conf, server.directory / "tls" / "key.pem", EILBOTE, secret, "/etc/passwd", "/proc/self/mem"]
-        lists = [server.directory / state[other], server.directory, "/home", "/root", "/var", "/dev", "/tmp", secret.parent, "/", "/sys"]
-        makes = [server.directory / "new", server.directory / state[other] / "new", server.directory / "ctl" / other / "new", server.directory / "log" / other / "new",
+        keys = list((server.directory / "keys").rglob("*.pem"))
+        assert len(keys) == 2
+        # The mta signs, and may read them; nobody writes, and the mda does not even see them.
+        reads = [*(keys if role == "mda" else []), *files[:8], server.directory / "log" / other / "events.jsonl", secret, "/root/.bashrc", "/etc/shadow" if users else secret, "/proc/1/environ"]
+        writes = [*keys, server.directory / "directory.db", server.conf, server.directory / "tls" / "key.pem", EILBOTE, secret, "/etc/passwd", "/proc/self/mem"]
+        lists = [*([server.directory / "keys"] if role == "mda" else []), server.directory / state[other], server.directory, "/home", "/root", "/var", "/dev", "/tmp", secret.parent, "/", "/sys"]
+        makes = [server.directory / "keys" / "new", server.directory / "new", server.directory / state[other] / "new", server.directory / "ctl" / other / "new", server.directory / "log" / other / "new",
                  secret.parent / "new", "/tmp/eb-new", "/etc/eb-new"]
         paths = [(kind, path) for kind, which in (("read", reads), ("write", writes), ("list", lists), ("make", makes)) for path in which]
         os.environ["EILBOTE_TRESPASS"] = ";".join([f"role={role}", f"victim={victim.pid}", f"port={listener.getsockname()[1]}", *(f"{kind}={os.path.abspath(path)}" for kind, path in paths)])

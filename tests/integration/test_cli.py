@@ -77,7 +77,7 @@ def test_init_prints_the_password_it_made_and_the_dns(tmp_path):
     out = good("init", "--dir", tmp_path, "--domain", "example.test", "--user", "alice@example.test", "--relay", "smtp.example.net:587",
                "--trust", "10.0.0.0/8", "--trust", "::1", "--port-offset", "2000")
     assert re.search(r"^alice@example\.test has the password [a-z2-9]{24}$", out, re.M)
-    assert "  example.test.  MX   10 mail.example.test.\n" in out
+    assert f"what eilbote -c {tmp_path}/eilbote.conf dns print example.test says" in out and "  mail.example.test.  A    <IPv4 address>\n" in out
     assert out.endswith(f"Next: eilbote -c {tmp_path}/eilbote.conf check\n")
     printed = good("-c", tmp_path / "eilbote.conf", "check", "--print")
     assert 'hostname = "mail.example.test"\n' in printed
@@ -155,7 +155,7 @@ def test_unknown_commands_and_help():
     assert refused("domain", status=2) == ['eilbote: unknown command "domain"', "usage: eilbote domain add DOMAIN...",
                                            "usage: eilbote domain list ", "usage: eilbote domain remove DOMAIN"]
     commands = re.findall(r"^  ([a-z]+(?: [a-z]+)?) {2,}", good("--help"), re.M)
-    assert len(commands) == 33
+    assert len(commands) == 37
     for command in commands:
         assert good(*command.split(), "--help").startswith(f"usage: eilbote {command} ")
         assert ("age>DURATION" in good(*command.split(), "--help")) == command.startswith("queue ")

@@ -19,6 +19,7 @@
 #include "directory/cache.h"
 #include "directory/edit.h"
 #include "directory/expand.h"
+#include "directory/keys.h"
 #include "directory/text.h"
 #include "net/loop.h"
 #include "net/offload.h"
@@ -327,11 +328,23 @@ static void test_export_and_apply_round_trip(void **state)
     struct buf first = buf_make(1 << 20), second = buf_make(1 << 20);
     assert_fine(directory_account_set_quota(d, STR("alice@example.test"), 4096));
     assert_fine(directory_account_enable(d, STR("bob@example.test"), false));
+    const struct directory_key keys[] = {
+        {STR("example.test"), STR("r1"), STR("rsa"), DIRECTORY_KEY_ACTIVE, 5,
+         STR("v=DKIM1; k=rsa; p=AAAA")},
+        {STR("Example.Test"), STR("E1"), STR("ed25519"), DIRECTORY_KEY_NEXT, 7,
+         STR("v=DKIM1; k=ed25519; p=AAAA")},
+    };
+    assert_fine(directory_key_add(d, &keys[0]));
+    assert_fine(directory_key_add(d, &keys[1]));
     assert_fine(directory_export(d, &first));
     static const char expected[] =
         "# Eilbote directory, format 1\n"
+        "# Private keys of dkim lines are not here but in the folder \"keys\" of the state "
+        "directory.\n"
         "domain example.test\n"
         "domain other.test\n"
+        "dkim example.test e1 ed25519 next 7 v=DKIM1; k=ed25519; p=AAAA\n"
+        "dkim example.test r1 rsa active 5 v=DKIM1; k=rsa; p=AAAA\n"
         "account alice@example.test quota=4096 enabled=yes scram-sha-256=" KEYS "\n"
         "account bob@example.test quota=0 enabled=no scram-sha-256=" KEYS "\n"
         "alias bob@example.test bob@example.test eve@far.net\n"
@@ -347,13 +360,98 @@ static void test_export_and_apply_round_trip(void **state)
     buf_free(&second);
 }
 
+static int64_t since[3]; /* of the keys in that state */
+static int key_count;
+
+static void note_key(const struct directory_key *key, void *arg)
+{
+    (void)arg;
+    key_count++;
+    since[key->state] = key->since_s;
+}
+
+static int count_keys(struct str domain)
+{
+    key_count = 0;
+    assert_fine(directory_list_keys(d, domain, note_key, NULL));
+    return key_count;
+}
+
+static void test_keys_are_next_then_active_then_retiring(void **state)
+{
+    (void)state;
+    struct directory_key key = {STR("example.test"),  STR("r1"), STR("rsa"),
+                                DIRECTORY_KEY_ACTIVE, 5,         STR("v=DKIM1; k=rsa; p=AAAA")};
+    assert_fine(directory_key_add(d, &key));
+    assert_text(directory_key_add(d, &key), "r1 of example.test exists already");
+    assert_text(directory_keys_activate(d, STR("example.test"), 9),
+                "example.test has no next keys; eilbote dkim rotate makes them");
+    assert_int_equal(count_keys(STR("example.test")), 1);
+    assert_int_equal(since[DIRECTORY_KEY_ACTIVE], 5); /* all or nothing */
+    key.selector = STR("r2");
+    key.state = DIRECTORY_KEY_NEXT;
+    assert_fine(directory_key_add(d, &key));
+    assert_fine(directory_keys_activate(d, STR("example.test"), 9));
+    assert_int_equal(count_keys(STR_NONE), 2);
+    assert_int_equal(since[DIRECTORY_KEY_ACTIVE], 9);
+    assert_int_equal(since[DIRECTORY_KEY_RETIRING], 9);
+    assert_int_equal(count_keys(STR("other.test")), 0);
+    assert_fine(directory_key_remove(d, STR("example.test"), STR("r1")));
+    assert_text(directory_key_remove(d, STR("example.test"), STR("r1")),
+                "r1 of example.test is not in the directory");
+}
+
+static void test_what_is_no_key_is_refused(void **state)
+{
+    (void)state;
+    const struct directory_key good = {STR("example.test"), STR("r1"), STR("rsa"),
+                                       DIRECTORY_KEY_NEXT,  5,         STR("v=DKIM1; p=")};
+    struct directory_key bad[] = {good, good, good, good, good, good};
+    bad[0].selector = STR("../../r1");
+    bad[1].algorithm = STR("dsa");
+    bad[2].record = STR("v=spf1 -all");
+    bad[3].record = STR("v=DKIM1; p=\"\nx");
+    bad[4].since_s = -1;
+    bad[5].domain = STR("nobody.test");
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_int_equal(directory_key_add(d, &bad[i]).kind, FAULT_NEVER);
+    assert_int_equal(count_keys(STR_NONE), 0);
+    assert_fine(directory_key_add(d, &good));
+}
+
+static void test_keys_stay_unless_the_text_says_others(void **state)
+{
+    (void)state;
+    assert_fine(directory_apply(d,
+                                STR("domain a.test\ndomain b.test\n"
+                                    "dkim a.test r1 rsa active 1 v=DKIM1; p=A\n"
+                                    "dkim b.test r1 rsa active 2 v=DKIM1; p=B\n"),
+                                "x"));
+    assert_fine(directory_apply(d,
+                                STR("domain a.test\ndomain b.test\n"
+                                    "dkim b.test r2 rsa next 3 v=DKIM1; p=C\n"),
+                                "x"));
+    assert_int_equal(count_keys(STR("a.test")), 1);
+    assert_int_equal(since[DIRECTORY_KEY_ACTIVE], 1);
+    assert_int_equal(count_keys(STR("b.test")), 1);
+    assert_int_equal(since[DIRECTORY_KEY_NEXT], 3);
+    assert_fine(directory_apply(d, STR("domain b.test\n"), "x"));
+    assert_int_equal(count_keys(STR_NONE), 1);
+}
+
 static void test_apply_names_the_line_and_changes_nothing(void **state)
 {
     static const struct {
         const char *text, *error;
     } rows[] = {
         {"domain a.test\n\n# x\nuser x@a.test\n",
-         "f:4: \"user\" is none of domain, account, alias"},
+         "f:4: \"user\" is none of domain, account, alias, dkim"},
+        {"domain a.test\ndkim a.test r1 rsa old 5 v=DKIM1; p=\n",
+         "f:2: \"old\" and what follows is not next|active|retiring UNIX-TIME RECORD"},
+        {"domain a.test\ndkim a.test ../r1 rsa next 5 v=DKIM1; p=\n",
+         "f:2: \"../r1\" and what follows is no SELECTOR rsa|ed25519 STATE TIME v=DKIM1; ..."},
+        {"dkim a.test r1 rsa next 5 v=DKIM1; p=\n",
+         "f:1: \"a.test\" has no domain line before this one"},
         {"domain a..test\n", "f:1: \"a..test\" is not a domain name in ASCII"},
         {"domain a.test\ndomain A.test\n", "f:2: \"a.test\" has a domain line already"},
         {"domain a.test b\n", "f:1: \"b\" is too much on this line"},
@@ -478,6 +576,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_changes_are_checked, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_removals_are_checked, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_export_and_apply_round_trip, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_keys_are_next_then_active_then_retiring, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_what_is_no_key_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_keys_stay_unless_the_text_says_others, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_apply_names_the_line_and_changes_nothing, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_reader_sees_changes_and_needs_no_right_to_write,
