@@ -43,6 +43,7 @@ struct route_context {
     struct live_holder *live;
     struct directory_cache *directory;
     struct resolver *resolver;
+    int64_t deadline_ms; /* of all lookups together, of loop_now_ms; 0: what sending allows them */
 };
 
 /* Finds the route of a domain (lower case; literals with brackets), to be dropped with route_drop.
@@ -65,5 +66,9 @@ struct route_addresses {
 };
 struct fault route_addresses(const struct route_context *x, const struct route *r,
                              struct route_addresses *out);
+
+/* The same for one host of the route. */
+struct fault route_host_addresses(const struct route_context *x, const struct route *r, size_t host,
+                                  struct route_addresses *out);
 
 #endif
