@@ -46,11 +46,11 @@ static int take_client(struct message_trial *m, const struct words *w)
                          !w->ip     ? "--ip"
                          : !w->helo ? "--helo"
                                     : "--from");
-    int result = trial_take_ip(t, "--ip", w->ip, &v->ip);
+    int result = trial_ip(t, "--ip", w->ip, &v->ip);
     if (result == CLI_DONE)
-        result = trial_take_helo(t, w->helo);
+        result = trial_check_helo(t, w->helo);
     v->helo = str_from(w->helo);
-    return result == CLI_DONE ? trial_take_sender(t, w->from, &v->sender) : result;
+    return result == CLI_DONE ? trial_sender(t, w->from, &v->sender) : result;
 }
 
 static int take_time(struct message_trial *m, const char *text)
@@ -94,8 +94,7 @@ static void apply_configuration(struct message_trial *m)
     const struct conf_listener *l = m->listener = find_listener(m->trial.conf);
     int rule = l ? l->authentication : CONF_AUTHENTICATION_REFUSE;
     m->unchecked = why_unchecked(m);
-    m->specimen.limits = l ? &l->limits : NULL;
-    m->specimen.now_s = v->now_s;
+    specimen_begin(&m->specimen, l ? &l->limits : NULL, v->now_s);
     v->hostname = trial_hostname(&m->trial);
     v->forwarders = l ? l->trusted_forwarders.item : NULL;
     v->forwarder_count = l ? l->trusted_forwarders.count : 0;

@@ -54,11 +54,11 @@ static int take(struct spf_trial *s, const struct words *w)
     struct spf_question *q = &s->question;
     if (!w->ip || !w->helo)
         return cli_usage(t->i, "%s is missing", w->ip ? "--helo" : "--ip");
-    int result = trial_take_ip(t, "--ip", w->ip, &q->ip);
+    int result = trial_ip(t, "--ip", w->ip, &q->ip);
     if (result == CLI_DONE)
-        result = trial_take_helo(t, w->helo);
+        result = trial_check_helo(t, w->helo);
     if (result == CLI_DONE && w->from)
-        result = trial_take_sender(t, w->from, &q->mail_from);
+        result = trial_sender(t, w->from, &q->mail_from);
     q->identity = w->from ? SPF_MAIL_FROM : SPF_HELO;
     q->helo = str_from(w->helo);
     q->now_s = clock_real_ms() / 1000;

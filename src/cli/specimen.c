@@ -94,37 +94,43 @@ static void convert(struct specimen *s, struct str piece)
     }
 }
 
-/* The first piece without the line of an mbox. */
+#define MBOX STR("From ")
+
+/* Drops the line of an mbox on top; what only begins like one is given on. */
 static struct str skip_mbox_line(struct specimen *s, struct str piece)
 {
-    size_t end = str_index(piece, '\n');
-    s->has_mbox_line = str_starts(piece, STR("From ")) && end < piece.n;
-    return s->has_mbox_line ? str_skip(piece, end + 1) : piece;
-}
-
-static struct fault read_all(struct specimen *s, FILE *in, char *room)
-{
-    size_t read = 0;
-    for (size_t n; (n = fread(room, 1, PIECE, in)) > 0; read += n) {
-        struct str piece = str_make(room, n);
-        if (read + n > SPECIMEN_OCTETS_MAX)
-            return fault_make(552, FAULT_STATUS(5, 3, 4), "it is larger than %d MiB",
-                              SPECIMEN_OCTETS_MAX >> 20);
-        convert(s, read == 0 ? skip_mbox_line(s, piece) : piece);
+    while (piece.n > 0 && s->matched < MBOX.n) {
+        if (piece.p[0] != MBOX.p[s->matched]) {
+            convert(s, str_head(MBOX, s->matched));
+            s->is_top_over = true;
+            return piece;
+        }
+        s->matched++;
+        piece = str_skip(piece, 1);
     }
-    return ferror(in) ? fault_make(451, FAULT_STATUS(4, 3, 0), "%s", strerrordesc_np(errno)) : FINE;
+    s->has_mbox_line = s->matched == MBOX.n;
+    size_t end = str_index(piece, '\n');
+    s->is_top_over = s->has_mbox_line && end < piece.n;
+    return str_skip(piece, end + 1);
 }
 
-struct fault specimen_read(struct specimen *s, FILE *in)
+void specimen_begin(struct specimen *s, const struct conf_limits *limits, int64_t now_s)
 {
-    s->head = buf_make(INTAKE_MEMORY_MAX);
-    s->scanner = dotline_scanner_make(false, s->limits ? (size_t)s->limits->line_size_bytes : 0);
-    struct buf room = buf_make(PIECE);
-    buf_reserve(&room, PIECE);
-    struct fault f = read_all(s, in, room.data);
-    buf_free(&room);
-    if (f.kind)
-        return f;
+    *s = (struct specimen){.limits = limits, .now_s = now_s, .head = buf_make(INTAKE_MEMORY_MAX)};
+    s->scanner = dotline_scanner_make(false, limits ? (size_t)limits->line_size_bytes : 0);
+}
+
+void specimen_feed(struct specimen *s, struct str piece)
+{
+    if (!s->is_top_over)
+        piece = skip_mbox_line(s, piece);
+    convert(s, piece);
+}
+
+void specimen_end(struct specimen *s)
+{
+    if (!s->is_top_over && !s->has_mbox_line)
+        convert(s, str_head(MBOX, s->matched));
     if (s->octets > 0 && s->last != '\n')
         give(s, STR("\r\n"));
     if (!s->is_begun)
@@ -133,6 +139,23 @@ struct fault specimen_read(struct specimen *s, FILE *in)
         refuse(s,
                fault_make(552, FAULT_STATUS(5, 3, 4), "Message too large, the limit is %lld octets",
                           (long long)s->limits->message_size_bytes));
+}
+
+struct fault specimen_read(struct specimen *s, FILE *in)
+{
+    struct buf room = buf_make(PIECE);
+    buf_reserve(&room, PIECE);
+    size_t read = 0;
+    for (size_t n; read <= SPECIMEN_OCTETS_MAX && (n = fread(room.data, 1, PIECE, in)) > 0;
+         read += n)
+        specimen_feed(s, str_make(room.data, n));
+    buf_free(&room);
+    if (ferror(in))
+        return fault_make(451, FAULT_STATUS(4, 3, 0), "%s", strerrordesc_np(errno));
+    if (read > SPECIMEN_OCTETS_MAX)
+        return fault_make(552, FAULT_STATUS(5, 3, 4), "it is larger than %d MiB",
+                          SPECIMEN_OCTETS_MAX >> 20);
+    specimen_end(s);
     return FINE;
 }
 

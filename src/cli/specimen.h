@@ -25,14 +25,22 @@ struct specimen {
     bool has_lf, has_crlf;            /* line ends in the file */
     bool has_mbox_line;
 
+    bool is_top_over;
+    size_t matched;  /* octets of "From " on top */
     struct buf head; /* until the header section is whole */
     struct dotline_scanner scanner;
     bool is_begun, is_broken;
     char last; /* octet given on */
 };
 
-/* Reads the file to its end. The fault says why it cannot be read, or that it is larger than SPECIMEN_OCTETS_MAX. To
- * be freed in each case. */
+/* Begins with limits (borrowed), which may be NULL. To be freed. */
+void specimen_begin(struct specimen *s, const struct conf_limits *limits, int64_t now_s);
+
+/* The next octets of the file, cut anywhere; and its end. */
+void specimen_feed(struct specimen *s, struct str piece);
+void specimen_end(struct specimen *s);
+
+/* Reads the file to its end. The fault says why it cannot be read, or that it is larger than SPECIMEN_OCTETS_MAX. */
 struct fault specimen_read(struct specimen *s, FILE *in);
 void specimen_free(struct specimen *s);
 

@@ -6,7 +6,6 @@
 
 #include <stdio.h>
 
-#include "cli/place.h"
 #include "cli/say.h"
 #include "conf/conf_resolver.h"
 #include "mail/address.h"
@@ -49,14 +48,14 @@ struct str trial_hostname(const struct trial *t)
     return t->conf ? t->conf->hostname : STR("unknown");
 }
 
-int trial_take_ip(const struct trial *t, const char *name, const char *text, struct ip_address *out)
+int trial_ip(const struct trial *t, const char *name, const char *text, struct ip_address *out)
 {
     if (ip_parse(str_from(text), out))
         return CLI_DONE;
     return cli_usage(t->i, "%s is \"%s\"; allowed: an IPv4 or IPv6 address", name, text);
 }
 
-int trial_take_helo(const struct trial *t, const char *text)
+int trial_check_helo(const struct trial *t, const char *text)
 {
     struct str s = str_from(text);
     if (s.n > 0 && s.n <= HELO_MAX && str_is_printable(s) && !str_has(s, ' '))
@@ -65,7 +64,7 @@ int trial_take_helo(const struct trial *t, const char *text)
                      text);
 }
 
-int trial_take_sender(struct trial *t, const char *text, struct str *out)
+int trial_sender(struct trial *t, const char *text, struct str *out)
 {
     struct address a;
     *out = STR_NONE;
@@ -86,7 +85,7 @@ static int take_options(struct trial *t, struct resolver_options *o)
     struct ip_endpoint *list = arena_alloc(&t->arena, CLI_WORDS_MAX * sizeof *list);
     size_t count = 0;
     for (; count < CLI_WORDS_MAX && t->servers[count]; count++)
-        if (!place_parse(str_from(t->servers[count]), DNS_PORT, &list[count]))
+        if (!ip_endpoint_parse_colon(str_from(t->servers[count]), DNS_PORT, &list[count]))
             return cli_usage(t->i,
                              "--resolver is \"%s\"; allowed: ADDRESS:PORT, where an IPv6 address "
                              "stands in brackets",

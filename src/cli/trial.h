@@ -49,12 +49,11 @@ struct str trial_hostname(const struct trial *t);
 int trial_run(struct trial *t, void (*run)(void *arg), void *arg);
 
 /* An option's value as an IP address or an address of mail, else CLI_USAGE after saying what is allowed. */
-int trial_take_ip(const struct trial *t, const char *name, const char *text,
-                  struct ip_address *out);
-int trial_take_helo(const struct trial *t, const char *text);
+int trial_ip(const struct trial *t, const char *name, const char *text, struct ip_address *out);
+int trial_check_helo(const struct trial *t, const char *text);
 
 /* A sender, where "" and "<>" are the null sender, as "local@domain" in the trial's arena. */
-int trial_take_sender(struct trial *t, const char *text, struct str *out);
+int trial_sender(struct trial *t, const char *text, struct str *out);
 
 /* A row of the table for people: "spf  pass  example.org  the reason". Texts from outside are made harmless. */
 void trial_print_row(const char *what, const char *result, const char *domain, const char *more,
