@@ -21,6 +21,7 @@ _eilbote()
         mapfile -t COMPREPLY < <(compgen -W "$(sed -n "s/^$first //p" <<<"$commands")" -- "$word")
     else
         grep -qx "$first $second" <<<"$commands" || second=''
+        [ "$first $second" != "try message" ] || compopt -o default
         mapfile -t COMPREPLY < <(compgen -W "$(eilbote $first $second --help 2>/dev/null | grep -o -e '--[a-z-]*') -c --json --help" -- "$word")
     fi
 }

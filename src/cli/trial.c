@@ -5,6 +5,7 @@
 #include "cli/trial.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "cli/say.h"
 #include "conf/conf_resolver.h"
@@ -36,7 +37,8 @@ void trial_free(struct trial *t)
 int trial_load(struct trial *t, bool is_needed)
 {
     const struct invocation *i = t->i;
-    bool is_named = i->has_conf || getenv("EILBOTE_CONF");
+    const char *by_environment = getenv("EILBOTE_CONF");
+    bool is_named = i->has_conf || (by_environment && by_environment[0]);
     if (!is_needed && !is_named && !file_exists(i->conf_path))
         return CLI_DONE;
     t->conf = cli_conf(i);
