@@ -2,8 +2,8 @@
 /*
  * route.h - where mail for a domain goes, by today's configuration and DNS (RFC 5321 section 5.1)
  *
- * In this order: a domain of ours goes to the mailboxes; a transport for the domain; an address
- * literal; the smarthost; the domain's MX hosts. Nothing of it is ever stored with a message.
+ * In this order: a domain of ours goes to the mailboxes; a transport for the domain; the smarthost, which takes all
+ * the rest where there is one; an address literal; the domain's MX hosts. Nothing of it is ever stored with a message.
  */
 #ifndef SEND_ROUTE_H
 #define SEND_ROUTE_H

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """eilbote try: SPF, the checks of a message and routes, asked without a server that runs."""
+import concurrent.futures
 import email
 import json
 import os
@@ -202,20 +203,18 @@ def test_line_ends_of_a_file(dns, tmp_path):
 
 def test_time_decides_about_signatures(dns):
     text = mail("a@strict.test").encode()
-    # A signature of dkimpy has t=, and one that expires is made by hand from it.
-    expiring = dkim.sign(text, b"key", b"strict.test", PEM, include_headers=[b"from"]) + text
-    made = int(re.search(rb"\bt=(\d+)", expiring)[1])
-    assert examine(dns, expiring, "--time", made)["dkim"][0]["result"] == "pass"
-    early = examine(dns, expiring, "--time", made - 864000)["dkim"][0]
+    dated = dkim.sign(text, b"key", b"strict.test", PEM, include_headers=[b"from"]) + text
+    made = int(re.search(rb"\bt=(\d+)", dated)[1])
+    assert examine(dns, dated, "--time", made)["dkim"][0]["result"] == "pass"
+    early = examine(dns, dated, "--time", made - 864000)["dkim"][0]
     assert early["result"] != "pass" and early["signed_at"] == made and "future" in early["reason"]
 
 
 def test_table_for_people(dns):
     done = run("message", "-", *client(BAD, "a@strict.test"), "--resolver", f"127.0.0.1:{dns.port}", stdin=signed(mail("a@strict.test"), "lax.test").encode())
     rows = [re.split(r"  +", line) for line in done.stdout.decode().splitlines()]
-    assert [row[:2] for row in rows] == [["spf", "fail"], ["dkim", "permerror"], ["arc", "none"], ["dmarc", "fail"],
-                                         ["action", "refuse", ][:1] + [rows[4][1]]]
-    assert rows[1][2:4] == ["lax.test", "key"] and rows[3][3] == "reject" and rows[4][1].startswith("refuse") and "550 5.7.1" in done.stdout.decode()
+    assert [row[:2] for row in rows] == [["spf", "fail"], ["dkim", "permerror"], ["arc", "none"], ["dmarc", "fail"], ["action", "refuse"]]
+    assert rows[1][2:4] == ["lax.test", "key"] and rows[3][3] == "reject" and rows[4][2].startswith("550 5.7.1 DMARC: ")
 
 
 @pytest.mark.parametrize("content, reply, why", [
@@ -270,6 +269,7 @@ def test_route_by_the_dns(dns, site):
     assert hosts(got) == [(10, "mx1.test", ["127.0.0.2", "::1"]), (20, "mx2.test", ["127.0.0.3"])]
     assert set(got["limits"]) == {"site_connections", "connections", "connection_messages"} and min(got["limits"].values()) > 0
     assert hosts(route(dns, site, "you@plain.test")) == [(0, "plain.test", ["127.0.0.4"])]
+    assert hosts(route(dns, site, "you@[192.0.2.7]")) == [(0, "192.0.2.7", ["192.0.2.7"])]
     gap = route(dns, site, "you@gap.test")
     assert hosts(gap)[0] == (5, "gone.test", []) and "no address" in gap["hosts"][0]["reason"]
     many = route(dns, site, "you@many.test")["hosts"]
@@ -288,7 +288,7 @@ def test_route_to_our_own(dns, site):
     got = route(dns, site, "team@example.test")
     assert (got["result"], got["next_hop"], got["protocol"], got["hosts"]) == ("found", "mailbox", "lmtp", [])
     assert sorted((o["address"], bool(o["account"])) for o in got["recipients"]) == [("alice@example.test", True), ("you@plain.test", False)]
-    assert got["socket"].endswith("sock") or got["socket"].startswith("/")
+    assert got["socket"].startswith("/") and got["port"] == 0
 
 
 def test_route_as_configured(dns, tmp_path):
@@ -298,7 +298,7 @@ def test_route_as_configured(dns, tmp_path):
     assert (got["next_hop"], got["port"], got["tls"], got["limits"]["site_connections"]) == ("transport", 2525, "encrypt", 7)
     assert hosts(got) == [(0, "mx2.test", ["127.0.0.3"])]
     assert route(dns, site, "you@plain.test")["next_hop"] == "smarthost"
-    assert hosts(route(dns, site, "you@[192.0.2.7]")) == [(0, "192.0.2.7", ["192.0.2.7"])]
+    assert route(dns, site, "you@[192.0.2.7]")["next_hop"] == "smarthost"
     text = run("route", "you@two.test", "-c", site.conf, "--resolver", f"127.0.0.1:{dns.port}").stdout.decode().splitlines()
     assert re.match(r"route +found +two\.test +transport", text[0]) and text[1] == "by      smtp, tls encrypt"
     assert re.match(r"host +0 +mx2\.test port 2525: 127\.0\.0\.3$", text[2]) and text[3].startswith("limits  7 connections there")
@@ -319,11 +319,16 @@ def test_resolver_that_is_dead(site):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
         dead = ("--json", "--resolver", f"127.0.0.1:{silent.getsockname()[1]}")
-        got = json.loads(run("spf", *client(GOOD, "a@strict.test"), *dead).stdout)
+        text = signed(mail("a@strict.test")).encode()
+        with concurrent.futures.ThreadPoolExecutor() as at_once:
+            spf = at_once.submit(run, "spf", *client(GOOD, "a@strict.test"), *dead)
+            message = at_once.submit(run, "message", "-", *client(GOOD, "a@strict.test"), *dead, stdin=text)
+            way = at_once.submit(run, "route", "you@two.test", "-c", site.conf, *dead)
+        got = json.loads(spf.result().stdout)
         assert got["result"] == "temperror" and "DNS" in got["reason"]
-        got = json.loads(run("message", "-", *client(GOOD, "a@strict.test"), *dead, stdin=signed(mail("a@strict.test")).encode()).stdout)
+        got = json.loads(message.result().stdout)
         assert (got["spf"]["result"], got["dkim"][0]["result"], got["dmarc"]["result"]) == ("temperror",) * 3 and got["action"] == "take"
-        got = json.loads(run("route", "you@two.test", "-c", site.conf, *dead).stdout)
+        got = json.loads(way.result().stdout)
         assert (got["result"], got["reply"]) == ("later", 451) and "DNS" in got["reason"]
 
 
