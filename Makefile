@@ -1,28 +1,47 @@
 # Eilbote: make builds, make run shows, make test proves. `make help` lists the rest.
 SHELL := /bin/bash
+# BUILD: directory of the build
 BUILD ?= build
+# T: fuzz: seconds of all targets together
 T ?= 60
+# POINTS: torture, torture-powercut: power cuts
 POINTS ?= 1000
+# ONLY: torture: these parts alone, with commas between them
 ONLY ?=
+# FAULTS: torture: calls that fail; 0: every one
 FAULTS ?= 0
+# KILLS: torture: kills of roles
 KILLS ?= 2000
+# CHANGES: torture: reloads and upgrades
 CHANGES ?= 200
+# SWAPS: torture: exchanges of certificates
 SWAPS ?= 200
+# JUMPS: torture: jumps of the clock
 JUMPS ?= 80
+# ROUNDS: torture: how often each fault at each step of peers
 ROUNDS ?= 1
+# SEED: torture, sim: repeats a run
 SEED ?= $(shell date +%s)
+# SEEDS: sim, sim-prove: how many
 SEEDS ?= 1000
+# FROM: sim: the first seed
 FROM ?= 1
+# MINUTES: sim: at most; 0: as long as it takes
 MINUTES ?= 0
+# CONTROL: torture-powercut: takes syncs away, now points must go wrong
 CONTROL ?=
+# EXECS: fuzz: executions of each target, instead of a time
 EXECS ?=
+# CORPUS: fuzz: where what is found is kept; empty: ~/.cache/eilbote-fuzz
 CORPUS ?=
 BUILD_FUZZ = CC=clang tools/build build-fuzz -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false
 BUILD_FUZZ_PLAIN = CC=clang tools/build build-fuzz-plain -Dfuzz=true -Db_lundef=false
+RUN_FUZZ = tools/fuzz run build-fuzz$(if $(EXECS),-plain) --seconds="$(T)" --execs="$(EXECS)" $(if $(CORPUS),--corpus $(CORPUS))
 BUILD_TORTURE = tools/build build-torture -Dbench_hooks=true -Dtorture=true
 TORTURE = tests/torture/torture --build build-torture --only="$(ONLY)" --seed="$(SEED)" --faults="$(FAULTS)" --kills="$(KILLS)" --changes="$(CHANGES)" \
 	--swaps="$(SWAPS)" --jumps="$(JUMPS)" --rounds="$(ROUNDS)" --points="$(POINTS)"
 POWERCUT = tests/torture/powercut --build build-torture --points="$(POINTS)" --control="$(CONTROL)"
+# DESTDIR: install: below this directory
 DESTDIR ?=
 
 .PHONY: all run test asan tsan analyze sim sim-prove fuzz fuzz-minimise fuzz-coverage torture torture-powercut lint fmt bench install deb clean help
@@ -39,8 +58,7 @@ tsan:           ## every test with the thread sanitizer
 analyze:        ## gcc -fanalyzer, clang-tidy and cppcheck; each finding is explained in tools/analyze.allow
 	@tools/deps build analyze && tools/analyze
 fuzz:           ## every fuzz target, T seconds in all, with sanitizers (EXECS=1e8: each that often, without; CORPUS=dir keeps what is found)
-	@tools/deps build fuzz && $(if $(EXECS),$(BUILD_FUZZ_PLAIN),$(BUILD_FUZZ)) && \
-		tools/fuzz run build-fuzz$(if $(EXECS),-plain) --seconds $(T) --execs "$(EXECS)" $(if $(CORPUS),--corpus $(CORPUS))
+	@tools/deps build fuzz && $(RUN_FUZZ) --look && $(if $(EXECS),$(BUILD_FUZZ_PLAIN),$(BUILD_FUZZ)) && $(RUN_FUZZ)
 fuzz-minimise:  ## put what fuzzing has found into the tree, as few inputs as reach the same
 	@tools/deps build fuzz && $(BUILD_FUZZ_PLAIN) && tools/fuzz minimise build-fuzz-plain $(if $(CORPUS),--corpus $(CORPUS))
 fuzz-coverage:  ## line coverage of every parser by the inputs; fails below 90 % of a file
@@ -69,3 +87,5 @@ clean:          ## remove everything that was built
 	@rm -rf build build-asan build-tsan build-fuzz build-fuzz-plain build-coverage build-torture build-deb build-bench build-peers dist
 help:           ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
+	@printf '\nVariables, as they are when nothing is said:\n'
+	@sed -n '/^# [A-Z]*: /{N;s/^# [A-Z]*: \(.*\)\n\([A-Z]*\) ?= *\(.*\)/\2=\3\t\1/;s/=$$(shell date +%s)/=(the time)/;p}' $(MAKEFILE_LIST) | expand -t 18

@@ -100,6 +100,7 @@ static bool skip_comments(struct str *s)
     return depth == 0;
 }
 
+/* Without its blanks: some readers drop them, and no server's name has any. */
 static bool read_quoted(struct str *s, struct buf *out)
 {
     for (*s = str_skip(*s, 1); s->n > 0; *s = str_skip(*s, 1)) {
@@ -112,7 +113,7 @@ static bool read_quoted(struct str *s, struct buf *out)
             *s = str_skip(*s, 1);
             c = s->p[0];
         }
-        if (c != '\r' && c != '\n' && !buf_append_byte(out, c))
+        if ((c == '\0' || !strchr(" \t\r\n", c)) && !buf_append_byte(out, c))
             return false;
     }
     return false;

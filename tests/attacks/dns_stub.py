@@ -26,12 +26,22 @@ class DnsStub:
 
     def __init__(self, records):
         self.records = records
-        self.port = free_port()
-        self.tcp = socket.create_server(("127.0.0.1", self.port))
-        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.udp.bind(("127.0.0.1", self.port))
+        self.port, self.tcp, self.udp = self.bind()
         for work in (self.serve_udp, self.serve_tcp):
             threading.Thread(target=work, daemon=True).start()
+
+    @staticmethod
+    def bind():
+        """A port that is free for both; others look for one at the same time."""
+        for _ in range(100):
+            port = free_port()
+            udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            try:
+                udp.bind(("127.0.0.1", port))
+                return port, socket.create_server(("127.0.0.1", port)), udp
+            except OSError:
+                udp.close()
+        raise OSError("no port is free")
 
     def answer(self, query, is_udp):
         labels, end = [], 12

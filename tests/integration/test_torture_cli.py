@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """`make torture` itself: what it is asked for, and that it ends in order when it is told to, leaving nothing behind."""
+import contextlib
 import os
 import pathlib
 import re
@@ -71,6 +72,49 @@ def test_a_part_that_did_nothing_is_a_violation(monkeypatch):
     assert program.run_part("kills", types.SimpleNamespace(seed=1), told.append).violations == []
 
 
+def test_help_tells_what_variables_are_when_nothing_is_said():
+    said = subprocess.run(["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    makefile = (ROOT / "Makefile").read_text()
+    for name, value in re.findall(r"^([A-Z]+) \?= *(.*)$", makefile, re.M):
+        shown = "(the time)" if "date" in value else value
+        assert re.search(rf"^{name}={re.escape(shown)} +\S", said, re.M), f"{name}={shown} is not in\n{said}"
+
+
+def test_a_build_says_what_went_wrong_and_floods_no_log(tmp_path):
+    steps = [f"build {tmp_path}/{n}: say\n" for n in range(200)]
+    plan = tmp_path / "build.ninja"
+    plan.write_text("rule say\n  command = touch $out\nrule warn\n  command = echo a warning; touch $out\nrule fail\n  command = echo the reason; false\n"
+                    + "".join(steps) + f"build {tmp_path}/w: warn\n")
+
+    def build():
+        return subprocess.run([ROOT / "tools/build", tmp_path], capture_output=True, text=True, check=False)
+    done = build()
+    assert done.returncode == 0
+    assert [line for line in done.stdout.splitlines() if not re.fullmatch(r".*: \[\d+/\d+\]", line)] == ["a warning"]
+    assert len(done.stdout.splitlines()) < 20
+    done = build()
+    assert (done.returncode, done.stdout) == (0, "")
+    plan.write_text(plan.read_text() + f"build {tmp_path}/f: fail\n")
+    done = build()
+    assert done.returncode != 0
+    assert "the reason\n" in done.stdout
+
+
+def test_a_run_of_fuzzing_says_how_little_it_was(tmp_path):
+    """A program stands for the targets, which takes what libFuzzer takes and says what it says."""
+    folder, info = tmp_path / "tests/fuzz", tmp_path / "meson-info"
+    folder.mkdir(parents=True)
+    info.mkdir()
+    (info / "intro-buildoptions.json").write_text('[{"name": "b_sanitize", "value": "none"}]')
+    for name, count in (("fuzz_ip", 2000000), ("fuzz_date", 500)):
+        (folder / name).write_text(f"#!/bin/sh\necho ' cov: 12'\necho stat::number_of_executed_units: {count}\n")
+        (folder / name).chmod(0o755)
+    said = subprocess.run([FUZZ, "run", tmp_path, "--seconds=2", "--corpus", tmp_path / "corpus"], capture_output=True, text=True, check=True).stdout
+    assert said.startswith("fuzz: 2 targets, 1 s each, 2 s in all\n")
+    assert "fuzz: 2 targets, 1 s each: 500 (date) to 2,000,000 executions, median 2,000,000\n" in said
+    assert "fuzz: 1 targets had fewer than 1,000,000: for them this was a smoke test" in said
+
+
 def living_with(place):
     """Processes whose words or environment name the place."""
     found = []
@@ -84,8 +128,29 @@ def living_with(place):
     return found
 
 
+def backing(device):
+    """What is behind a loop device; empty when it is free."""
+    with contextlib.suppress(OSError):
+        return (device / "loop/backing_file").read_text().strip()
+    return ""
+
+
 def loops_of(place):
-    return [p for p in pathlib.Path("/sys/block").glob("loop*/loop/backing_file") if str(place) in p.read_text()]
+    return [device for device in pathlib.Path("/sys/block").glob("loop*") if str(place) in backing(device)]
+
+
+class Loops:
+    """The loop devices of a run. One that is never given back shows a path that begins at a mount which nobody has any more."""
+
+    def __init__(self, place):
+        self.place, self.seen = place, set()
+
+    def are_there(self):
+        self.seen.update(loops_of(self.place))
+        return self.seen
+
+    def are_gone(self):
+        return not any(str(self.place) in backing(device) or backing(device) == "/disk" for device in self.seen)
 
 
 def start(words, place):
@@ -99,10 +164,14 @@ def start(words, place):
 
 def end_in_the_middle(process, place, is_underway, number, is_for_all):
     """Sends the signal when the work is under way; what was said."""
-    until(lambda: is_underway() or process.poll() is not None)
-    assert process.poll() is None, process.stdout.read()
-    (os.killpg if is_for_all else os.kill)(process.pid, number)
-    said = process.communicate(timeout=PATIENCE_S)[0]
+    try:
+        until(lambda: is_underway() or process.poll() is not None)
+        assert process.poll() is None, process.stdout.read()
+        (os.killpg if is_for_all else os.kill)(process.pid, number)
+        said = process.communicate(timeout=PATIENCE_S)[0]
+    finally:
+        process.terminate()  # where the test has failed
+        process.wait(timeout=PATIENCE_S)
     assert process.returncode == 128 + number, said
     assert "Traceback" not in said, said
     assert list(place.iterdir()) == []
@@ -139,8 +208,9 @@ def test_faults_leave_no_plan(tmp_path):
 @needs_root
 def test_disks_leave_no_mount_and_no_loop_device(tmp_path):
     process = start([TORTURE, "--build", BUILD, "--only", "disks"], tmp_path)
-    end_in_the_middle(process, tmp_path, lambda: loops_of(tmp_path), signal.SIGTERM, True)
-    until(lambda: not loops_of(tmp_path))
+    loops = Loops(tmp_path)
+    end_in_the_middle(process, tmp_path, loops.are_there, signal.SIGTERM, True)
+    until(loops.are_gone)
 
 
 @needs_processes
@@ -149,5 +219,6 @@ def test_disks_leave_no_mount_and_no_loop_device(tmp_path):
 @pytest.mark.parametrize("words", [[POWERCUT], [TORTURE, "--only", "powercut"]], ids=["powercut", "torture"])
 def test_power_cuts_leave_nothing(tmp_path, words):
     process = start([*words, "--build", BUILD, "--points", 1000], tmp_path)
-    end_in_the_middle(process, tmp_path, lambda: loops_of(tmp_path), signal.SIGINT, True)
-    until(lambda: not loops_of(tmp_path))
+    loops = Loops(tmp_path)
+    end_in_the_middle(process, tmp_path, loops.are_there, signal.SIGINT, True)
+    until(loops.are_gone)

@@ -250,9 +250,9 @@ static int64_t made_ns(const char *text, size_t size)
 static void count_notice(struct ledger_message *m, struct ledger_recipient *r, const char *what,
                          unsigned *count, int64_t *first_ns, int64_t made)
 {
-    if ((*count)++ == 0)
+    if (*count == 0 || made < *first_ns)
         *first_ns = made;
-    else if (!has_crash_between(*first_ns, world->now_ns))
+    if ((*count)++ > 0 && !has_crash_between(*first_ns, world->now_ns))
         ledger_blame(m->number, "message %llu was reported as %s twice for %s",
                      (unsigned long long)m->number, what, r->address);
 }

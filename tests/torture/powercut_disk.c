@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fuse.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -23,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -44,6 +46,7 @@ struct disk {
     int data;
     uint64_t data_size;
     uint64_t rate; /* 0: as fast as it goes */
+    const char *mountpoint;
 };
 
 static struct disk *disk(void)
@@ -132,7 +135,25 @@ static int disk_fsync(const char *path, int is_data_only, struct fuse_file_info 
     return note(disk(), (struct entry){.kind = FLUSH}, NULL);
 }
 
+/*
+ * Goes into a mount namespace of its own, without the disk. Where all processes of a run are killed,
+ * the last one to end unmounts what was mounted in its namespace: if that were this one, ext4 would
+ * wait for ever for what only it can answer, and every loop device of the machine with it.
+ */
+static void *stand_aside(struct fuse_conn_info *info, struct fuse_config *config)
+{
+    (void)info, (void)config;
+    struct disk *d = disk();
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        umount2(d->mountpoint, MNT_DETACH) != 0) {
+        perror("powercut_disk");
+        exit(1);
+    }
+    return d;
+}
+
 static const struct fuse_operations operations = {
+    .init = stand_aside,
     .getattr = disk_getattr,
     .open = disk_open,
     .read = disk_read,
@@ -181,7 +202,9 @@ int main(int argc, char **argv)
         return 1;
     }
     const char *rate = getenv("POWERCUT_RATE");
-    struct disk d = {.size = (uint64_t)image.st_size, .rate = rate ? strtoull(rate, NULL, 10) : 0};
+    struct disk d = {.size = (uint64_t)image.st_size,
+                     .rate = rate ? strtoull(rate, NULL, 10) : 0,
+                     .mountpoint = argv[2]};
     d.bytes = map_file(argv[3], d.size, is_view ? MAP_PRIVATE | MAP_NORESERVE : MAP_SHARED);
     if (is_recording)
         start_recording(&d, argv[4], argv[5]);

@@ -86,7 +86,7 @@ static void test_whose_it_is(void **state)
         {" (it was) mx.example ; none", true},
         {" (a (nested\\) one) of (them)) mx.example; none", true},
         {" \"mx.example\"; none", true},
-        {" \"mx\\.exa\r\n mple\"; none", false},
+        {" \"mx\\.exa\r\n mple\"; none", true},
         {" \"mx.\\example\" 1; none", true},
         {" other.example; none", false},
         {" other.example; spf=pass (mx.example)", false},
