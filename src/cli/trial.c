@@ -156,23 +156,21 @@ int trial_run(struct trial *t, void (*run)(void *arg), void *arg)
     return cli_result(t->i, r.fault);
 }
 
-static void print_padded(const char *text, size_t width)
-{
-    say_safely(text);
-    for (size_t n = strlen(text); n < width; n++)
-        putchar(' ');
-    fputs("  ", stdout);
-}
-
 void trial_print_row(const char *what, const char *result, const char *domain, const char *more,
                      const char *reason)
 {
-    enum { WHAT = 6, RESULT = 9, DOMAIN = 24, MORE = 12 };
-    print_padded(what, WHAT);
-    print_padded(result, RESULT);
-    print_padded(domain, DOMAIN);
-    print_padded(more, MORE);
-    say_safely(reason);
+    static const int widths[] = {6, 9, 24, 12, 0};
+    const char *const cells[] = {what, result, domain, more, reason};
+    int missing = 0; /* blanks in front of the next text, if one comes */
+    for (size_t k = 0; k < sizeof cells / sizeof *cells; k++) {
+        int length = (int)strlen(cells[k]);
+        if (length > 0) {
+            printf("%*s", missing, "");
+            say_safely(cells[k]);
+            missing = 0;
+        }
+        missing += (length < widths[k] ? widths[k] - length : 0) + 2;
+    }
     putchar('\n');
 }
 
