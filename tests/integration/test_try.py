@@ -332,6 +332,31 @@ def test_resolver_that_is_dead(site):
         assert (got["result"], got["reply"]) == ("later", 451) and "DNS" in got["reason"]
 
 
+def answer_mx_alone(ours, port):
+    """Hands questions for MX on to the server at the port, and says nothing to others."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        while True:
+            query, asker = ours.recvfrom(4096)
+            if query == b"end":
+                return
+            if b"\4test\0\0\x0f" in query:
+                other.sendto(query, ("127.0.0.1", port))
+                ours.sendto(other.recv(65536), asker)
+
+
+def test_hosts_that_nobody_knows_of_take_no_longer_together(dns, site):
+    """Nineteen names without an answer; each alone takes the library longer than all of them may."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ours, concurrent.futures.ThreadPoolExecutor() as beside:
+        ours.bind(("127.0.0.1", 0))
+        beside.submit(answer_mx_alone, ours, dns.port)
+        try:
+            got = json.loads(run("route", "you@many.test", "-c", site.conf, "--json", "--resolver", f"127.0.0.1:{ours.getsockname()[1]}").stdout)
+        finally:
+            ours.sendto(b"end", ours.getsockname())
+    assert len(got["hosts"]) == MANY and all(o["addresses"] == [] for o in got["hosts"])
+    assert got["hosts"][18]["reason"] == "DNS lookup of h19.test failed: no answer in time"
+
+
 def test_the_second_resolver_is_asked_when_the_first_is_dead(dns):
     done = run("spf", "--json", *client(GOOD, "a@strict.test"), "--resolver", f"127.0.0.1:{free_port()}", "--resolver", f"localhost:{dns.port}")
     assert json.loads(done.stdout)["result"] == "pass"
