@@ -18,6 +18,7 @@ enum {
     LINE_BYTES = 72,
     HEAD_MOST = 512,
     NEAR_A_CRASH_S = 3,
+    ON_THE_WAY_S = 20, /* that a refusal may take to the server when packets are lost */
     LATE_S = 6 * 3600,
     ATTEMPTS_WITHIN_S = 60,    /* retries have pauses that grow from a minute on */
     DELAY_NOTICE_S = 4 * 3600, /* the server's usual setting */
@@ -104,9 +105,9 @@ static void each_recipient(void (*each)(struct ledger_recipient *r, const char *
 static void doubt(struct ledger_recipient *r, const char *arg)
 {
     (void)arg;
-    r->is_doubtful |=
-        plan_denies_domain(strchr(r->address, '@') + 1) ||
-        (r->refusals > 0 && world->now_ns - r->refused_ns < NEAR_A_CRASH_S * SIM_SECOND);
+    r->is_doubtful |= plan_denies_domain(strchr(r->address, '@') + 1) ||
+                      (r->refusals > 0 && world->now_ns - r->refused_ns <
+                                              (NEAR_A_CRASH_S + ON_THE_WAY_S) * SIM_SECOND);
 }
 
 void ledger_crash(void)

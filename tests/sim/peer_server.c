@@ -110,6 +110,7 @@ static bool is_unknown(const char *address)
     return address[0] == 'x';
 }
 
+/* After the answer, which may take its time: only then the server knows. */
 static void refuse_for_ever(const struct session *s, const char *address)
 {
     for (size_t i = 0; i < world->ledger->messages; i++) {
@@ -132,8 +133,8 @@ static void on_recipient(struct session *s, const char *line)
         (s->manners.is_greylisting && is_greylisted(s->server->domain, s->sender, address))) {
         reply(s, "450 4.7.1 Come back later");
     } else if (is_unknown(address) || happens(s->manners.refuses_recipient)) {
-        refuse_for_ever(s, address);
         reply(s, "550 5.1.1 Nobody by that name");
+        refuse_for_ever(s, address);
     } else {
         s->recipients++;
         reply(s, "250 2.1.5 Fine");
@@ -165,9 +166,9 @@ static void on_end(struct session *s)
     if (happens(s->manners.delays_end)) {
         reply(s, "451 4.3.0 Not now");
     } else if (happens(s->manners.refuses_end)) {
+        reply(s, "554 5.6.0 Not this");
         for (size_t i = 0; i < s->recipients; i++)
             refuse_for_ever(s, s->recipient[i]);
-        reply(s, "554 5.6.0 Not this");
     } else {
         for (size_t i = 0; i < s->recipients; i++)
             take_for(s, s->recipient[i]);

@@ -30,6 +30,11 @@ def own_mounts():
     call("mount", "--make-rprivate", "/")
 
 
+def is_unmounted(fs):
+    """It is busy as long as processes that were killed are on their way out."""
+    return subprocess.run(["umount", "--recursive", fs], stderr=subprocess.DEVNULL, check=False).returncode == 0
+
+
 @contextlib.contextmanager
 def disk():
     """An ext4 of its own, and a server on it."""
@@ -46,7 +51,7 @@ def disk():
         yield faulty
     finally:
         faulty.close()
-        subprocess.run(["umount", "--recursive", fs], check=False)
+        until(lambda: is_unmounted(fs), why="the disk stays busy")
         shutil.rmtree(place)
 
 
