@@ -5,7 +5,7 @@ _eilbote()
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
     local commands first='' second='' at
     case $previous in
-    -c | --dir) compopt -o default; COMPREPLY=(); return ;;
+    -c | --dir | --trust-anchor) compopt -o default; COMPREPLY=(); return ;;
     esac
     commands=$(eilbote --help 2>/dev/null | sed -n 's/^  \([a-z ]*[a-z]\)  .*/\1/p')
     for ((at = 1; at < COMP_CWORD; at++)); do
@@ -21,6 +21,7 @@ _eilbote()
         mapfile -t COMPREPLY < <(compgen -W "$(sed -n "s/^$first //p" <<<"$commands")" -- "$word")
     else
         grep -qx "$first $second" <<<"$commands" || second=''
+        [ "$first $second" != "try message" ] || compopt -o default
         mapfile -t COMPREPLY < <(compgen -W "$(eilbote $first $second --help 2>/dev/null | grep -o -e '--[a-z-]*') -c --json --help" -- "$word")
     fi
 }

@@ -125,6 +125,26 @@ bool ip_endpoint_parse(struct str s, uint16_t default_port, struct ip_endpoint *
     return true;
 }
 
+static bool parse_host(struct str host, struct ip_address *out)
+{
+    if (host.n > 2 && host.p[0] == '[' && host.p[host.n - 1] == ']')
+        host = str_skip(str_head(host, host.n - 1), 1);
+    return ip_parse(str_equal(host, STR("localhost")) ? STR("127.0.0.1") : host, out);
+}
+
+bool ip_endpoint_parse_colon(struct str s, uint16_t default_port, struct ip_endpoint *out)
+{
+    uint64_t port;
+    size_t colon = str_last_index(s, ':');
+    out->port = default_port;
+    if (default_port > 0 && parse_host(s, &out->address))
+        return true;
+    if (colon == s.n || !num_parse(str_skip(s, colon + 1), UINT16_MAX, &port) || port == 0)
+        return false;
+    out->port = (uint16_t)port;
+    return parse_host(str_head(s, colon), &out->address);
+}
+
 struct str ip_endpoint_format(const struct ip_endpoint *endpoint, char text[IP_TEXT_MAX])
 {
     return add_number(text, ip_format(&endpoint->address, text).n, '@', endpoint->port);

@@ -52,6 +52,12 @@ struct ip_network ip_network_around(const struct ip_address *ip, unsigned bits);
 
 /* "ADDRESS@PORT", or an address alone with the default port. False when malformed or port 0. */
 bool ip_endpoint_parse(struct str s, uint16_t default_port, struct ip_endpoint *out);
+
+/*
+ * The same as people write it: "ADDRESS:PORT" or "[IPV6]:PORT", where localhost is 127.0.0.1. Without a port it is the
+ * default, unless that is 0.
+ */
+bool ip_endpoint_parse_colon(struct str s, uint16_t default_port, struct ip_endpoint *out);
 struct str ip_endpoint_format(const struct ip_endpoint *endpoint, char text[IP_TEXT_MAX]);
 
 #endif

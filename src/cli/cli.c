@@ -72,6 +72,7 @@ static int take_option(struct invocation *i, const struct cli_option *options, s
     if (place && (*seen & bit))
         return cli_usage(i, "%s is there twice: \"%s\" and \"%s\"", name, *place, i->argv[*at]);
     *seen |= bit;
+    i->has_conf |= o == common;
     if (o->list) {
         size_t used = 0;
         while (used < CLI_WORDS_MAX && o->list[used])

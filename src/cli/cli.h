@@ -121,6 +121,9 @@ int cli_top(struct invocation *i);
 int cli_send(struct invocation *i);
 int cli_sendmail(struct invocation *i);
 int cli_mailq(struct invocation *i); /* sendmail -bp under its other name */
+int cli_try_spf(struct invocation *i);
+int cli_try_message(struct invocation *i);
+int cli_try_route(struct invocation *i);
 int cli_bench_source(struct invocation *i);
 int cli_bench_sink(struct invocation *i);
 

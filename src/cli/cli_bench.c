@@ -12,21 +12,12 @@
 static bool parse_endpoint(const char *text, struct endpoint *out)
 {
     struct str s = str_from(text);
-    struct ip_address ip;
-    uint64_t port;
+    struct ip_endpoint at;
     if (str_starts(s, STR("unix:")))
         return s.n > 5 && endpoint_from_path(text + 5, out);
-    size_t colon = str_last_index(s, ':');
-    if (colon == s.n || !num_parse(str_skip(s, colon + 1), UINT16_MAX, &port) || port == 0)
+    if (!ip_endpoint_parse_colon(s, 0, &at))
         return false;
-    struct str host = str_head(s, colon);
-    if (host.n > 2 && host.p[0] == '[' && host.p[host.n - 1] == ']')
-        host = str_skip(str_head(host, host.n - 1), 1);
-    if (str_equal(host, STR("localhost")))
-        host = STR("127.0.0.1");
-    if (!ip_parse(host, &ip))
-        return false;
-    *out = endpoint_from_ip(&ip, (uint16_t)port);
+    *out = endpoint_from_ip(&at.address, at.port);
     return true;
 }
 

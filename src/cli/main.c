@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "cli/filter.h"
+#include "cli/trial.h"
 
 /* clang-format off */
 static const struct command commands[] = {
@@ -52,6 +53,12 @@ static const struct command commands[] = {
     {"send", "[--from ADDRESS] [--to ADDRESS]... [--subject TEXT] [--file FILE]",
         "Sends the text on standard input, or a whole message from FILE (- for standard input).", cli_send},
     {"sendmail", "[OPTION...] [ADDRESS...]", "Does what programs expect of sendmail.", cli_sendmail},
+    {"try spf", "--ip ADDRESS --helo NAME [--from SENDER] [--resolver HOST:PORT]... [--trust-anchor FILE]",
+        "Says what SPF says of a client and its sender.", cli_try_spf, .more = trial_more},
+    {"try message", "FILE [--ip ADDRESS --helo NAME --from SENDER] [--time SECONDS] [--resolver HOST:PORT]... [--trust-anchor FILE]",
+        "Says what SPF, DKIM, ARC and DMARC say of a message, and what the server would do.", cli_try_message, .more = trial_more},
+    {"try route", "ADDRESS [--resolver HOST:PORT]... [--trust-anchor FILE]",
+        "Says where mail for an address would go.", cli_try_route, .more = trial_more},
     {"bench source", "--to ADDRESS:PORT|unix:PATH [--connections N] [--messages N | --seconds S] [--per-connection K] [--size BYTES]\n"
         "           [--from ADDRESS] [--rcpt ADDRESS]... [--lmtp] [--no-pipelining] [--latency] [--idle N [--tls]] [--threads N]",
         "Sends messages as fast as a server takes them, and measures.", cli_bench_source},

@@ -61,6 +61,17 @@ struct fault live_start(struct live_holder *h, const char *path, struct str sour
     return load(path, source, NULL, &h->live);
 }
 
+void live_start_keyless(struct live_holder *h, struct conf *c)
+{
+    struct live *l = calloc(1, sizeof *l);
+    if (!l)
+        abort();
+    mutex_init(&h->mutex);
+    l->conf = c;
+    l->references = 1;
+    h->live = l;
+}
+
 struct fault live_load(struct live_holder *h, struct str source, struct live **out)
 {
     struct live *old = live_keep(h);

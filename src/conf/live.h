@@ -31,6 +31,9 @@ struct live_holder {
  */
 struct fault live_start(struct live_holder *h, const char *path, struct str source);
 
+/* Puts a configuration (taken) in force without its keys: enough for who asks what it says, and opens no connection. */
+void live_start_keyless(struct live_holder *h, struct conf *c);
+
 /* Makes another snapshot from a new text. It is not in force yet. */
 struct fault live_load(struct live_holder *h, struct str source, struct live **out);
 

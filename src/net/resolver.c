@@ -74,6 +74,9 @@ static struct fault set_servers(struct ub_ctx *context, const struct resolver_op
     return FINE;
 }
 
+/* Names kept from the DNS (RFC 6761, 7686, 8375) beside the zones of private addresses, which have an option. */
+static const char *const kept[] = {"invalid", "test", "onion", "home.arpa", NULL};
+
 /* The library answers some names itself (RFC 6761: test, invalid, ...); a zone that is configured to
  * be asked is asked. */
 static int open_zone(struct ub_ctx *context, const char *zone)
@@ -85,6 +88,20 @@ static int open_zone(struct ub_ctx *context, const char *zone)
             error = ub_ctx_zone_remove(context, at);
     }
     return error;
+}
+
+static struct fault open_zones(struct ub_ctx *context, const struct resolver_options *o)
+{
+    /* Has the library read the files named so far: a trust anchor that is none is not to be found out later by every
+     * question. */
+    int error = ub_ctx_zone_remove(context, "nothing.invalid");
+    if (error)
+        return bad_option("trust anchor", o->trust_anchor ? o->trust_anchor : "", error);
+    for (size_t i = 0; i < o->stub_count && !error; i++)
+        error = open_zone(context, o->stubs[i].zone);
+    for (size_t i = 0; o->is_everything_asked && kept[i] && !error; i++)
+        error = open_zone(context, kept[i]);
+    return error ? bad_option("zone", "to be asked", error) : FINE;
 }
 
 static struct fault configure(struct ub_ctx *context, const struct resolver_options *o)
@@ -99,10 +116,14 @@ static struct fault configure(struct ub_ctx *context, const struct resolver_opti
     }
     /* Questions to servers on this host are a matter of configuration, not of chance. */
     ub_ctx_set_option(context, "do-not-query-localhost:", "no");
+    if (o->is_everything_asked) {
+        ub_ctx_set_option(context, "unblock-lan-zones:", "yes");
+        ub_ctx_set_option(context, "insecure-lan-zones:", "yes");
+    }
     int error = ub_ctx_async(context, 1);
-    for (size_t i = 0; i < o->stub_count && !error; i++)
-        error = open_zone(context, o->stubs[i].zone);
-    return error ? bad_option("option", "async", error) : FINE;
+    if (error)
+        return bad_option("option", "async", error);
+    return open_zones(context, o);
 }
 
 struct start {

@@ -25,6 +25,8 @@ struct resolver_options {
     const struct resolver_stub *stubs;
     size_t stub_count;
     const char *trust_anchor; /* file with DS or DNSKEY of the root; NULL: no validation */
+    bool
+        is_everything_asked; /* also what is kept from the DNS (RFC 6303, 6761) unless there is a stub for it */
 };
 
 enum resolver_status { RESOLVER_FOUND, RESOLVER_NO_DATA, RESOLVER_NO_NAME };

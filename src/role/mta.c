@@ -7,6 +7,7 @@
  */
 #include <stdlib.h>
 
+#include "conf/conf_resolver.h"
 #include "net/offload.h"
 #include "os/memory.h"
 #include "role/bench_hooks.h"
@@ -59,17 +60,9 @@ static void queue_options_from(struct mta *m, const struct conf *conf, struct qu
 
 static struct fault start_resolver(struct mta *m, const struct conf *conf)
 {
-    const struct conf_resolver *r = &conf->resolver;
     struct arena a = arena_make(1 << 16);
-    struct resolver_stub stubs[CONF_STUB_SERVERS_MAX];
-    struct resolver_options o = {
-        .servers = r->server.item, .server_count = r->server.count, .stubs = stubs};
-    for (size_t i = 0; i < conf->stub_zone_count; i++)
-        for (size_t k = 0; k < conf->stub_zone[i].server.count; k++)
-            stubs[o.stub_count++] = (struct resolver_stub){
-                arena_c_string(&a, conf->stub_zone[i].zone), conf->stub_zone[i].server.item[k]};
-    if (r->is_validating && r->trust_anchor_file.n > 0)
-        o.trust_anchor = arena_c_string(&a, r->trust_anchor_file);
+    struct resolver_options o;
+    conf_resolver_options(conf, &a, &o);
     struct fault f = resolver_start(&o, &m->resolver);
     m->steward.server.resolver = m->resolver;
     arena_free(&a);

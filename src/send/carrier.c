@@ -262,7 +262,7 @@ static bool is_mailless(const struct fault *f)
 static struct fault connect_route(struct carrier *c, struct transfer *t)
 {
     struct sender *s = c->sender;
-    struct route_context x = {s->options.live, s->options.directory, s->options.resolver};
+    struct route_context x = {s->options.live, s->options.directory, s->options.resolver, 0};
     struct route_addresses *a = calloc(1, sizeof *a);
     if (!a)
         abort();

@@ -269,7 +269,7 @@ static void look_up(void *arg)
 {
     struct destination *d = arg;
     struct sender *s = d->sender;
-    struct route_context x = {s->options.live, s->options.directory, s->options.resolver};
+    struct route_context x = {s->options.live, s->options.directory, s->options.resolver, 0};
     struct route *route = route_find(&x, str_from(d->name));
     forget_route(d);
     d->route = route;

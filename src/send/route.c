@@ -20,9 +20,10 @@ enum {
     MX_MOST = 64
 };
 
-static int64_t deadline(int64_t ms)
+static int64_t deadline(const struct route_context *x, int64_t ms)
 {
-    return loop_now_ms(loop_current()) + ms;
+    int64_t at_ms = loop_now_ms(loop_current()) + ms;
+    return x->deadline_ms > 0 && x->deadline_ms < at_ms ? x->deadline_ms : at_ms;
 }
 
 static int by_preference(const void *a, const void *b)
@@ -114,7 +115,7 @@ static void find_mx(const struct route_context *x, struct str domain, struct rou
         return;
     }
     r->fault = resolver_lookup(x->resolver, &r->arena, arena_c_string(&r->arena, ascii),
-                               RESOLVER_MX, deadline(LOOKUP_MS), &answer);
+                               RESOLVER_MX, deadline(x, LOOKUP_MS), &answer);
     if (r->fault.kind)
         return;
     uint32_t ttl = answer.ttl_s > TTL_MOST_S ? TTL_MOST_S : answer.ttl_s;
@@ -259,6 +260,24 @@ static void add_addresses(const struct route_context *x, const struct route *r, 
     }
 }
 
+static struct fault no_address(struct str where)
+{
+    return fault_make(550, FAULT_STATUS(5, 4, 4), "no address was found for " STR_FMT,
+                      STR_ARG(where));
+}
+
+struct fault route_host_addresses(const struct route_context *x, const struct route *r, size_t host,
+                                  struct route_addresses *out)
+{
+    struct fault later = FINE;
+    struct str name = r->host[host].name;
+    out->count = 0;
+    add_addresses(x, r, name, deadline(x, ADDRESSES_MS), out, &later);
+    if (out->count > 0)
+        return FINE;
+    return later.kind ? later : no_address(name);
+}
+
 /* The hosts with equal preferences in random order (section 5.1: to spread the load). */
 static void shuffle(struct route_host *host, size_t count)
 {
@@ -289,13 +308,11 @@ struct fault route_addresses(const struct route_context *x, const struct route *
         shuffle(host + i, n);
     }
     struct fault later = FINE;
-    int64_t until_ms = deadline(ADDRESSES_MS);
+    int64_t until_ms = deadline(x, ADDRESSES_MS);
     for (size_t i = 0; i < r->host_count && out->count < ROUTE_ADDRESSES_MAX; i++)
         add_addresses(x, r, host[i].name, until_ms, out, &later);
     arena_free(&a);
     if (out->count > 0)
         return FINE;
-    return later.kind ? later
-                      : fault_make(550, FAULT_STATUS(5, 4, 4), "no address was found for " STR_FMT,
-                                   STR_ARG(r->site));
+    return later.kind ? later : no_address(r->site);
 }

@@ -2,8 +2,8 @@
 /*
  * route.h - where mail for a domain goes, by today's configuration and DNS (RFC 5321 section 5.1)
  *
- * In this order: a domain of ours goes to the mailboxes; a transport for the domain; an address
- * literal; the smarthost; the domain's MX hosts. Nothing of it is ever stored with a message.
+ * In this order: a domain of ours goes to the mailboxes; a transport for the domain; the smarthost, which takes all
+ * the rest where there is one; an address literal; the domain's MX hosts. Nothing of it is ever stored with a message.
  */
 #ifndef SEND_ROUTE_H
 #define SEND_ROUTE_H
@@ -43,6 +43,7 @@ struct route_context {
     struct live_holder *live;
     struct directory_cache *directory;
     struct resolver *resolver;
+    int64_t deadline_ms; /* of all lookups together, of loop_now_ms; 0: what sending allows them */
 };
 
 /* Finds the route of a domain (lower case; literals with brackets), to be dropped with route_drop.
@@ -65,5 +66,9 @@ struct route_addresses {
 };
 struct fault route_addresses(const struct route_context *x, const struct route *r,
                              struct route_addresses *out);
+
+/* The same for one host of the route. */
+struct fault route_host_addresses(const struct route_context *x, const struct route *r, size_t host,
+                                  struct route_addresses *out);
 
 #endif

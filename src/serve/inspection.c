@@ -10,11 +10,9 @@
 #include "mail/header.h"
 #include "mail/idna.h"
 #include "mail/mailbox_list.h"
-#include "net/inquiry.h"
 #include "net/offload.h"
 
 enum {
-    ARENA_LIMIT = (INSPECTION_QUESTIONS_MAX + 8) * INQUIRY_ANSWER_BYTES,
     FROM_MAX = 16 << 10, /* octets of a From field that are looked at */
     SIGNERS_MAX = DKIM_CHECKED_MAX
 };
@@ -24,7 +22,7 @@ struct inspection *inspection_begin(struct str section, int64_t now_s)
     struct inspection *i = calloc(1, sizeof *i);
     if (!i)
         abort();
-    i->arena = arena_make(ARENA_LIMIT);
+    i->arena = arena_make(INSPECTION_ARENA_LIMIT);
     i->section = arena_copy(&i->arena, section);
     i->body = dkim_body_make();
     i->dkim = dkim_verify_begin(i->section, i->body, &(struct dkim_verify_options){.now_s = now_s});
@@ -177,9 +175,11 @@ void inspection_decide(struct inspection *i, const struct inspection_visit *visi
                              .void_limit = SPF_VOID_LIMIT};
     dkim_verify_fetch(i->dkim, &asker);
     arc_verify_fetch(i->arc_verifier, &asker);
-    spf_check(&q, &asker, &i->spf);
+    if (!visit->is_client_unknown)
+        spf_check(&q, &asker, &i->spf);
     offload(check_signatures, i);
     check_dmarc(i, &asker);
+    i->questions = INSPECTION_QUESTIONS_MAX - asker.left;
     i->is_list = looks_like_a_list(i->section);
     find_voucher(i, visit);
     rule(i, visit);
@@ -227,7 +227,8 @@ bool inspection_append(const struct inspection *i, const struct inspection_visit
         authres_add(&a, "iprev", "pass", STR_NONE);
         authres_property(&a, "policy.iprev", ip_format(&visit->ip, ip));
     }
-    add_spf(&a, &i->spf, visit->sender);
+    if (!visit->is_client_unknown)
+        add_spf(&a, &i->spf, visit->sender);
     if (dkim_verify_count(i->dkim) == 0)
         authres_add(&a, "dkim", "none", STR_NONE);
     for (size_t k = 0; k < dkim_verify_count(i->dkim); k++)

@@ -22,12 +22,14 @@
 #include "check/dkim_verify.h"
 #include "check/dmarc.h"
 #include "check/spf.h"
-#include "net/resolver.h"
+#include "net/inquiry.h"
 
 enum {
     INSPECTION_QUESTIONS_MAX = 40, /* to the DNS, of all checks together */
     INSPECTION_TIME_MS = 20000,    /* that they may take together; then they are temporary errors */
-    INSPECTION_AUTHORS_MAX = 4
+    INSPECTION_AUTHORS_MAX = 4,
+    /* octets that all answers together may take */
+    INSPECTION_ARENA_LIMIT = (INSPECTION_QUESTIONS_MAX + 8) * INQUIRY_ANSWER_BYTES
 };
 
 #define INSPECTION_MARK "X-Eilbote-Junk"
@@ -45,6 +47,7 @@ struct inspection_visit {
     const struct str *forwarders; /* domains whose ARC seals are believed */
     size_t forwarder_count;
     bool may_refuse, may_mark;
+    bool is_client_unknown; /* nobody knows who brings it: SPF is left out */
 };
 
 struct inspection {
@@ -59,6 +62,7 @@ struct inspection {
     size_t from_fields, authors;
     bool is_list;          /* fields of a list are there */
     struct str vouched_by; /* the trusted forwarder whose seal makes up for DMARC */
+    unsigned questions;    /* that were asked */
     enum inspection_action action;
     struct fault fault; /* of REFUSE */
 };

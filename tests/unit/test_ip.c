@@ -117,6 +117,34 @@ static void test_endpoints(void **state)
     assert_false(ip_endpoint_parse(STR("::1@65536"), 53, &endpoint));
 }
 
+static void test_endpoints_with_a_colon(void **state)
+{
+    (void)state;
+    struct ip_endpoint endpoint;
+    char text[IP_TEXT_MAX];
+    const struct {
+        struct str in;
+        uint16_t port; /* by default */
+        const char *out;
+    } good[] = {{STR("192.0.2.1:5353"), 0, "192.0.2.1@5353"},
+                {STR("192.0.2.1"), 53, "192.0.2.1@53"},
+                {STR("[::1]:5353"), 53, "::1@5353"},
+                {STR("[::1]"), 53, "::1@53"},
+                {STR("::1"), 53, "::1@53"},
+                {STR("localhost:1"), 53, "127.0.0.1@1"}};
+    const struct str bad[] = {
+        STR(""),       STR(":53"),         STR("192.0.2.1:"),     STR("192.0.2.1:0"),
+        STR("[]:53"),  STR("[::1:53"),     STR("192.0.2:53"),     STR("192.0.2.1:65536"),
+        STR("[::1]x"), STR("dns.test:53"), STR("192.0.2.1:53:53")};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        assert_true(ip_endpoint_parse_colon(good[i].in, good[i].port, &endpoint));
+        assert_str(ip_endpoint_format(&endpoint, text), good[i].out);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(ip_endpoint_parse_colon(bad[i], 53, &endpoint));
+    assert_false(ip_endpoint_parse_colon(STR("192.0.2.1"), 0, &endpoint));
+}
+
 static void test_host_names(void **state)
 {
     const struct str good[] = {STR("a"), STR("mx-1.example.test"), STR("_25._tcp.mx.example"),
@@ -157,6 +185,7 @@ int main(void)
         cmocka_unit_test(test_network_holds_its_addresses_only),
         cmocka_unit_test(test_networks_round_trip_and_are_strict),
         cmocka_unit_test(test_endpoints),
+        cmocka_unit_test(test_endpoints_with_a_colon),
         cmocka_unit_test(test_host_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * cli_try_message.c - eilbote try message: what the server would say of a message, and do with it
+ *
+ * The checks and the rule are those of serve/inspection, by the first listener of the configuration that takes mail
+ * of strangers. Without a client SPF is left out, and DMARC counts signatures alone.
+ */
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/num.h"
+#include "cli/say.h"
+#include "cli/specimen.h"
+#include "cli/trial.h"
+#include "cli/verdicts.h"
+#include "net/loop.h"
+#include "os/clock.h"
+#include "serve/client_name.h"
+#include "serve/intake.h"
+
+enum { NAME_LIMIT = 1 << 20, NAME_MS = 3000 };
+
+#define TIME_MAX INT64_C(253402300799) /* the end of the year 9999 */
+
+struct words {
+    const char *file, *ip, *helo, *from, *time;
+};
+
+struct message_trial {
+    struct trial trial;
+    struct specimen specimen;
+    const struct conf_listener *listener; /* NULL: the rule is the usual one */
+    struct inspection_visit visit;
+    const char *unchecked; /* why the server would not look; NULL: it would */
+};
+
+static int take_client(struct message_trial *m, const struct words *w)
+{
+    struct trial *t = &m->trial;
+    struct inspection_visit *v = &m->visit;
+    v->is_client_unknown = !w->ip && !w->helo && !w->from;
+    if (v->is_client_unknown)
+        return CLI_DONE;
+    if (!w->ip || !w->helo || !w->from)
+        return cli_usage(t->i, "%s is missing; --ip, --helo and --from go together",
+                         !w->ip     ? "--ip"
+                         : !w->helo ? "--helo"
+                                    : "--from");
+    int result = trial_ip(t, "--ip", w->ip, &v->ip);
+    if (result == CLI_DONE)
+        result = trial_check_helo(t, w->helo);
+    v->helo = str_from(w->helo);
+    return result == CLI_DONE ? trial_sender(t, w->from, &v->sender) : result;
+}
+
+static int take_time(struct message_trial *m, const char *text)
+{
+    uint64_t seconds;
+    m->visit.now_s = clock_real_ms() / 1000;
+    if (!text)
+        return CLI_DONE;
+    if (!num_parse(str_from(text), TIME_MAX, &seconds))
+        return cli_usage(m->trial.i, "--time is \"%s\"; allowed: seconds since 1970", text);
+    m->visit.now_s = (int64_t)seconds;
+    return CLI_DONE;
+}
+
+static const struct conf_listener *find_listener(const struct conf *c)
+{
+    for (size_t k = 0; c && k < c->listener_count; k++)
+        if (c->listener[k].role == CONF_ROLE_MX)
+            return &c->listener[k];
+    return NULL;
+}
+
+/* Whose mail a listener takes without a look. */
+static const char *why_unchecked(const struct message_trial *m)
+{
+    const struct conf_listener *l = m->listener;
+    const struct inspection_visit *v = &m->visit;
+    if (l && l->authentication == CONF_AUTHENTICATION_OFF)
+        return "the listener has authentication = off";
+    if (v->is_client_unknown)
+        return NULL;
+    if (l && conf_networks_contain(&l->trust, &v->ip))
+        return "the listener trusts the client";
+    return ip_is_loopback(&v->ip) ? "the client is this machine" : NULL;
+}
+
+/* The rule of the listener, which is to refuse unless it says otherwise. */
+static void apply_configuration(struct message_trial *m)
+{
+    struct inspection_visit *v = &m->visit;
+    const struct conf_listener *l = m->listener = find_listener(m->trial.conf);
+    int rule = l ? l->authentication : CONF_AUTHENTICATION_REFUSE;
+    m->unchecked = why_unchecked(m);
+    specimen_begin(&m->specimen, l ? &l->limits : NULL, v->now_s);
+    v->hostname = trial_hostname(&m->trial);
+    v->forwarders = l ? l->trusted_forwarders.item : NULL;
+    v->forwarder_count = l ? l->trusted_forwarders.count : 0;
+    v->may_refuse = !m->unchecked && rule == CONF_AUTHENTICATION_REFUSE;
+    v->may_mark = !m->unchecked && rule >= CONF_AUTHENTICATION_MARK;
+}
+
+static int read_file(struct message_trial *m, const char *name)
+{
+    bool is_standard = strcmp(name, "-") == 0;
+    FILE *in = is_standard ? stdin : fopen(name, "re");
+    if (!in)
+        return cli_fail(m->trial.i, "%s: %s", name, strerrordesc_np(errno));
+    struct fault f = specimen_read(&m->specimen, in);
+    if (!is_standard)
+        fclose(in);
+    if (f.kind)
+        return cli_fail(m->trial.i, "%s: %s", is_standard ? "standard input" : name, f.text);
+    return CLI_DONE;
+}
+
+static void find_client_name(struct message_trial *m)
+{
+    struct inspection_visit *v = &m->visit;
+    if (v->is_client_unknown || (m->listener && !m->listener->is_client_named))
+        return;
+    struct arena *a = &m->specimen.inspection->arena;
+    client_name_find(v->resolver, &v->ip, loop_now_ms(loop_current()) + NAME_MS, a,
+                     &v->client_name);
+}
+
+static void check(void *arg)
+{
+    struct message_trial *m = arg;
+    m->visit.resolver = m->trial.resolver;
+    m->visit.deadline_ms = m->trial.deadline_ms;
+    find_client_name(m);
+    inspection_decide(m->specimen.inspection, &m->visit);
+}
+
+static void put_verdicts(json_t *o, const struct message_trial *m)
+{
+    const struct inspection *i = m->specimen.inspection;
+    json_t *signatures = json_array();
+    for (size_t k = 0; i && k < dkim_verify_count(i->dkim); k++)
+        json_array_append_new(signatures, verdict_dkim(dkim_verify_verdict(i->dkim, k)));
+    bool has_spf = i && !m->visit.is_client_unknown;
+    json_object_set_new(o, "spf", has_spf ? verdict_spf(&i->spf) : json_null());
+    json_object_set_new(o, "dkim", signatures);
+    json_object_set_new(o, "arc", i ? verdict_arc(i->arc) : json_null());
+    json_object_set_new(o, "dmarc", i ? verdict_dmarc(i) : json_null());
+    if (!i)
+        return;
+    json_object_set_new(o, "is_list", json_boolean(i->is_list));
+    trial_put_text(o, "vouched_by", i->vouched_by);
+    trial_put_text(o, "client_name", m->visit.client_name);
+    json_object_set_new(o, "questions", json_integer(i->questions));
+}
+
+/* What the server would do, and put on top. */
+static void put_action(json_t *o, const struct message_trial *m)
+{
+    static const char *const names[] = {[INSPECTION_TAKE] = "take",
+                                        [INSPECTION_MARK_JUNK] = "mark",
+                                        [INSPECTION_REFUSE] = "refuse"};
+    const struct specimen *s = &m->specimen;
+    enum inspection_action action = s->fault.kind ? INSPECTION_REFUSE : s->inspection->action;
+    struct buf fields = buf_make(INTAKE_TOP_MAX);
+    json_object_set_new(o, "action", json_string(names[action]));
+    if (action == INSPECTION_REFUSE)
+        trial_put_fault(o, s->fault.kind ? &s->fault : &s->inspection->fault);
+    else
+        trial_put_text(o, "reason", STR_NONE);
+    if (action != INSPECTION_REFUSE && !m->unchecked)
+        inspection_append(s->inspection, &m->visit, &fields);
+    trial_put_text(o, "fields", buf_str(&fields));
+    buf_free(&fields);
+}
+
+static void put_notes(json_t *o, const struct message_trial *m)
+{
+    const struct specimen *s = &m->specimen;
+    json_t *notes = json_array();
+    if (s->has_lf)
+        json_array_append_new(notes,
+                              json_string("lines that end with LF count as ending with CRLF"));
+    if (s->has_mbox_line)
+        json_array_append_new(notes, json_string("the line \"From ...\" on top is left out"));
+    if (m->visit.is_client_unknown)
+        json_array_append_new(notes,
+                              json_string("SPF is left out, it needs --ip, --helo and --from"));
+    if (m->unchecked)
+        json_array_append_new(
+            notes, json_sprintf("the server would take it without a look: %s", m->unchecked));
+    json_object_set_new(o, "notes", notes);
+}
+
+static void print_table(const json_t *o)
+{
+    size_t index;
+    json_t *item;
+    if (json_is_object(json_object_get(o, "spf")))
+        verdict_print("spf", json_object_get(o, "spf"));
+    json_array_foreach(json_object_get(o, "dkim"), index, item) verdict_print("dkim", item);
+    if (json_array_size(json_object_get(o, "dkim")) == 0)
+        trial_print_row("dkim", "none", "", "", "");
+    if (json_is_object(json_object_get(o, "arc")))
+        verdict_print("arc", json_object_get(o, "arc"));
+    if (json_is_object(json_object_get(o, "dmarc")))
+        verdict_print("dmarc", json_object_get(o, "dmarc"));
+    printf("action  %s", say_text(o, "action"));
+    if (json_object_get(o, "reply"))
+        printf("  %lld %s ", (long long)say_number(o, "reply"), say_text(o, "status"));
+    say_safely(say_text(o, "reason"));
+    putchar('\n');
+    json_array_foreach(json_object_get(o, "notes"), index, item)
+        printf("note    %s\n", json_string_value(item));
+}
+
+static int report(const struct message_trial *m)
+{
+    const struct specimen *s = &m->specimen;
+    json_t *o = json_object();
+    put_action(o, m);
+    put_verdicts(o, m);
+    json_object_set_new(o, "octets", json_integer((json_int_t)s->octets));
+    json_object_set_new(o, "line_ends",
+                        json_string(!s->has_lf    ? "crlf"
+                                    : s->has_crlf ? "mixed"
+                                                  : "lf"));
+    trial_put_text(o, "listener", m->listener ? m->listener->name : STR_NONE);
+    put_notes(o, m);
+    if (m->trial.i->is_json)
+        return cli_print_json(o);
+    print_table(o);
+    json_decref(o);
+    return CLI_DONE;
+}
+
+static int try_message(struct message_trial *m, const struct words *w)
+{
+    int result = take_client(m, w);
+    if (result == CLI_DONE)
+        result = take_time(m, w->time);
+    if (result == CLI_DONE)
+        result = trial_load(&m->trial, false);
+    if (result != CLI_DONE)
+        return result;
+    apply_configuration(m);
+    result = read_file(m, w->file);
+    if (result == CLI_DONE && m->specimen.inspection)
+        result = trial_run(&m->trial, check, m);
+    return result == CLI_DONE ? report(m) : result;
+}
+
+int cli_try_message(struct invocation *i)
+{
+    const char *words[CLI_WORDS_MAX];
+    struct words w = {0};
+    struct message_trial m = {.trial = trial_make(i)};
+    const struct cli_option options[] = {{"--ip", NULL, &w.ip, NULL},
+                                         {"--helo", NULL, &w.helo, NULL},
+                                         {"--from", NULL, &w.from, NULL},
+                                         {"--time", NULL, &w.time, NULL},
+                                         TRIAL_OPTIONS(&m.trial)};
+    int result = cli_parse(i, options, sizeof options / sizeof options[0], 1, 1, words);
+    w.file = words[0];
+    if (result == CLI_DONE)
+        result = try_message(&m, &w);
+    specimen_free(&m.specimen);
+    trial_free(&m.trial);
+    return result;
+}
