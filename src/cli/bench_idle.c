@@ -75,6 +75,7 @@ static struct fault greet(struct crowd *c, struct conn *stream)
 {
     const struct smtp_client_options options = {.is_lmtp = c->options->is_lmtp,
                                                 .hello_name = STR("source.example.test")};
+    struct tls_peer nobody = {.name = NULL}; /* that is checked */
     struct smtp_client engine;
     struct smtp_client_event event;
     smtp_client_init(&engine, &options);
@@ -83,7 +84,7 @@ static struct fault greet(struct crowd *c, struct conn *stream)
         smtp_client_starttls(&engine);
         f = next_event(stream, &engine, &event);
         if (!f.kind)
-            f = conn_start_tls_client(stream, c->tls, NULL, loop_now_ms(c->loop) + STEP_MS);
+            f = conn_start_tls_client(stream, c->tls, &nobody, loop_now_ms(c->loop) + STEP_MS);
         if (!f.kind) {
             smtp_client_tls_started(&engine);
             f = next_event(stream, &engine, &event);

@@ -63,7 +63,7 @@ static void find(void *arg)
     t->context.live = &t->live;
     t->context.resolver = t->trial.resolver;
     t->context.deadline_ms = t->trial.deadline_ms;
-    t->route = route_find(&t->context, a->domain);
+    t->route = route_find(&t->context, a->domain, ROUTE_USUAL);
     t->fault = t->route->fault;
     if (!t->fault.kind && t->route->is_local)
         t->fault =

@@ -243,6 +243,20 @@ static bool complete_hops(struct conf *c, struct complete_error *error)
     return true;
 }
 
+static bool complete_tls_policies(struct conf *c, struct complete_error *error)
+{
+    resolve(&c->arena, c->state_directory, &c->delivery.ca_file);
+    for (size_t i = 0; i < c->tls_policy_count; i++) {
+        struct str *domain = &c->tls_policy[i].domain;
+        if (!complete_domain(c, "tls-policy", domain, error))
+            return false;
+        for (size_t k = 0; k < i; k++)
+            if (str_equal(c->tls_policy[k].domain, *domain))
+                return fail_again("tls-policy", *domain, error);
+    }
+    return true;
+}
+
 static bool complete_certificates(struct conf *c, struct complete_error *error)
 {
     for (size_t i = 0; i < c->certificate_count; i++) {
@@ -305,7 +319,8 @@ bool complete_conf(struct conf *c, struct complete_error *error)
                     "hostname is \"" STR_FMT "\"; allowed: a domain name without a dot before it",
                     STR_ARG(c->hostname));
     if (!check_retries(c, error) || !complete_stub_zones(c, error) ||
-        !complete_certificates(c, error) || !complete_hops(c, error))
+        !complete_certificates(c, error) || !complete_hops(c, error) ||
+        !complete_tls_policies(c, error))
         return false;
     for (size_t i = 0; i < c->listener_count; i++)
         if (!complete_listener(c, &c->listener[i], error))

@@ -290,16 +290,37 @@ char *conf_state_path(const struct conf *c, struct arena *a, const char *name)
     return arena_c_string(a, path);
 }
 
+/* How well a domain fits what a section is for, which is its name or begins with a dot: 0 not at all, else more is better. */
+static size_t fit(struct str section, struct str domain)
+{
+    if (str_equal(section, domain))
+        return SIZE_MAX;
+    bool is_below = section.p[0] == '.' && domain.n > section.n && str_ends_nocase(domain, section);
+    return is_below ? section.n : 0;
+}
+
 const struct conf_next_hop *conf_transport(const struct conf *c, struct str domain)
 {
     const struct conf_next_hop *best = NULL;
-    for (size_t i = 0; i < c->transport_count; i++) {
-        const struct conf_next_hop *t = &c->transport[i];
-        if (str_equal(t->domain, domain))
-            return t;
-        if (t->domain.p[0] == '.' && domain.n > t->domain.n && str_ends_nocase(domain, t->domain) &&
-            (!best || t->domain.n > best->domain.n))
-            best = t;
+    for (size_t i = 0, most = 0; i < c->transport_count; i++) {
+        size_t here = fit(c->transport[i].domain, domain);
+        if (here > most) {
+            most = here;
+            best = &c->transport[i];
+        }
+    }
+    return best;
+}
+
+const struct conf_tls_policy *conf_tls_policy(const struct conf *c, struct str domain)
+{
+    const struct conf_tls_policy *best = NULL;
+    for (size_t i = 0, most = 0; i < c->tls_policy_count; i++) {
+        size_t here = fit(c->tls_policy[i].domain, domain);
+        if (here > most) {
+            most = here;
+            best = &c->tls_policy[i];
+        }
     }
     return best;
 }

@@ -142,6 +142,18 @@ struct conf_delivery {
     int64_t idle_timeout_ms; /* an unused connection is kept that long */
     int64_t port;            /* of mail exchangers */
     struct conf_addresses source;
+    int tls; /* enum conf_peer_tls: what to ask of mail exchangers where no policy says more */
+    bool is_dane_used;                 /* RFC 7672 */
+    bool is_sts_used;                  /* RFC 8461 */
+    int64_t sts_port;                  /* of the web servers with the policies */
+    struct conf_networks sts_networks; /* private ones in which such servers may be */
+    struct str ca_file; /* certificate authorities beside the system's; empty: none */
+};
+
+/* What to ask of the mail exchangers of a domain, whatever their policies say. */
+struct conf_tls_policy {
+    struct str domain; /* "example.net", or ".example.net" for what is below it */
+    int tls;           /* enum conf_peer_tls */
 };
 
 struct conf_queue {
@@ -194,6 +206,8 @@ struct conf {
     struct conf_next_hop local;
     struct conf_next_hop *transport;
     size_t transport_count;
+    struct conf_tls_policy *tls_policy;
+    size_t tls_policy_count;
     struct conf_delivery delivery;
     struct conf_queue queue;
     struct conf_resolver resolver;
@@ -225,6 +239,9 @@ char *conf_state_path(const struct conf *c, struct arena *a, const char *name);
 
 /* The transport for a domain (lower case): its own, else the longest ".parent"; NULL for none. */
 const struct conf_next_hop *conf_transport(const struct conf *c, struct str domain);
+
+/* The TLS policy set for a domain, found in the same way; NULL for none. */
+const struct conf_tls_policy *conf_tls_policy(const struct conf *c, struct str domain);
 
 bool conf_is_relay_domain(const struct conf *c, struct str domain);
 

@@ -126,8 +126,18 @@ static const struct field delivery_fields[] = {
     NUMBER("idle-timeout",            FIELD_DURATION, AT(idle_timeout_ms), "5s", 0, HOUR),
     NUMBER("port",                    FIELD_COUNT,    AT(port), "25", 1, 65535),
     LIST("source-address",            FIELD_ADDRESS,  AT(source)),
+    WORD("tls",                       AT(tls), "may", peer_tls_words),
+    TEXT("dane",                      FIELD_SWITCH,   AT(is_dane_used), "on"),
+    TEXT("mta-sts",                   FIELD_SWITCH,   AT(is_sts_used), "on"),
+    NUMBER("mta-sts-port",            FIELD_COUNT,    AT(sts_port), "443", 1, 65535),
+    LIST("mta-sts-networks",          FIELD_NETWORK,  AT(sts_networks)),
+    TEXT("ca-file",                   FIELD_PATH,     AT(ca_file), NULL),
 };
 #undef AT
+
+static const struct field tls_policy_fields[] = {
+    WORD("tls", offsetof(struct conf_tls_policy, tls), "may", peer_tls_words),
+};
 
 #define AT(member) offsetof(struct conf_queue, member)
 static const struct field queue_fields[] = {
@@ -168,6 +178,7 @@ const struct section field_sections[] = {
     SECTION("smarthost", hop_fields, false, smarthost, struct conf_next_hop),
     SECTION("local", local_fields, false, local, struct conf_next_hop),
     SECTION("transport", hop_fields, true, transport, struct conf_next_hop),
+    SECTION("tls-policy", tls_policy_fields, true, tls_policy, struct conf_tls_policy),
     SECTION("delivery", delivery_fields, false, delivery, struct conf_delivery),
     SECTION("queue", queue_fields, false, queue, struct conf_queue),
     SECTION("resolver", resolver_fields, false, resolver, struct conf_resolver),

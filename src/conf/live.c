@@ -23,6 +23,16 @@ static struct fault load_server_tls(struct live *l, struct tls_context *predeces
     return f;
 }
 
+static struct fault load_client_tls(struct live *l)
+{
+    struct arena arena = arena_make(1 << 16);
+    struct str authorities = l->conf->delivery.ca_file;
+    struct fault f = tls_context_client(
+        TLS_1_0, authorities.n > 0 ? arena_c_string(&arena, authorities) : NULL, &l->client_tls);
+    arena_free(&arena);
+    return f;
+}
+
 static void release(struct live *l)
 {
     tls_context_drop(l->server_tls);
@@ -46,7 +56,7 @@ static struct fault load(const char *path, struct str source, struct tls_context
     l->references = 1;
     f = load_server_tls(l, predecessor);
     if (!f.kind)
-        f = tls_context_client(TLS_1_0, NULL, &l->client_tls);
+        f = load_client_tls(l);
     if (f.kind) {
         release(l);
         return f;

@@ -17,7 +17,6 @@
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 
 #include "net/loop.h"
 #include "net/offload.h"
@@ -513,15 +512,13 @@ struct fault conn_start_tls_server(struct conn *c, struct tls_context *tls, int6
     return shake_hands(c, tls, deadline_ms);
 }
 
-struct fault conn_start_tls_client(struct conn *c, struct tls_context *tls, const char *name,
+struct fault conn_start_tls_client(struct conn *c, struct tls_context *tls, struct tls_peer *peer,
                                    int64_t deadline_ms)
 {
     struct fault f = start_tls(c, tls);
     if (f.kind)
         return f;
-    /* SSL_set_tlsext_host_name, whose cast drops const; the name is copied. */
-    if (name && SSL_ctrl(c->ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
-                         (void *)(uintptr_t)name) != 1)
+    if (!tls_peer_prepare(c->ssl, peer))
         return tls_fault(c, "start");
     SSL_set_connect_state(c->ssl);
     return shake_hands(c, tls, deadline_ms);
@@ -547,18 +544,10 @@ bool conn_tls_is_resumed(const struct conn *c)
     return c->ssl && SSL_session_reused(c->ssl);
 }
 
-bool conn_tls_is_verified(const struct conn *c, const char *host, const char **reason)
+enum tls_trust conn_tls_trust(const struct conn *c, const struct tls_peer *peer,
+                              const char **reason)
 {
-    long result = SSL_get_verify_result(c->ssl);
-    X509 *certificate = SSL_get0_peer_certificate(c->ssl);
-    *reason = NULL;
-    if (!certificate)
-        *reason = "no certificate";
-    else if (result != X509_V_OK)
-        *reason = X509_verify_cert_error_string(result);
-    else if (X509_check_host(certificate, host, 0, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, NULL) != 1)
-        *reason = "the certificate is for another name";
-    return !*reason;
+    return tls_peer_trust(c->ssl, peer, reason);
 }
 
 bool conn_tls_exporter(const struct conn *c, unsigned char octets[32])

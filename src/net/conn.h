@@ -12,6 +12,7 @@
 
 #include "base/fault.h"
 #include "net/endpoint.h"
+#include "net/tls_peer.h"
 
 #include <stdint.h>
 
@@ -57,11 +58,11 @@ struct fault conn_write(struct conn *c, const struct str *parts, size_t count, i
 
 /*
  * Turns the stream into TLS as server or client. No byte may be unread: what came in the clear is
- * not for the secure stream (RFC 3207 section 4.2). For a client, name (C string, may be NULL) is
- * sent as SNI.
+ * not for the secure stream (RFC 3207 section 4.2). A client says whom it expects (borrowed until
+ * the handshake is over) and asks conn_tls_trust afterwards.
  */
 struct fault conn_start_tls_server(struct conn *c, struct tls_context *tls, int64_t deadline_ms);
-struct fault conn_start_tls_client(struct conn *c, struct tls_context *tls, const char *name,
+struct fault conn_start_tls_client(struct conn *c, struct tls_context *tls, struct tls_peer *peer,
                                    int64_t deadline_ms);
 
 bool conn_is_tls(const struct conn *c);
@@ -73,10 +74,9 @@ const char *conn_tls_cipher(const struct conn *c);
 /* True when the handshake continued an earlier session. */
 bool conn_tls_is_resumed(const struct conn *c);
 
-/*
- * Client: whether the peer's certificate chain is trusted and names the host; the reason when not.
- */
-bool conn_tls_is_verified(const struct conn *c, const char *host, const char **reason);
+/* Client: whether the server is the one that the handshake was begun for, and why not. */
+enum tls_trust conn_tls_trust(const struct conn *c, const struct tls_peer *peer,
+                              const char **reason);
 
 /* The 32 octets of tls-exporter channel binding (RFC 9266). False where it is not safe. */
 bool conn_tls_exporter(const struct conn *c, unsigned char octets[32]);

@@ -226,6 +226,19 @@ static bool is_cut(const struct ub_result *u)
     return u->answer_len > FLAGS_AT && (packet[FLAGS_AT] & TRUNCATED);
 }
 
+/* The name that the CNAMEs lead to, as text without the last dot. */
+static struct str canonical_name(const struct ub_result *u, struct arena *arena, const char *name)
+{
+    struct str canonical = str_from(u->canonname), asked = str_from(name);
+    if (canonical.n > 0 && canonical.p[canonical.n - 1] == '.')
+        canonical.n--;
+    if (asked.n > 0 && asked.p[asked.n - 1] == '.')
+        asked.n--;
+    if (canonical.n == 0 || str_equal_nocase(canonical, asked))
+        return STR_NONE;
+    return arena_copy(arena, canonical);
+}
+
 static struct fault read_result(const struct ub_result *u, struct arena *arena, const char *name,
                                 struct resolver_answer *out)
 {
@@ -237,6 +250,7 @@ static struct fault read_result(const struct ub_result *u, struct arena *arena, 
     if (is_cut(u))
         return failure(name, "the answer is too large");
     out->is_secure = u->secure;
+    out->canonical = canonical_name(u, arena, name);
     out->ttl_s = u->ttl < 0 ? 0 : (uint32_t)u->ttl;
     if (!u->havedata) {
         out->status = u->nxdomain ? RESOLVER_NO_NAME : RESOLVER_NO_DATA;

@@ -33,6 +33,7 @@ enum resolver_status { RESOLVER_FOUND, RESOLVER_NO_DATA, RESOLVER_NO_NAME };
 
 enum {
     RESOLVER_A = 1,
+    RESOLVER_CNAME = 5,
     RESOLVER_MX = 15,
     RESOLVER_TXT = 16,
     RESOLVER_PTR = 12,
@@ -50,6 +51,8 @@ struct resolver_answer {
     uint32_t ttl_s;
     struct str *data; /* the records' data in wire form (proto/dns.h), CNAMEs followed */
     size_t count;     /* at most RESOLVER_RECORDS_MAX */
+    struct str
+        canonical; /* the name that CNAMEs lead to; empty when there are none or it is not known */
 };
 
 /* Starts on the calling thread's loop. The fault (451 4.3.5) names what cannot be used. */

@@ -180,6 +180,8 @@ struct fault tls_context_client(enum tls_version minimum, const char *authoritie
     SSL_CTX *x = new_context(TLS_client_method(), minimum);
     t->context[t->count++] = x;
     SSL_CTX_set_verify(x, SSL_VERIFY_NONE, NULL);
+    if (SSL_CTX_dane_enable(x) != 1)
+        abort();
     SSL_CTX_set_default_verify_paths(x);
     *out = NULL;
     if (authorities && SSL_CTX_load_verify_file(x, authorities) != 1) {

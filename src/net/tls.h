@@ -31,7 +31,7 @@ struct fault tls_context_server(const struct tls_certificate *certificates, size
                                 struct tls_context **out);
 
 /* A client context that trusts the system's certificate authorities, and those in the PEM file
- * authorities (may be NULL). Verification is reported, not enforced: see conn_tls_is_verified. */
+ * authorities (may be NULL). Verification is reported, not enforced: see conn_tls_trust. */
 struct fault tls_context_client(enum tls_version minimum, const char *authorities,
                                 struct tls_context **out);
 

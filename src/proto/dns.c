@@ -72,3 +72,21 @@ bool dns_address_read(struct str data, bool is_v6, struct ip_address *out)
     memcpy(out->byte + 16 - data.n, data.p, data.n);
     return true;
 }
+
+bool dns_tlsa_read(struct str data, struct dns_tlsa *out)
+{
+    enum { HEAD = 3 };
+    if (data.n <= HEAD || data.n > HEAD + DNS_TLSA_DATA_MAX)
+        return false;
+    const unsigned char *p = (const unsigned char *)data.p;
+    *out = (struct dns_tlsa){p[0], p[1], p[2], str_skip(data, HEAD)};
+    return true;
+}
+
+bool dns_tlsa_is_usable(const struct dns_tlsa *t)
+{
+    enum { DANE_TA = 2, DANE_EE = 3, KEY = 1, FULL = 0, SHA_256 = 1, SHA_512 = 2 };
+    bool is_whole = t->matching == FULL || (t->matching == SHA_256 && t->data.n == 32) ||
+                    (t->matching == SHA_512 && t->data.n == 64);
+    return (t->usage == DANE_TA || t->usage == DANE_EE) && t->selector <= KEY && is_whole;
+}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * dns.h - the data of DNS records, as mail reads them (RFC 1035 section 3, RFC 3596, RFC 7505)
+ * dns.h - the data of DNS records, as mail reads them (RFC 1035 section 3, RFC 3596, RFC 6698, RFC 7505)
  *
  * The data comes from strangers, in wire form and without compression.
  */
@@ -42,5 +42,21 @@ bool dns_mx_is_null(struct str data);
 /* The data of an A record, or of an AAAA record (is_v6). False when it has another length than its
  * type wants: that of the other type is wrong, too. */
 bool dns_address_read(struct str data, bool is_v6, struct ip_address *out);
+
+enum { DNS_TLSA_DATA_MAX = 8192 }; /* a whole certificate, at most */
+
+struct dns_tlsa {
+    uint8_t usage, selector, matching;
+    struct str data; /* a digest, a key or a certificate; borrowed from the record */
+};
+
+/* The data of a TLSA record (RFC 6698 section 2.1). False when it has none, or more than DNS_TLSA_DATA_MAX. */
+bool dns_tlsa_read(struct str data, struct dns_tlsa *out);
+
+/*
+ * Whether SMTP may authenticate a server by the record (RFC 7672 section 3.1): DANE-TA or DANE-EE, of a certificate or
+ * its key, in full or by a SHA-2 digest of the right length.
+ */
+bool dns_tlsa_is_usable(const struct dns_tlsa *t);
 
 #endif

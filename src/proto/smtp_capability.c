@@ -39,10 +39,15 @@ void smtp_client_learn(struct smtp_client *c, struct str line)
         const char *keyword;
         unsigned capability;
     } table[] = {
-        {"PIPELINING", SMTP_HAS_PIPELINING}, {"SIZE", SMTP_HAS_SIZE},
-        {"8BITMIME", SMTP_HAS_8BITMIME},     {"SMTPUTF8", SMTP_HAS_SMTPUTF8},
-        {"CHUNKING", SMTP_HAS_CHUNKING},     {"DSN", SMTP_HAS_DSN},
-        {"STARTTLS", SMTP_HAS_STARTTLS},     {"ENHANCEDSTATUSCODES", SMTP_HAS_ENHANCED},
+        {"PIPELINING", SMTP_HAS_PIPELINING},
+        {"SIZE", SMTP_HAS_SIZE},
+        {"8BITMIME", SMTP_HAS_8BITMIME},
+        {"SMTPUTF8", SMTP_HAS_SMTPUTF8},
+        {"CHUNKING", SMTP_HAS_CHUNKING},
+        {"DSN", SMTP_HAS_DSN},
+        {"REQUIRETLS", SMTP_HAS_REQUIRETLS},
+        {"STARTTLS", SMTP_HAS_STARTTLS},
+        {"ENHANCEDSTATUSCODES", SMTP_HAS_ENHANCED},
     };
     struct str keyword = str_word(&line);
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)

@@ -224,6 +224,8 @@ static void say_mail(struct smtp_client *c, struct smtp_client_mail *m)
         buf_append(&c->out, STR(" BODY=8BITMIME"));
     if (m->is_utf8)
         buf_append(&c->out, STR(" SMTPUTF8"));
+    if (m->is_tls_required && has(c, SMTP_HAS_REQUIRETLS))
+        buf_append(&c->out, STR(" REQUIRETLS"));
     if (has(c, SMTP_HAS_DSN) && m->ret.n > 0) {
         buf_append(&c->out, STR(" RET="));
         buf_append(&c->out, m->ret);
@@ -514,6 +516,15 @@ static bool is_answer_to(enum command command, unsigned code)
 }
 
 /* Takes a reply line without its end. False when it is none, or none to what was asked. */
+/* The first word of the answer to the hello (RFC 5321 section 4.1.1.1). */
+static void note_server_name(struct smtp_client *c, struct str text)
+{
+    struct str name = str_head(str_word(&text), SMTP_CLIENT_NAME_MAX - 1);
+    if (name.n > 0)
+        memcpy(c->server_name, name.p, name.n);
+    c->server_name[name.n] = '\0';
+}
+
 static bool take_line(struct smtp_client *c, struct str line, bool *is_last)
 {
     struct smtp_reply_line reply;
@@ -527,6 +538,8 @@ static bool take_line(struct smtp_client *c, struct str line, bool *is_last)
     *is_last = reply.is_last;
     if (e->command == COMMAND_EHLO && reply.code == 250 && !is_first)
         smtp_client_learn(c, text);
+    if (e->command == COMMAND_EHLO && is_first)
+        note_server_name(c, text);
     if (!is_first) {
         /* Every line may repeat the enhanced code; one is enough. */
         struct fault_status status;

@@ -34,7 +34,8 @@ enum smtp_capability {
     SMTP_HAS_AUTH_PLAIN = 1 << 7,
     SMTP_HAS_AUTH_LOGIN = 1 << 8,
     SMTP_HAS_AUTH_SCRAM_SHA_256 = 1 << 9,
-    SMTP_HAS_ENHANCED = 1 << 10
+    SMTP_HAS_ENHANCED = 1 << 10,
+    SMTP_HAS_REQUIRETLS = 1 << 11
 };
 
 struct smtp_client_options {
@@ -59,6 +60,7 @@ struct smtp_client_mail {
     uint64_t size_bytes;
     bool is_8bit;
     bool is_utf8;
+    bool is_tls_required; /* REQUIRETLS, where the server has it (RFC 8689) */
     /* The engine's own: */
     size_t accepted_count;   /* recipients the server took */
     size_t final_count;      /* LMTP: answers after the body so far */
@@ -88,7 +90,7 @@ struct smtp_client_event {
     struct str data; /* CHALLENGE: base64 text, valid until the next feed */
 };
 
-enum { SMTP_CLIENT_PIPELINE_MAX = 2, SMTP_CLIENT_DIALOGUE_MAX = 3000 };
+enum { SMTP_CLIENT_PIPELINE_MAX = 2, SMTP_CLIENT_DIALOGUE_MAX = 3000, SMTP_CLIENT_NAME_MAX = 256 };
 
 /* What the next reply will be for. */
 struct smtp_client_expect {
@@ -117,6 +119,8 @@ struct smtp_client {
     enum smtp_client_event_kind due;
     struct smtp_client_mail *due_mail;
     bool is_broken;
+    char
+        server_name[SMTP_CLIENT_NAME_MAX]; /* as it says in its answer to the hello; may be empty */
 };
 
 /* Options are borrowed for the engine's life. */

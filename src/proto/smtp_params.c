@@ -50,6 +50,13 @@ static bool read_smtputf8(struct reader *r, bool has_value, struct str value)
     return !has_value;
 }
 
+static bool read_requiretls(struct reader *r, bool has_value, struct str value)
+{
+    (void)value;
+    r->mail->is_tls_required = true;
+    return !has_value;
+}
+
 static bool read_ret(struct reader *r, bool has_value, struct str value)
 {
     (void)has_value;
@@ -172,8 +179,8 @@ static struct fault utf8_fault(void)
 }
 
 struct fault smtp_params_mail(const struct smtp_server_options *options, bool is_extended,
-                              bool is_auth_offered, struct arena *arena, struct str text,
-                              struct smtp_mail *out)
+                              bool is_tls, bool is_auth_offered, struct arena *arena,
+                              struct str text, struct smtp_mail *out)
 {
     const struct parameter table[] = {
         {STR("SIZE"), is_extended, read_size},
@@ -182,6 +189,7 @@ struct fault smtp_params_mail(const struct smtp_server_options *options, bool is
         {STR("RET"), is_extended && options->has_dsn, read_ret},
         {STR("ENVID"), is_extended && options->has_dsn, read_envid},
         {STR("AUTH"), is_extended && is_auth_offered, read_auth},
+        {STR("REQUIRETLS"), is_extended && options->has_requiretls && is_tls, read_requiretls},
     };
     *out = (struct smtp_mail){.size = 0};
     struct reader r = {.arena = arena, .mail = out};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * smtp_server.h - the server's side of SMTP, submission and LMTP, without any I/O
- * (RFC 5321, 6409, 2033; 1870, 2920, 3030, 3207, 3461, 4954, 6152, 6531, 9422)
+ * (RFC 5321, 6409, 2033; 1870, 2920, 3030, 3207, 3461, 4954, 6152, 6531, 8689, 9422)
  *
  * Bytes go in with smtp_server_feed, legal events come out; bytes to send are taken from
  * smtp_server_output. Wrong order, bad syntax, long lines and unknown verbs are answered inside and
@@ -72,6 +72,7 @@ struct smtp_server_options {
     bool has_starttls;           /* offered while the session is in the clear */
     bool is_tls_required;        /* nothing but EHLO, STARTTLS, NOOP, HELP, QUIT before it */
     bool has_smtputf8, has_chunking, has_dsn, has_limits;
+    bool has_requiretls; /* offered under TLS alone */
     bool may_talk_early; /* what comes before a reply waits for it: a local program that says all at
                             once is no attacker */
 };
@@ -95,9 +96,10 @@ enum smtp_event_kind {
 
 struct smtp_mail {
     struct address sender;
-    uint64_t size; /* announced octets; 0: unknown */
-    bool is_8bit;  /* BODY=8BITMIME */
-    bool is_utf8;  /* SMTPUTF8 */
+    uint64_t size;        /* announced octets; 0: unknown */
+    bool is_8bit;         /* BODY=8BITMIME */
+    bool is_utf8;         /* SMTPUTF8 */
+    bool is_tls_required; /* REQUIRETLS (RFC 8689) */
     enum dsn_return ret;
     struct str envid; /* xtext as received; empty: absent */
     struct str auth;  /* AUTH= decoded, "<>" for unknown; empty: absent */

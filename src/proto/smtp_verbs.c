@@ -70,6 +70,8 @@ static bool list_extensions(const struct smtp_server *s, struct buf *text)
         fits = fits && buf_append(text, STR("CHUNKING\n"));
     if (o->has_dsn)
         fits = fits && buf_append(text, STR("DSN\n"));
+    if (o->has_requiretls && s->is_tls)
+        fits = fits && buf_append(text, STR("REQUIRETLS\n"));
     if (o->has_starttls && !s->is_tls)
         fits = fits && buf_append(text, STR("STARTTLS\n"));
     if (smtp_engine_offers_auth(s) && !(o->is_tls_required && !s->is_tls))
@@ -123,8 +125,8 @@ static void run_mail(struct smtp_server *s, struct str arguments, struct smtp_ev
         return;
     }
     struct smtp_mail mail;
-    struct fault f = smtp_params_mail(o, s->is_extended, smtp_engine_offers_auth(s), &s->scratch,
-                                      arguments, &mail);
+    struct fault f = smtp_params_mail(o, s->is_extended, s->is_tls, smtp_engine_offers_auth(s),
+                                      &s->scratch, arguments, &mail);
     if (f.kind) {
         smtp_engine_error(s, out, &f);
         return;

@@ -6,7 +6,14 @@
 
 #include "base/pack.h"
 
-enum { ENVELOPE_VERSION = 1, FLAG_8BIT = 1, FLAG_UTF8 = 2, RCPT_LEAST = 9 };
+enum {
+    ENVELOPE_VERSION = 1,
+    FLAG_8BIT = 1,
+    FLAG_UTF8 = 2,
+    FLAG_TLS_REQUIRED = 4,
+    FLAG_TLS_OPTIONAL = 8,
+    RCPT_LEAST = 9
+};
 
 static const char id_digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
@@ -21,7 +28,9 @@ size_t envelope_packed_max(const struct queue_envelope *e)
 void envelope_pack(struct buf *out, const struct queue_envelope *e)
 {
     pack_u8(out, ENVELOPE_VERSION);
-    pack_u8(out, (uint8_t)((e->is_8bit ? FLAG_8BIT : 0) | (e->is_utf8 ? FLAG_UTF8 : 0)));
+    pack_u8(out, (uint8_t)((e->is_8bit ? FLAG_8BIT : 0) | (e->is_utf8 ? FLAG_UTF8 : 0) |
+                           (e->is_tls_required ? FLAG_TLS_REQUIRED : 0) |
+                           (e->is_tls_optional ? FLAG_TLS_OPTIONAL : 0)));
     pack_u8(out, e->ret);
     pack_u64(out, (uint64_t)e->arrival_ms);
     pack_str(out, e->sender);
@@ -45,6 +54,8 @@ bool envelope_unpack(struct arena *arena, struct str bytes, struct queue_envelop
     uint8_t flags = unpack_u8(&u);
     out->is_8bit = flags & FLAG_8BIT;
     out->is_utf8 = flags & FLAG_UTF8;
+    out->is_tls_required = flags & FLAG_TLS_REQUIRED;
+    out->is_tls_optional = flags & FLAG_TLS_OPTIONAL;
     out->ret = unpack_u8(&u);
     out->arrival_ms = (int64_t)unpack_u64(&u);
     out->sender = arena_copy(arena, unpack_str(&u));

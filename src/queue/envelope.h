@@ -35,14 +35,16 @@ struct queue_rcpt {
 };
 
 struct queue_envelope {
-    struct str sender;  /* "local@domain", empty for the null path */
-    struct str envid;   /* ENVID as received, empty when none */
-    struct str session; /* id of the session that brought it, for people */
-    struct str account; /* who logged in, empty when nobody */
-    uint8_t ret;        /* enum dsn_return */
-    bool is_8bit;       /* BODY=8BITMIME was given */
-    bool is_utf8;       /* SMTPUTF8 was given */
-    int64_t arrival_ms; /* real time */
+    struct str sender;    /* "local@domain", empty for the null path */
+    struct str envid;     /* ENVID as received, empty when none */
+    struct str session;   /* id of the session that brought it, for people */
+    struct str account;   /* who logged in, empty when nobody */
+    uint8_t ret;          /* enum dsn_return */
+    bool is_8bit;         /* BODY=8BITMIME was given */
+    bool is_utf8;         /* SMTPUTF8 was given */
+    bool is_tls_required; /* REQUIRETLS was given (RFC 8689) */
+    bool is_tls_optional; /* the message says TLS-Required: No, and REQUIRETLS was not given */
+    int64_t arrival_ms;   /* real time */
     struct queue_rcpt *rcpt;
     size_t rcpt_count;
 };

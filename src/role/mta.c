@@ -71,6 +71,8 @@ static struct fault start_resolver(struct mta *m, const struct conf *conf)
 
 static struct fault open_queue(struct mta *m, const struct conf *conf)
 {
+    m->sts_folder = arena_c_string(&m->steward.arena,
+                                   arena_printf(&m->steward.arena, "%s/mta-sts", m->steward.data));
     for (size_t i = 0; i < m->steward.crew.count; i++)
         m->loops[i] =
             (struct sender_loop){m->steward.crew.member[i].loop, &m->steward.crew.member[i].work};
@@ -81,7 +83,8 @@ static struct fault open_queue(struct mta *m, const struct conf *conf)
                                .log = m->steward.server.log,
                                .loops = m->loops,
                                .loop_count = m->steward.crew.count,
-                               .scope = &m->steward.crew.member[0].work};
+                               .scope = &m->steward.crew.member[0].work,
+                               .sts_folder = m->sts_folder};
     m->sender = sender_make(&s);
     struct queue_options o;
     queue_options_from(m, conf, &o);
@@ -119,6 +122,12 @@ static void tidy_memory(void *arg)
     }
 }
 
+static void keep_policies(void *arg)
+{
+    struct mta *m = arg;
+    sender_keep_policies(m->sender);
+}
+
 static struct mta *mta_of(struct steward *s)
 {
     return (struct mta *)(void *)s;
@@ -137,7 +146,8 @@ static struct fault take_charge(struct steward *s, const struct conf *conf)
 {
     struct mta *m = mta_of(s);
     struct fault f = open_queue(m, conf);
-    if (!f.kind && !task_start(&s->chores, "memory", tidy_memory, m))
+    if (!f.kind && (!task_start(&s->chores, "memory", tidy_memory, m) ||
+                    !task_start(&s->chores, "policies", keep_policies, m)))
         f = fault_make(451, FAULT_STATUS(4, 3, 0), "no memory for a task");
     return f;
 }

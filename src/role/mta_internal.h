@@ -14,6 +14,7 @@ struct mta {
     struct scope keeping; /* the queue's keeper, the last to go */
     struct resolver *resolver;
     struct sender *sender;
+    const char *sts_folder; /* where the sender keeps MTA-STS policies */
 };
 
 /* The verbs of the control socket. */

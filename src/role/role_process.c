@@ -99,6 +99,7 @@ static void add_folders(struct places *p, const struct role_kind *kind)
     add_folder(p, conf->smarthost.password_file);
     add_folder(p, conf->local.password_file);
     add_folder(p, conf->resolver.trust_anchor_file);
+    add_folder(p, conf->delivery.ca_file);
     for (size_t i = 0; i < conf->transport_count; i++)
         add_folder(p, conf->transport[i].password_file);
 }
@@ -122,7 +123,7 @@ static struct fault enter_sandbox(const struct role_kind *kind, const struct con
         {"/dev/urandom", false},
         {"/dev/null", true},
     };
-    enum { ALWAYS = sizeof always / sizeof always[0], OF_THE_MTA = 4 };
+    enum { ALWAYS = sizeof always / sizeof always[0], OF_THE_MTA = 5 };
     size_t most = ALWAYS + OF_THE_MTA + 2 * conf->certificate_count + conf->transport_count;
     struct places p = {conf, &a, arena_alloc(&a, most * sizeof *p.item), ALWAYS};
     memcpy(p.item, always, sizeof always);

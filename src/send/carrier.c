@@ -13,6 +13,7 @@
 #include "base/encode.h"
 #include "net/loop.h"
 #include "os/file.h"
+#include "send/secure.h"
 #include "send/share.h"
 #include "send/transfer.h"
 
@@ -156,48 +157,14 @@ static struct fault await_ready(struct transfer *t)
     return e.kind == SMTP_CLIENT_READY ? FINE : e.fault;
 }
 
-/* TLS as the route's policy wants it. *is_broken: the handshake failed, the connection is useless.
- */
-static struct fault secure(struct transfer *t, const struct route *r, bool *is_broken)
-{
-    struct smtp_client_event e;
-    const char *reason = NULL;
-    bool is_offered = t->client.capabilities & SMTP_HAS_STARTTLS;
-    bool is_needed = r->tls == CONF_PEER_TLS_ENCRYPT || r->tls == CONF_PEER_TLS_VERIFY;
-    *is_broken = false;
-    if (r->tls == CONF_PEER_TLS_NEVER || (!is_offered && !is_needed))
-        return FINE;
-    if (!is_offered)
-        return fault_make(451, FAULT_STATUS(4, 7, 10), "the server does not offer STARTTLS");
-    smtp_client_starttls(&t->client);
-    struct fault f = transfer_await(t, &e);
-    if (f.kind)
-        return f;
-    if (e.fault.kind)
-        return is_needed ? fault_make(451, FAULT_STATUS(4, 7, 10), "STARTTLS refused: %.200s",
-                                      e.fault.text)
-                         : FINE;
-    *is_broken = true;
-    if (conn_unread(t->conn) > 0)
-        return fault_make(451, FAULT_STATUS(4, 7, 5), "bytes behind the reply to STARTTLS");
-    f = conn_start_tls_client(t->conn, r->live->client_tls, t->host[0] ? t->host : NULL,
-                              deadline_after(t->limits->greeting_timeout_ms));
-    if (f.kind)
-        return f;
-    if (r->tls == CONF_PEER_TLS_VERIFY && !conn_tls_is_verified(t->conn, t->host, &reason))
-        return fault_make(451, FAULT_STATUS(4, 7, 5), "certificate not accepted: %s", reason);
-    *is_broken = false;
-    smtp_client_tls_started(&t->client);
-    return await_ready(t);
-}
-
 /* Talks to a fresh connection until it is ready for mail. */
-static struct fault introduce(struct transfer *t, const struct route *r, bool *is_tls_broken)
+static struct fault introduce(struct transfer *t, const struct route *r, const struct route_host *h,
+                              bool *is_tls_broken)
 {
     *is_tls_broken = false;
     struct fault f = await_ready(t);
     if (!f.kind)
-        f = secure(t, r, is_tls_broken);
+        f = secure_connection(t, r, h, is_tls_broken);
     if (!f.kind && r->hop && r->hop->username.n > 0)
         f = log_in(t, r->hop);
     return f;
@@ -225,6 +192,11 @@ static struct fault try_address(struct transfer *t, const struct route *r,
 {
     struct endpoint source;
     struct route plain = {0};
+    const struct route_host *h = secure_host(r, host);
+    transfer_begin_host(t);
+    struct fault refusal = secure_may_connect(t, r, h);
+    if (refusal.kind)
+        return refusal;
     for (int attempt = 0;; attempt++) {
         bool is_tls_broken;
         transfer_begin_host(t);
@@ -238,12 +210,12 @@ static struct fault try_address(struct transfer *t, const struct route *r,
             plain = (struct route){.live = r->live, .hop = r->hop, .tls = CONF_PEER_TLS_NEVER};
             policy = &plain;
         }
-        f = introduce(t, policy, &is_tls_broken);
+        f = introduce(t, policy, h, &is_tls_broken);
         if (!f.kind)
             return FINE;
         transfer_disconnect(t);
         /* Opportunistic TLS that does not work is worse than none (once, on a new connection). */
-        if (!is_tls_broken || r->tls != CONF_PEER_TLS_MAY || attempt > 0)
+        if (!is_tls_broken || attempt > 0)
             return f;
     }
 }
@@ -262,19 +234,28 @@ static bool is_mailless(const struct fault *f)
 static struct fault connect_route(struct carrier *c, struct transfer *t)
 {
     struct sender *s = c->sender;
-    struct route_context x = {s->options.live, s->options.directory, s->options.resolver, 0};
+    struct route_context x = {.live = s->options.live,
+                              .directory = s->options.directory,
+                              .resolver = s->options.resolver};
     struct route_addresses *a = calloc(1, sizeof *a);
     if (!a)
         abort();
     struct fault f = route_addresses(&x, c->route, a);
     size_t count = f.kind ? 0 : a->count;
-    bool may_pass = c->route->hop;
+    bool may_pass = c->route->hop && c->route->wish != ROUTE_TLS_REQUIRED;
+    struct fault passing = FINE;
     for (size_t i = 0; i < count; i++) {
+        t->is_requirement_unmet = false;
         f = try_address(t, c->route, &a->address[i], a->name[i]);
         if (!f.kind || task_is_cancelled())
             break;
-        may_pass = may_pass || !is_mailless(&f);
+        may_pass = may_pass || !(t->is_requirement_unmet || is_mailless(&f));
+        if (f.kind == FAULT_LATER)
+            passing = f;
     }
+    /* A host that was not reached may yet do what the others do not. */
+    if (f.kind && t->is_requirement_unmet && passing.kind)
+        f = passing;
     free(a);
     if (f.kind == FAULT_NEVER && may_pass)
         f.kind = FAULT_LATER;

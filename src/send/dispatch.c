@@ -22,6 +22,7 @@ enum {
     DESTINATIONS_KEPT = 10000,
     IDLE_A_ROUND = 256,
     PURGE_MS = 10,
+    KEEP_POLICIES_MS = 3600000,
     UNPROVEN_CARRIERS = 2 /* connections to a site that has not answered yet */
 };
 
@@ -49,6 +50,8 @@ struct sender *sender_make(const struct sender_options *options)
     s->sites = map_make(random_u64(), random_u64());
     list_init(&s->promised);
     list_init(&s->idle);
+    s->sts = sts_make(
+        &(struct sts_options){options->sts_folder, options->live, options->resolver, options->log});
     return s;
 }
 
@@ -219,9 +222,32 @@ static void forget_idle_destinations(struct sender *s)
         free_destination(idle[i]);
 }
 
-static struct destination *destination_of(struct sender *s, struct str name)
+/* What the key of a domain's destinations ends in: no domain has such an octet. */
+static const char wish_marks[ROUTE_WISHES] = {'\0', '\1', '\2'};
+
+static enum route_wish wish_of(const struct queue_message *m)
 {
-    struct map_node *n = map_find(&s->domains, name);
+    return m->envelope.is_tls_required   ? ROUTE_TLS_REQUIRED
+           : m->envelope.is_tls_optional ? ROUTE_TLS_OPTIONAL
+                                         : ROUTE_USUAL;
+}
+
+static struct map_node *find_destination(const struct sender *s, struct str domain,
+                                         enum route_wish wish)
+{
+    if (wish == ROUTE_USUAL)
+        return map_find(&s->domains, domain);
+    struct buf key = buf_make(domain.n + 1);
+    buf_append(&key, domain);
+    buf_append_byte(&key, wish_marks[wish]);
+    struct map_node *n = map_find(&s->domains, buf_str(&key));
+    buf_free(&key);
+    return n;
+}
+
+static struct destination *destination_of(struct sender *s, struct str name, enum route_wish wish)
+{
+    struct map_node *n = find_destination(s, name, wish);
     if (n)
         return MAP_ENTRY(n, struct destination, node);
     if (s->domains.count > DESTINATIONS_KEPT && loop_now_ms(s->owner) >= s->next_purge_ms)
@@ -230,9 +256,15 @@ static struct destination *destination_of(struct sender *s, struct str name)
     if (!d)
         abort();
     d->sender = s;
-    d->name = copy_text(name);
+    d->wish = wish;
+    d->name = calloc(1, name.n + 2);
+    if (!d->name)
+        abort();
+    memcpy(d->name, name.n ? name.p : "", name.n);
+    d->name[name.n] = wish_marks[wish];
+    d->domain_size = name.n;
     list_init(&d->waiting);
-    map_insert(&s->domains, &d->node, str_make(d->name, name.n));
+    map_insert(&s->domains, &d->node, str_make(d->name, name.n + (wish != ROUTE_USUAL)));
     return d;
 }
 
@@ -269,8 +301,11 @@ static void look_up(void *arg)
 {
     struct destination *d = arg;
     struct sender *s = d->sender;
-    struct route_context x = {s->options.live, s->options.directory, s->options.resolver, 0};
-    struct route *route = route_find(&x, str_from(d->name));
+    struct route_context x = {.live = s->options.live,
+                              .directory = s->options.directory,
+                              .resolver = s->options.resolver,
+                              .sts = s->sts};
+    struct route *route = route_find(&x, str_make(d->name, d->domain_size), d->wish);
     forget_route(d);
     d->route = route;
     if (!route->fault.kind) {
@@ -299,7 +334,7 @@ void sender_ready(void *arg, struct queue_delivery *d)
         settle_job(job_make(s, d));
         return;
     }
-    struct destination *to = destination_of(s, d->domain);
+    struct destination *to = destination_of(s, d->domain, wish_of(d->message));
     if (is_route_fresh(to)) {
         go_on(to, d);
         if (to->site)
@@ -477,6 +512,12 @@ void sender_stop(struct sender *s)
     atomic_store(&s->is_stopping, true);
 }
 
+void sender_keep_policies(struct sender *s)
+{
+    while (!task_sleep(KEEP_POLICIES_MS).kind)
+        sts_refresh(s->sts);
+}
+
 void sender_refresh(struct sender *s)
 {
     size_t cursor = 0;
@@ -509,6 +550,7 @@ void sender_free(struct sender *s)
     map_free(&s->sites);
     heap_free(&s->starved);
     heap_free(&s->holders);
+    sts_free(s->sts);
     free(s);
 }
 
@@ -535,7 +577,9 @@ static void report(const struct site *site, struct sender_site_report *out)
 void sender_report(const struct sender *s, struct str domain, struct sender_site_report *out)
 {
     *out = (struct sender_site_report){0};
-    struct map_node *n = map_find(&s->domains, domain);
+    struct map_node *n = NULL;
+    for (int wish = ROUTE_USUAL; !n && wish < ROUTE_WISHES; wish++)
+        n = find_destination(s, domain, (enum route_wish)wish);
     struct destination *d = n ? MAP_ENTRY(n, struct destination, node) : NULL;
     if (d && d->site)
         report(d->site, out);

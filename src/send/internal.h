@@ -15,6 +15,7 @@ enum {
 
 struct sender {
     struct sender_options options;
+    struct sts *sts;
     struct queue *queue;
     struct loop *owner;
     struct map domains;    /* struct destination by domain */
@@ -34,11 +35,13 @@ struct sender {
     atomic_bool is_stopping; /* carriers of all loops look at it */
 };
 
-/* A domain and where it leads at the moment. */
+/* A domain and where it leads at the moment; for mail with a wish, apart. */
 struct destination {
     struct map_node node;
     struct sender *sender;
-    char *name;
+    char *name; /* the domain and the mark of the wish */
+    size_t domain_size;
+    enum route_wish wish;
     struct route *route; /* NULL before the first lookup */
     struct site *site;
     struct list waiting; /* deliveries that wait for the lookup */

@@ -12,12 +12,13 @@
 #include "proto/dns.h"
 
 enum {
-    ARENA_LIMIT = 1 << 20,
+    ARENA_LIMIT = 4 << 20,
     LOOKUP_MS = 30000,
     ADDRESSES_MS = 60000, /* for the lookups of all hosts together */
     TTL_MOST_S = 300,
     TTL_LEAST_S = 10,
-    MX_MOST = 64
+    MX_MOST = 64,
+    DANE_HOSTS_MOST = 16 /* the best ones; those behind are not used where DANE may have a say */
 };
 
 static int64_t deadline(const struct route_context *x, int64_t ms)
@@ -51,15 +52,20 @@ static void read_hosts(struct route *r, const struct resolver_answer *answer)
     for (size_t i = 0; i < answer->count; i++) {
         struct dns_mx mx;
         if (dns_mx_read(answer->data[i], &scratch, &mx))
-            all[count++] = (struct route_host){mx.host, mx.preference};
+            all[count++] = (struct route_host){.name = mx.host, .preference = mx.preference};
     }
     qsort(all, count, sizeof *all, by_preference);
     r->host = arena_alloc(&r->arena, MX_MOST * sizeof *r->host);
     for (size_t i = 0; i < count && r->host_count < MX_MOST; i++)
         if (!is_listed(r, all[i].name))
-            r->host[r->host_count++] =
-                (struct route_host){arena_copy(&r->arena, all[i].name), all[i].preference};
+            r->host[r->host_count++] = (struct route_host){
+                .name = arena_copy(&r->arena, all[i].name), .preference = all[i].preference};
     arena_free(&scratch);
+}
+
+static bool sts_applies(const struct route *r)
+{
+    return r->sts.state == STS_FOUND && r->sts.policy.mode != MTA_STS_NONE;
 }
 
 /* A host that finds itself among the MX may only hand on to better ones (section 5.1). */
@@ -79,14 +85,39 @@ static void drop_from_ourselves_on(struct route *r, struct str hostname)
     }
 }
 
+/*
+ * What makes connections to the same hosts differ: one that was made by the policy of a domain is not for mail to another.
+ * DANE-EE is about hosts alone, so all domains share them.
+ */
+static void append_policy(const struct route *r, struct buf *b)
+{
+    static const char *const wishes[ROUTE_WISHES] = {
+        [ROUTE_TLS_REQUIRED] = " requiretls", [ROUTE_TLS_OPTIONAL] = " tls-optional"};
+    bool is_dane = false, is_own = sts_applies(r);
+    for (size_t i = 0; i < r->host_count; i++) {
+        is_dane = is_dane || r->host[i].dane.state != DANE_ABSENT;
+        is_own = is_own || dane_has_authority(&r->host[i].dane);
+    }
+    if (is_dane)
+        buf_append(b, STR(" dane"));
+    if (sts_applies(r))
+        buf_printf(b, " mta-sts-%s", mta_sts_mode_name(r->sts.policy.mode));
+    if (is_own)
+        buf_printf(b, " for " STR_FMT, STR_ARG(r->domain));
+    if (r->tls != CONF_PEER_TLS_MAY)
+        buf_printf(b, " tls-%d", r->tls);
+    buf_append(b, str_from(wishes[r->wish]));
+}
+
 static struct str site_of_hosts(struct route *r)
 {
-    struct buf b = buf_make(MX_MOST * 260);
+    struct buf b = buf_make(MX_MOST * 260 + 512);
     for (size_t i = 0; i < r->host_count; i++) {
         if (i > 0)
             buf_append_byte(&b, ' ');
         buf_append(&b, r->host[i].name);
     }
+    append_policy(r, &b);
     struct str site = arena_copy(&r->arena, buf_str(&b));
     buf_free(&b);
     return site;
@@ -95,7 +126,7 @@ static struct str site_of_hosts(struct route *r)
 static void use_single_host(struct route *r, struct str name)
 {
     r->host = arena_alloc(&r->arena, sizeof *r->host);
-    r->host[0] = (struct route_host){arena_copy(&r->arena, name), 0};
+    r->host[0] = (struct route_host){.name = arena_copy(&r->arena, name)};
     r->host_count = 1;
 }
 
@@ -103,6 +134,42 @@ static void use_single_host(struct route *r, struct str name)
 static bool is_null_mx(const struct resolver_answer *answer)
 {
     return answer->count == 1 && dns_mx_is_null(answer->data[0]);
+}
+
+static void live_shorter(struct route *r, uint32_t ttl_s)
+{
+    uint32_t ttl = ttl_s > TTL_MOST_S ? TTL_MOST_S : ttl_s < TTL_LEAST_S ? TTL_LEAST_S : ttl_s;
+    int64_t until_ms = loop_now_ms(loop_current()) + (int64_t)ttl * 1000;
+    if (until_ms < r->expires_ms)
+        r->expires_ms = until_ms;
+}
+
+static void find_dane(const struct route_context *x, struct route *r)
+{
+    for (size_t i = 0; i < r->host_count; i++) {
+        struct dane *d = &r->host[i].dane;
+        if (i < DANE_HOSTS_MOST) {
+            dane_find(x->resolver, &r->arena, r->host[i].name, r->port, deadline(x, LOOKUP_MS), d);
+            live_shorter(r, d->ttl_s);
+        } else {
+            d->state = DANE_FAILED;
+            d->fault = fault_make(451, FAULT_STATUS(4, 4, 3), "more hosts than are looked up");
+        }
+    }
+}
+
+/* What the domain and its hosts ask for (RFC 7672, RFC 8461), unless the operator or the message knows better. */
+static void find_policies(const struct route_context *x, struct route *r)
+{
+    const struct conf *conf = r->live->conf;
+    const struct conf_tls_policy *set = conf_tls_policy(conf, r->domain);
+    r->tls = set ? set->tls : conf->delivery.tls;
+    if (set || r->tls == CONF_PEER_TLS_NEVER || r->wish == ROUTE_TLS_OPTIONAL)
+        return;
+    if (r->is_secure && conf->delivery.is_dane_used)
+        find_dane(x, r);
+    if (x->sts && conf->delivery.is_sts_used)
+        sts_find(x->sts, r->domain, deadline(x, LOOKUP_MS), &r->arena, &r->sts);
 }
 
 static void find_mx(const struct route_context *x, struct str domain, struct route *r)
@@ -118,6 +185,8 @@ static void find_mx(const struct route_context *x, struct str domain, struct rou
                                RESOLVER_MX, deadline(x, LOOKUP_MS), &answer);
     if (r->fault.kind)
         return;
+    r->domain = arena_copy(&r->arena, ascii);
+    r->is_secure = answer.is_secure;
     uint32_t ttl = answer.ttl_s > TTL_MOST_S ? TTL_MOST_S : answer.ttl_s;
     r->expires_ms =
         loop_now_ms(loop_current()) + (int64_t)(ttl < TTL_LEAST_S ? TTL_LEAST_S : ttl) * 1000;
@@ -141,6 +210,8 @@ static void find_mx(const struct route_context *x, struct str domain, struct rou
         return;
     }
     drop_from_ourselves_on(r, r->live->conf->hostname);
+    if (!r->fault.kind)
+        find_policies(x, r);
     r->site = site_of_hosts(r);
 }
 
@@ -156,7 +227,8 @@ static void use_hop(struct route *r, const struct conf_next_hop *hop)
     }
     r->port = (uint16_t)hop->port;
     use_single_host(r, hop->host);
-    r->site = arena_printf(&r->arena, STR_FMT ":%u", STR_ARG(hop->host), (unsigned)r->port);
+    r->site = arena_printf(&r->arena, STR_FMT ":%u%s", STR_ARG(hop->host), (unsigned)r->port,
+                           r->wish == ROUTE_TLS_REQUIRED ? " requiretls" : "");
 }
 
 static bool use_literal(struct route *r, struct str domain)
@@ -170,7 +242,8 @@ static bool use_literal(struct route *r, struct str domain)
     if (!ip_parse(inner, &ip))
         r->fault = fault_make(501, FAULT_STATUS(5, 1, 3), "not an address literal");
     use_single_host(r, inner);
-    r->site = arena_copy(&r->arena, domain);
+    r->site = arena_printf(&r->arena, STR_FMT "%s", STR_ARG(domain),
+                           r->wish == ROUTE_TLS_REQUIRED ? " requiretls" : "");
     return true;
 }
 
@@ -199,7 +272,7 @@ static void find(const struct route_context *x, struct str domain, struct route 
         find_mx(x, domain, r);
 }
 
-struct route *route_find(const struct route_context *x, struct str domain)
+struct route *route_find(const struct route_context *x, struct str domain, enum route_wish wish)
 {
     struct arena arena = arena_make(ARENA_LIMIT);
     struct route *r = arena_alloc(&arena, sizeof *r);
@@ -209,6 +282,7 @@ struct route *route_find(const struct route_context *x, struct str domain)
     r->live = live_keep(x->live);
     r->port = (uint16_t)r->live->conf->delivery.port;
     r->tls = CONF_PEER_TLS_MAY;
+    r->wish = wish;
     r->expires_ms = loop_now_ms(loop_current()) + TTL_LEAST_S * 1000;
     /* Postmaster without a domain is ours. */
     find(x, domain.n > 0 ? domain : r->live->conf->hostname, r);

@@ -14,10 +14,21 @@
 #include "directory/cache.h"
 #include "net/endpoint.h"
 #include "net/resolver.h"
+#include "send/dane.h"
+#include "send/sts.h"
 
 struct route_host {
     struct str name; /* A-labels or an address */
     uint16_t preference;
+    struct dane dane; /* of hosts that are known securely */
+};
+
+/* What a message asks of the way it goes: it has a route of its own kind. */
+enum route_wish {
+    ROUTE_USUAL,
+    ROUTE_TLS_REQUIRED, /* authenticated TLS with REQUIRETLS (RFC 8689 section 4.2) */
+    ROUTE_TLS_OPTIONAL, /* TLS-Required: No, the recipient's policies have no say (section 4.3) */
+    ROUTE_WISHES
 };
 
 /* Shared by the dispatcher and connections on all loops; never changes once found. */
@@ -34,7 +45,11 @@ struct route {
     uint16_t port;
     bool is_local; /* our own mailboxes */
     bool is_lmtp;
-    int tls;                         /* enum conf_peer_tls */
+    int tls; /* enum conf_peer_tls, where no policy says more */
+    enum route_wish wish;
+    struct str domain;               /* in A-labels, of MX routes */
+    bool is_secure;                  /* the hosts are known by DNSSEC */
+    struct sts_answer sts;           /* of MX routes; what it says holds for hosts without DANE */
     const struct conf_next_hop *hop; /* NULL for MX routes; lives in the snapshot */
     int64_t expires_ms;              /* of loop_now_ms: look again then */
 };
@@ -43,12 +58,13 @@ struct route_context {
     struct live_holder *live;
     struct directory_cache *directory;
     struct resolver *resolver;
+    struct sts *sts;     /* NULL: no MTA-STS */
     int64_t deadline_ms; /* of all lookups together, of loop_now_ms; 0: what sending allows them */
 };
 
 /* Finds the route of a domain (lower case; literals with brackets), to be dropped with route_drop.
- * Suspends the task. */
-struct route *route_find(const struct route_context *x, struct str domain);
+ * Suspends the task; where a policy has to be fetched, for up to a minute more. */
+struct route *route_find(const struct route_context *x, struct str domain, enum route_wish wish);
 struct route *route_keep(struct route *r);
 void route_drop(struct route *r); /* NULL is allowed */
 

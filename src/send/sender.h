@@ -15,6 +15,7 @@
 #include "net/resolver.h"
 #include "net/task.h"
 #include "queue/queue.h"
+#include "send/tls_outcome.h"
 #include "sign/key_ring.h"
 
 struct sender;
@@ -33,7 +34,10 @@ struct sender_options {
     struct event_log *log;
     const struct sender_loop *loops; /* kept until sender_free */
     size_t loop_count;
-    struct scope *scope; /* for tasks of the owner's loop */
+    struct scope *scope;    /* for tasks of the owner's loop */
+    const char *sts_folder; /* where MTA-STS policies are kept (borrowed); NULL: in memory alone */
+    tls_outcome_tell *tell_tls; /* NULL: nobody wants to know */
+    void *tell_tls_arg;
 };
 
 /* On the queue's owner loop. */
@@ -57,6 +61,9 @@ void sender_stop(struct sender *s);
 /* Every carrier has ended and every job has come back. Owner. */
 bool sender_is_idle(const struct sender *s);
 void sender_free(struct sender *s);
+
+/* Keeps the MTA-STS policies fresh until the task is cancelled. Owner task. */
+void sender_keep_policies(struct sender *s);
 
 /* Routes are looked up anew and sites that were down are tried again. Owner. */
 void sender_refresh(struct sender *s);

@@ -200,7 +200,8 @@ static void read_original(void *arg)
 {
     struct verdict *v = arg;
     const struct queue_message *m = v->job->delivery->message;
-    bool is_whole = m->body_size <= RETURN_LIMIT;
+    /* What REQUIRETLS protects comes back as its header section alone (RFC 8689 section 5). */
+    bool is_whole = m->body_size <= RETURN_LIMIT && !m->envelope.is_tls_required;
     v->original_fault = queue_read_body(v->job->sender->queue, m, 0,
                                         is_whole ? m->body_size : HEADER_LIMIT / 2, &v->original);
 }
@@ -254,7 +255,7 @@ static struct fault write_notice(struct verdict *v, struct buf *out, bool *is_ut
         .sender = &to,
         .envid = m->envelope.envid,
         .arrival = m->envelope.arrival_ms / 1000,
-        .ret = m->envelope.ret,
+        .ret = m->envelope.is_tls_required ? DSN_RETURN_HEADERS : m->envelope.ret,
         .is_smtputf8 = m->envelope.is_utf8,
         .message = buf_str(&v->original),
         .is_message_whole = v->original.used == m->body_size,
@@ -312,6 +313,7 @@ static struct fault send_notice(struct verdict *v)
     struct queue_rcpt rcpt = {.address = m->envelope.sender, .notify = DSN_NOTIFY_NEVER};
     struct queue_envelope e = {.session = m->envelope.session,
                                .is_8bit = true,
+                               .is_tls_required = m->envelope.is_tls_required,
                                .arrival_ms = real_now_ms(j),
                                .rcpt = &rcpt,
                                .rcpt_count = 1};

@@ -288,6 +288,7 @@ static struct transaction *make_transaction(struct transfer *t, struct job *j)
                                         .size_bytes = d->message->body_size,
                                         .is_8bit = e->is_8bit,
                                         .is_utf8 = e->is_utf8,
+                                        .is_tls_required = e->is_tls_required,
                                         .is_accepted = (uint8_t *)(x->rcpt + count)};
     while (x->mail.rcpt_count < count) {
         const struct queue_rcpt *r = rcpt_of(j, first + x->mail.rcpt_count);

@@ -24,6 +24,7 @@ struct transfer {
     struct buf dialogue;                /* with it, after the connection's end */
     struct transaction *first, *second; /* under way, in order */
     uint64_t message_count;             /* on this connection */
+    bool is_requirement_unmet;          /* the host tried last cannot do what REQUIRETLS asks */
 };
 
 struct transfer *transfer_make(struct carrier *c);

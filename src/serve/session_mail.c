@@ -98,6 +98,7 @@ static struct fault on_mail(struct session *s, const struct smtp_mail *mail)
         .ret = (uint8_t)mail->ret,
         .is_8bit = mail->is_8bit,
         .is_utf8 = mail->is_utf8,
+        .is_tls_required = mail->is_tls_required,
         .arrival_ms = clock_real_ms(),
     };
     return FINE;
@@ -456,12 +457,23 @@ struct fault session_check_loop(const struct transaction *t)
                       RECEIVED_LOOP_LIMIT);
 }
 
+/* "TLS-Required: No", once, where REQUIRETLS was not given (RFC 8689 section 3). */
+static bool is_tls_optional(const struct transaction *t)
+{
+    struct header_field field;
+    struct str header = intake_header(&t->intake);
+    return !t->envelope.is_tls_required && header_count(header, STR("TLS-Required"), 2) == 1 &&
+           header_find(header, STR("TLS-Required"), &field) &&
+           str_equal_nocase(str_trim(field.value), STR("No"));
+}
+
 static struct fault take_message(struct session *s)
 {
     struct transaction *t = &s->transaction;
     char id[QUEUE_ID_TEXT_MAX];
     uint64_t size = intake_size(&t->intake);
     struct fault f = session_check_loop(t);
+    t->envelope.is_tls_optional = is_tls_optional(t);
     if (!f.kind)
         f = intake_finish(&t->intake, accept_message, s);
     tell_message(s, t, size, &f);

@@ -63,6 +63,7 @@ static void set_options(struct session *s)
         .has_chunking = true,
         .has_dsn = !is_lmtp,
         .has_limits = !is_lmtp,
+        .has_requiretls = !is_lmtp,
         .may_talk_early = role == CONF_ROLE_LOCAL,
     };
 }
