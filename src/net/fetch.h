@@ -17,13 +17,14 @@
 enum { FETCH_ADDRESSES_MAX = 8, FETCH_TIME_S = 60, FETCH_CONNECT_S = 20 };
 
 struct fetch {
-    const char *host;      /* a name */
-    const char *path;      /* from the first slash on */
+    const char *host;        /* a name */
+    const char *path;        /* from the first slash on */
     const char *authorities; /* PEM file of further certificate authorities, or NULL */
     struct ip_address address[FETCH_ADDRESSES_MAX];
     size_t address_count;
     uint16_t port;
-    bool is_certificate_bad; /* it failed because the server's certificate is not HOST's, or not trusted */
+    bool
+        is_certificate_bad; /* it failed because the server's certificate is not HOST's, or not trusted */
 };
 
 /*

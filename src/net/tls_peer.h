@@ -18,12 +18,13 @@
 enum { TLS_PEER_NAMES_MAX = 4 };
 
 struct tls_peer {
-    const char *name;                            /* sent as SNI; NULL: none is */
-    const char *reference[TLS_PEER_NAMES_MAX];   /* one of them is in the certificate; up to a NULL */
-    const struct dns_tlsa *tlsa;                 /* DANE, when there are any: by these alone */
+    const char *name;                          /* sent as SNI; NULL: none is */
+    const char *reference[TLS_PEER_NAMES_MAX]; /* one of them is in the certificate; up to a NULL */
+    const struct dns_tlsa *tlsa;               /* DANE, when there are any: by these alone */
     size_t tlsa_count;
-    bool is_common_name_ignored; /* only what the certificate says as a DNS name counts (RFC 8461 section 4.1) */
-    size_t usable_count;         /* of the records, after the start: with none there is nothing to prove */
+    bool
+        is_common_name_ignored; /* only what the certificate says as a DNS name counts (RFC 8461 section 4.1) */
+    size_t usable_count; /* of the records, after the start: with none there is nothing to prove */
 };
 
 enum tls_trust {

@@ -93,13 +93,13 @@ static void add_folders(struct places *p, const struct role_kind *kind)
         add_folder(p, conf->certificate[i].chain);
         add_folder(p, conf->certificate[i].key);
     }
+    add_folder(p, conf->delivery.ca_file); /* both load all of the configuration */
     if (!kind->is_mta)
         return;
     p->item[p->count++] = (struct sandbox_path){conf_state_path(conf, p->arena, "keys"), false};
     add_folder(p, conf->smarthost.password_file);
     add_folder(p, conf->local.password_file);
     add_folder(p, conf->resolver.trust_anchor_file);
-    add_folder(p, conf->delivery.ca_file);
     for (size_t i = 0; i < conf->transport_count; i++)
         add_folder(p, conf->transport[i].password_file);
 }

@@ -8,8 +8,8 @@ enum { DANE_TA = 2, ANSWERS_MAX = 4 << 20 };
 
 struct search {
     struct resolver *resolver;
-    struct arena *arena;   /* what is kept */
-    struct arena answers;  /* what is not */
+    struct arena *arena;  /* what is kept */
+    struct arena answers; /* what is not */
     int64_t deadline_ms;
     uint16_t port;
     struct dane *out;

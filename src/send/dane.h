@@ -9,8 +9,8 @@
 #include "proto/dns.h"
 
 enum dane_state {
-    DANE_ABSENT,   /* provably no records, or the host's zone is not signed: DANE has no say */
-    DANE_USABLE,   /* the server has to match one of the records */
+    DANE_ABSENT, /* provably no records, or the host's zone is not signed: DANE has no say */
+    DANE_USABLE, /* the server has to match one of the records */
     DANE_UNUSABLE, /* records, none of which SMTP can use: TLS, without authentication (section 2.2) */
     DANE_FAILED    /* the look-up failed or was bogus: the host is not to be used (section 2.1.2) */
 };

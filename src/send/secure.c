@@ -49,11 +49,11 @@ static void demand_dane(struct demand *d, struct arena *a)
         return;
     const char *base = arena_c_string(a, dane->base);
     d->is_checked = d->must_be_good = true;
-    d->peer = (struct tls_peer){.name = base,
-                                .reference = {base, arena_c_string(a, d->host->name),
-                                              arena_c_string(a, d->route->domain)},
-                                .tlsa = dane->record,
-                                .tlsa_count = dane->count};
+    d->peer = (struct tls_peer){
+        .name = base,
+        .reference = {base, arena_c_string(a, d->host->name), arena_c_string(a, d->route->domain)},
+        .tlsa = dane->record,
+        .tlsa_count = dane->count};
 }
 
 static void demand_sts(struct demand *d)
@@ -212,10 +212,9 @@ static struct fault without_tls(struct demand *d, const char *what)
                     fault_make(550, FAULT_STATUS(5, 7, 10), "%s, which REQUIRETLS needs", what));
     }
     struct fault f = fail(d, TLS_STARTTLS_NOT_SUPPORTED,
-                          d->must_encrypt
-                              ? fault_make(451, FAULT_STATUS(4, 7, 10), "%s, which %s wants", what,
-                                           d->policy)
-                              : fault_make(451, FAULT_STATUS(4, 7, 10), "%s", what));
+                          d->must_encrypt ? fault_make(451, FAULT_STATUS(4, 7, 10),
+                                                       "%s, which %s wants", what, d->policy)
+                                          : fault_make(451, FAULT_STATUS(4, 7, 10), "%s", what));
     return d->must_encrypt ? f : FINE;
 }
 

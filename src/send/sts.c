@@ -146,8 +146,7 @@ static struct str ask_id(struct sts *s, struct str domain, int64_t deadline_ms, 
     struct resolver_answer answer;
     struct str id = STR_NONE;
     size_t count = 0;
-    const char *name =
-        arena_c_string(a, arena_printf(a, "_mta-sts." STR_FMT, STR_ARG(domain)));
+    const char *name = arena_c_string(a, arena_printf(a, "_mta-sts." STR_FMT, STR_ARG(domain)));
     if (resolver_lookup(s->options.resolver, a, name, RESOLVER_TXT, deadline_ms, &answer).kind)
         return STR_NONE;
     for (size_t i = 0; i < answer.count; i++) {
@@ -193,11 +192,11 @@ static struct fault fetch(struct sts *s, struct str domain, int64_t deadline_ms,
     struct arena a = arena_make(1 << 16);
     struct live *live = live_keep(s->options.live);
     const struct conf_delivery *d = &live->conf->delivery;
-    struct fetch f = {
-        .host = arena_c_string(&a, arena_printf(&a, "mta-sts." STR_FMT, STR_ARG(domain))),
-        .path = "/.well-known/mta-sts.txt",
-        .authorities = d->ca_file.n > 0 ? arena_c_string(&a, d->ca_file) : NULL,
-        .port = (uint16_t)d->sts_port};
+    struct fetch f = {.host =
+                          arena_c_string(&a, arena_printf(&a, "mta-sts." STR_FMT, STR_ARG(domain))),
+                      .path = "/.well-known/mta-sts.txt",
+                      .authorities = d->ca_file.n > 0 ? arena_c_string(&a, d->ca_file) : NULL,
+                      .port = (uint16_t)d->sts_port};
     while (s->fetch_count >= STS_FETCHES_MAX && !task_sleep(PAUSE_MS).kind)
         ;
     s->fetch_count++;
@@ -256,8 +255,7 @@ static bool is_due(const struct known *k, struct str id)
            now_s() - k->stored.fetched_s > (k->stored.expires_s - k->stored.fetched_s) / 2;
 }
 
-static void give(const struct known *k, bool is_cached, struct arena *arena,
-                 struct sts_answer *out)
+static void give(const struct known *k, bool is_cached, struct arena *arena, struct sts_answer *out)
 {
     const char *reason;
     out->trouble = arena_copy(arena, k->trouble);

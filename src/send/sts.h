@@ -16,7 +16,8 @@
 struct sts;
 
 struct sts_options {
-    const char *folder; /* where policies are kept (borrowed), made when missing; NULL: in memory alone */
+    const char
+        *folder; /* where policies are kept (borrowed), made when missing; NULL: in memory alone */
     struct live_holder *live;
     struct resolver *resolver;
     struct event_log *log; /* or NULL */
@@ -27,11 +28,11 @@ struct sts *sts_make(const struct sts_options *options);
 void sts_free(struct sts *s); /* NULL is allowed */
 
 enum sts_state {
-    STS_ABSENT,      /* the domain has none, as far as we know */
+    STS_ABSENT, /* the domain has none, as far as we know */
     STS_FOUND,
-    STS_UNFETCHED,   /* it says that it has one, which cannot be fetched and was not known before */
-    STS_UNTRUSTED,   /* the same, for the certificate of its web server */
-    STS_INVALID      /* what was fetched is no policy */
+    STS_UNFETCHED, /* it says that it has one, which cannot be fetched and was not known before */
+    STS_UNTRUSTED, /* the same, for the certificate of its web server */
+    STS_INVALID    /* what was fetched is no policy */
 };
 
 struct sts_answer {

@@ -55,8 +55,7 @@ static void load(void *arg)
 bool sts_shelf_take(const char *folder, struct str domain, struct arena *a, struct sts_stored *out)
 {
     struct arena scratch = arena_make(1 << 16);
-    struct shelf_work w = {.path = path_of(&scratch, folder, domain),
-                           .loaded = buf_make(FILE_MAX)};
+    struct shelf_work w = {.path = path_of(&scratch, folder, domain), .loaded = buf_make(FILE_MAX)};
     offload(load, &w);
     bool is_there = !w.fault.kind && sts_shelf_parse(buf_str(&w.loaded), out);
     if (is_there) {
@@ -84,9 +83,8 @@ struct fault sts_shelf_put(const char *folder, struct str domain, const struct s
     buf_printf(&content, " " STR_FMT " %lld %lld\n", STR_ARG(s->id), (long long)s->fetched_s,
                (long long)s->expires_s);
     buf_append(&content, s->text);
-    struct shelf_work w = {.folder = folder,
-                           .path = path_of(&scratch, folder, domain),
-                           .content = buf_str(&content)};
+    struct shelf_work w = {
+        .folder = folder, .path = path_of(&scratch, folder, domain), .content = buf_str(&content)};
     offload(save, &w);
     buf_free(&content);
     arena_free(&scratch);

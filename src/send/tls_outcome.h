@@ -33,13 +33,14 @@ enum tls_result {
 struct tls_outcome {
     enum tls_policy_type policy_type;
     struct str policy_domain;
-    const struct str *policy_string; /* the TLSA records as "3 1 1 hex", or the lines of the MTA-STS policy */
+    const struct str
+        *policy_string; /* the TLSA records as "3 1 1 hex", or the lines of the MTA-STS policy */
     size_t policy_string_count;
     const struct str *mx_host; /* the patterns of an MTA-STS policy */
     size_t mx_host_count;
     enum tls_result result;
-    bool is_enforced;        /* a failure kept the message from that host */
-    bool has_addresses;      /* a connection was made, and these are its ends */
+    bool is_enforced;   /* a failure kept the message from that host */
+    bool has_addresses; /* a connection was made, and these are its ends */
     struct ip_address sending_ip, receiving_ip;
     struct str receiving_mx;
     struct str receiving_helo; /* what the server called itself; empty when it has not said */

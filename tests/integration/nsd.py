@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: ISC
 """An authoritative name server for the zones of a test."""
+import pathlib
+import re
 import shutil
 import socket
 import subprocess
@@ -61,3 +63,33 @@ class Nsd:
 def stub_zones(port, *zones):
     """The part of a configuration that has these zones asked of 127.0.0.1 at the port."""
     return "".join(f'stub-zone "{zone}" {{\n server = {{"127.0.0.1@{port}"}}\n}}\n' for zone in zones)
+
+
+class Signer:
+    """Signs zones with a key of their own for each, as ldns-signzone does it."""
+
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+        self.anchors = []
+
+    def sign(self, name, text, spoil=()):
+        """The signed zone. The data of the records at the names in spoil (with the type, "a.test. TLSA") is changed after that: they are bogus."""
+        zone = self.folder / f"{name}.zone"
+        zone.write_text(text)
+        key = self.run("ldns-keygen", "-a", "ECDSAP256SHA256", "-k", name)
+        self.run("ldns-signzone", "-f", zone.with_suffix(".signed"), zone, key)
+        self.anchors.append((self.folder / f"{key}.key").read_text())
+        signed = zone.with_suffix(".signed").read_text()
+        for start in spoil:
+            owner, kind = start.split()
+            signed, count = re.subn(rf"(?mi)^({re.escape(owner)}\s+\d+\s+IN\s+{kind}\s.*)(.)$", lambda m: m[1] + ("0" if m[2] != "0" else "1"), signed)
+            assert count, f"{start} is not in the zone"
+        return signed
+
+    def run(self, *words):
+        return subprocess.run(list(map(str, words)), cwd=self.folder, check=True, capture_output=True, text=True).stdout.strip()
+
+    def anchor_file(self):
+        path = self.folder / "anchor"
+        path.write_text("".join(self.anchors))
+        return path

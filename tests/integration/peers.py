@@ -12,8 +12,8 @@ from server import until
 class Received:
     """A message that a stub has taken."""
 
-    def __init__(self, mail):
-        self.mail = mail
+    def __init__(self, mail, is_tls=False):
+        self.mail, self.is_tls = mail, is_tls
         self.rcpt = []
         self.data = b""
 
@@ -26,11 +26,12 @@ class SmtpStub:
     """
     An SMTP or LMTP server whose replies are scripted: replies={"RCPT": ["451 4.7.1 later", None]} answers the first RCPT so and the second
     as usual; the last reply of a list that ends in ... is repeated for ever. A reply may be a function of the line. A reply of "" says
-    nothing, "close" closes.
+    nothing, "close" closes. With tls (a context) it offers STARTTLS, and behind it tls_extensions as well.
     """
 
-    def __init__(self, host, port, replies=None, extensions=("PIPELINING", "8BITMIME", "DSN", "ENHANCEDSTATUSCODES", "SMTPUTF8", "SIZE 0")):
+    def __init__(self, host, port, replies=None, extensions=("PIPELINING", "8BITMIME", "DSN", "ENHANCEDSTATUSCODES", "SMTPUTF8", "SIZE 0"), tls=None, tls_extensions=()):
         self.host, self.port = host, port
+        self.tls, self.tls_extensions = tls, tls_extensions
         self.replies = {verb: list(queue) for verb, queue in (replies or {}).items()}
         self.extensions = extensions
         self.messages, self.lines, self.connections = [], [], 0
@@ -60,9 +61,9 @@ class SmtpStub:
                 queue.pop(0)
         return reply(line) if callable(reply) else reply
 
-    def usual(self, verb, session):
+    def usual(self, verb, session, is_tls):
         if verb == "EHLO" or verb == "LHLO":
-            names = [self.host, *self.extensions]
+            names = [self.host, *self.extensions, *(self.tls_extensions if is_tls else ["STARTTLS"] if self.tls else [])]
             return "\r\n".join(f"250{'-' if k + 1 < len(names) else ' '}{name}" for k, name in enumerate(names))
         if verb == "DATA":
             return "354 go on" if session and session.rcpt else "503 5.5.1 no recipients"
@@ -73,20 +74,24 @@ class SmtpStub:
     def serve(self, client):
         try:
             with client, client.makefile("rb") as stream:
-                self.talk(client, stream)
+                is_upgrade = self.talk(client, stream)
+            if is_upgrade:
+                with self.tls.wrap_socket(is_upgrade, server_side=True) as secure, secure.makefile("rb") as stream:
+                    self.talk(secure, stream, is_tls=True)
         except OSError:
             pass
 
-    def talk(self, client, stream):
+    def talk(self, client, stream, is_tls=False):
+        """Gives a copy of the socket when the client wants TLS on it."""
         session = None
-        line, verb = "", "GREETING"
+        line, verb = "", "NOTHING" if is_tls else "GREETING"
         while True:
-            reply = self.scripted(verb, line)
+            reply = self.scripted(verb, line) if verb != "NOTHING" else ""
             if reply == "close":
-                return
-            reply = self.usual(verb, session) if reply is None else reply
+                return None
+            reply = self.usual(verb, session, is_tls) if reply is None else reply
             if verb == "MAIL" and reply.startswith("2"):
-                session = Received(line)
+                session = Received(line, is_tls)
             if verb == "RCPT" and reply.startswith("2") and session:
                 session.rcpt.append(line)
             if reply:
@@ -95,11 +100,13 @@ class SmtpStub:
                 session.data = self.content(stream)
                 self.end_message(client, session)
                 session = None
+            if verb == "STARTTLS" and self.tls and not is_tls and reply.startswith("2"):
+                return client.dup()
             if verb == "QUIT":
-                return
+                return None
             raw = stream.readline()
             if not raw:
-                return
+                return None
             line = raw.decode("utf-8", "replace").rstrip("\r\n")
             verb = line.split(" ")[0].split(":")[0].upper()
             with self.lock:

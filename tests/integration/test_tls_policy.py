@@ -1,0 +1,426 @@
+# SPDX-License-Identifier: ISC
+"""What mail exchangers' domains and messages ask of TLS: DANE (RFC 7672), MTA-STS (RFC 8461), REQUIRETLS (RFC 8689)."""
+import json
+import types
+
+import pytest
+from authority import Authority, PolicyServer
+from nsd import Nsd, Signer, stub_zones
+from peers import SmtpStub
+from server import free_port, until
+
+HEAD = """$ORIGIN {zone}.
+$TTL 60
+@ SOA ns.{zone}. hostmaster.{zone}. 1 60 60 60 60
+@ NS ns.{zone}.
+ns A 127.0.0.1
+back MX 10 mx-back
+mx-back A 127.0.0.7
+"""
+WRONG = "00" * 32
+POLICY = "version: STSv1\r\nmode: {mode}\r\nmx: {mx}\r\nmax_age: {age}\r\n"
+STS_DOMAINS = ("one", "two", "three")
+
+
+def mx(name, address, extra=""):
+    return f"{name} MX 10 mx-{name}\nmx-{name} A {address}\n{extra}"
+
+
+def tlsa(port, name, data):
+    return f"_{port}._tcp.mx-{name} TLSA {data}\n"
+
+
+def signed_zone(port, good, authority):
+    return HEAD.format(zone="signed") + "".join((
+        mx("ee", "127.0.0.2", tlsa(port, "ee", f"3 1 1 {good.digest()}")),
+        mx("bad", "127.0.0.2", tlsa(port, "bad", f"3 1 1 {WRONG}")),
+        mx("ta", "127.0.0.2", tlsa(port, "ta", f"2 0 1 {authority.digest()}")),
+        mx("other", "127.0.0.2", tlsa(port, "other", f"2 0 1 {authority.digest()}")),
+        mx("pkix", "127.0.0.2", tlsa(port, "pkix", f"1 1 1 {WRONG}")),
+        mx("strip", "127.0.0.3", tlsa(port, "strip", f"3 1 1 {good.digest()}")),
+        mx("stripunusable", "127.0.0.3", tlsa(port, "stripunusable", f"1 1 1 {WRONG}")),
+        mx("bogus", "127.0.0.2", tlsa(port, "bogus", f"3 1 1 {good.digest()}")),
+        mx("none", "127.0.0.2"),
+        mx("plain", "127.0.0.3"),
+        mx("retired", "127.0.0.4", tlsa(port, "retired", f"3 1 1 {WRONG}")),
+        "alias MX 10 mx-alias\nmx-alias CNAME mx-ee\n",
+        "second MX 10 mx-bad\nsecond MX 20 mx-ee\n",
+        "unproven MX 10 mx-bogus\nunproven MX 20 mx-ee\n",
+    ))
+
+
+def open_zone():
+    records = "".join(f"{d} MX 10 mx.{d}\nmx.{d} A 127.0.0.4\nmta-sts.{d} A 127.0.0.5\n_mta-sts.{d} TXT \"v=STSv1; id=1;\"\n" for d in STS_DOMAINS)
+    return HEAD.format(zone="open") + records + mx("clear", "127.0.0.3") + mx("tls", "127.0.0.2") + (
+        "private MX 10 mx.one\nmta-sts.private A 127.0.0.5\n_mta-sts.private TXT \"v=STSv1; id=1;\"\n")
+
+
+@pytest.fixture(scope="module", name="net")
+def internet(tmp_path_factory):
+    """A signed zone and an open one, an authority and certificates; nobody listens yet."""
+    folder = tmp_path_factory.mktemp("tls")
+    net = types.SimpleNamespace(port=free_port(), https=free_port(), authority=Authority(folder), stranger=Authority(folder, "Stranger"))
+    net.good = net.authority.issue("mx-ta.signed", "mx-tls.open", "mx-ee.signed", "mx-none.signed", *(f"mx.{d}.open" for d in STS_DOMAINS))
+    net.web = net.authority.issue(*(f"mta-sts.{d}.open" for d in STS_DOMAINS), "mta-sts.private.open")
+    net.wrong = net.authority.issue("somebody.else")
+    net.late = net.authority.issue(*(f"mx.{d}.open" for d in STS_DOMAINS), is_expired=True)
+    net.foreign = net.stranger.issue(*(f"mx.{d}.open" for d in STS_DOMAINS))
+    signer = Signer(folder)
+    zones = {"signed": signer.sign("signed", signed_zone(net.port, net.good, net.authority), [f"_{net.port}._tcp.mx-bogus.signed. TLSA"]), "open": open_zone()}
+    net.anchor = signer.anchor_file()
+    net.dns = Nsd(zones)
+    yield net
+    net.dns.close()
+
+
+def conf_of(net, more="", networks='mta-sts-networks = {"127.0.0.0/8"}'):
+    return f"""
+delivery {{\n port = {net.port}\n ca-file = "{net.authority.file}"\n mta-sts-port = {net.https}\n {networks}\n}}
+queue {{\n retry-first = 200ms\n retry-max = 400ms\n}}
+resolver {{\n trust-anchor-file = "{net.anchor}"\n}}
+{stub_zones(net.dns.port, "signed", "open")}
+{more}"""
+
+
+@pytest.fixture
+def world(make_server, net):
+    """The server, and mail exchangers: with TLS and the good certificate, without TLS, one of each test's own making, and the way back."""
+    world = types.SimpleNamespace(net=net, stubs=[])
+
+    def host(address, **how):
+        stub = SmtpStub(address, net.port, **how)
+        world.stubs.append(stub)
+        return stub
+
+    def serve(**how):
+        world.server = make_server("--trust", "127.0.0.1/32", conf=conf_of(net, **how))
+        return world.server
+
+    def publish(issued=net.web):
+        world.policies = PolicyServer("127.0.0.5", net.https, issued)
+        return world.policies
+
+    world.host, world.serve, world.publish = host, serve, publish
+    world.good = host("127.0.0.2", tls=net.good.context(), tls_extensions=("REQUIRETLS",))
+    world.clear = host("127.0.0.3")
+    world.back = host("127.0.0.7", tls=net.good.context(), tls_extensions=("REQUIRETLS",))
+    yield world
+    for stub in world.stubs:
+        stub.close()
+    if hasattr(world, "policies"):
+        world.policies.close()
+
+
+def send(server, rcpt, sender="me@back.open", text="Subject: t\r\n\r\nx\r\n"):
+    with server.smtp() as c:
+        return c.message(sender, [rcpt], text)
+
+
+def sessions(server, **fields):
+    return server.events("tls.session", **fields)
+
+
+@pytest.mark.parametrize("domain", ["ee", "ta", "alias"])
+def test_dane_match_is_delivered(world, domain):
+    server = world.serve()
+    send(server, f"you@{domain}.signed")
+    assert world.good.wait(1)[0].is_tls
+    assert server.wait_event("tls.session", policy="tlsa")["result"] == "success"
+
+
+@pytest.mark.parametrize("domain, result, text", [("bad", "validation-failure", "DANE"), ("other", "certificate-host-mismatch", "DANE")])
+def test_dane_mismatch_waits(world, domain, result, text):
+    server = world.serve()
+    ident = send(server, f"you@{domain}.signed")
+    deferred = server.wait_event("delivery.deferred", message=ident, attempt=2)
+    assert deferred["status"] == "4.7.5" and text in deferred["text"]
+    session = server.wait_event("tls.session", result=result)
+    assert session["policy"] == "tlsa" and session["enforced"] and session["receiving_ip"] == "127.0.0.2"
+    assert world.good.messages == []
+    assert "DANE" in server.cli("queue", "why", ident)
+
+
+@pytest.mark.parametrize("domain", ["strip", "stripunusable"])
+def test_dane_forbids_clear_text(world, domain):
+    server = world.serve()
+    ident = send(server, f"you@{domain}.signed")
+    deferred = server.wait_event("delivery.deferred", message=ident)
+    assert deferred["status"] == "4.7.10" and "STARTTLS" in deferred["text"] and "DANE" in deferred["text"]
+    assert server.wait_event("tls.session")["result"] == "starttls-not-supported"
+    assert world.clear.messages == []
+
+
+def test_bogus_records_keep_the_host_from_use(world):
+    server = world.serve()
+    ident = send(server, "you@bogus.signed")
+    assert server.wait_event("delivery.deferred", message=ident)["status"] == "4.7.5"
+    assert server.wait_event("tls.session")["result"] == "dnssec-invalid"
+    send(server, "you@unproven.signed")
+    world.good.wait(1)
+    assert world.good.connections == 1
+
+
+def test_the_next_host_is_tried_when_one_does_not_match(world):
+    server = world.serve()
+    ident = send(server, "you@second.signed")
+    world.good.wait(1)
+    assert server.wait_event("delivery.done", message=ident)["attempt"] == 1
+    assert [s["result"] for s in sessions(server)] == ["validation-failure", "success"]
+
+
+def test_unusable_records_want_tls_without_authentication(world):
+    server = world.serve()
+    send(server, "you@pkix.signed")
+    assert world.good.wait(1)[0].is_tls
+
+
+@pytest.mark.parametrize("domain", ["plain.signed", "clear.open"])
+def test_without_a_policy_clear_text_will_do(world, domain):
+    server = world.serve()
+    send(server, f"you@{domain}")
+    assert not world.clear.wait(1)[0].is_tls
+    assert server.wait_event("tls.session")["policy"] == "no-policy-found"
+
+
+def test_dane_can_be_overruled_by_the_operator(world):
+    server = world.serve(more='tls-policy "bad.signed" {\n tls = encrypt\n}\ntls-policy "strip.signed" {\n tls = never\n}\n')
+    send(server, "you@bad.signed")
+    assert world.good.wait(1)[0].is_tls
+    send(server, "you@strip.signed")
+    assert not world.clear.wait(1)[0].is_tls
+
+
+def test_operator_wants_a_certificate(world):
+    server = world.serve(more='tls-policy ".open" {\n tls = verify\n}\n')
+    send(server, "you@tls.open")
+    assert world.good.wait(1)[0].is_tls
+    world.host("127.0.0.4", tls=world.net.wrong.context())
+    ident = send(server, "you@one.open")
+    assert server.wait_event("delivery.deferred", message=ident)["status"] == "4.7.5"
+
+
+def policy(domain="one", mode="enforce", mx=None, age=86400):
+    return POLICY.format(mode=mode, mx=mx or f"mx.{domain}.open", age=age)
+
+
+@pytest.mark.parametrize("pattern", ["mx.one.open", "*.one.open", "MX.one.OPEN"])
+def test_sts_enforced_and_kept(world, pattern):
+    world.publish().publish("one.open", policy(mx=pattern))
+    host = world.host("127.0.0.4", tls=world.net.good.context())
+    server = world.serve()
+    send(server, "you@one.open")
+    assert host.wait(1)[0].is_tls
+    session = server.wait_event("tls.session")
+    assert (session["policy"], session["mode"], session["result"]) == ("sts", "enforce", "success")
+
+
+CERTIFICATES = [("wrong", "certificate-host-mismatch"), ("late", "certificate-expired"), ("foreign", "certificate-not-trusted")]
+
+
+@pytest.mark.parametrize("certificate, result", CERTIFICATES)
+@pytest.mark.parametrize("mode", ["enforce", "testing"])
+def test_sts_certificates(world, certificate, result, mode):
+    world.publish().publish("one.open", policy(mode=mode))
+    host = world.host("127.0.0.4", tls=getattr(world.net, certificate).context())
+    server = world.serve()
+    ident = send(server, "you@one.open")
+    session = server.wait_event("tls.session", result=result)
+    assert session["enforced"] == (mode == "enforce")
+    if mode == "enforce":
+        deferred = server.wait_event("delivery.deferred", message=ident, attempt=2)
+        assert deferred["status"] == "4.7.5" and "MTA-STS" in deferred["text"]
+        assert host.messages == []
+    else:
+        assert host.wait(1)[0].is_tls
+
+
+@pytest.mark.parametrize("mode", ["enforce", "testing"])
+def test_sts_names_the_mail_exchangers(world, mode):
+    world.publish().publish("one.open", policy(mode=mode, mx="*.mx.one.open"))
+    host = world.host("127.0.0.4", tls=world.net.good.context())
+    server = world.serve()
+    ident = send(server, "you@one.open")
+    assert server.wait_event("tls.session")["result"] == "validation-failure"
+    if mode == "enforce":
+        assert "does not name" in server.wait_event("delivery.deferred", message=ident)["text"]
+        assert host.connections == 0
+    else:
+        host.wait(1)
+
+
+@pytest.mark.parametrize("mode", ["enforce", "testing"])
+def test_sts_without_starttls(world, mode):
+    world.publish().publish("one.open", policy(mode=mode))
+    host = world.host("127.0.0.4")
+    server = world.serve()
+    ident = send(server, "you@one.open")
+    if mode == "enforce":
+        assert server.wait_event("delivery.deferred", message=ident)["status"] == "4.7.10"
+        assert host.messages == []
+    else:
+        host.wait(1)
+    assert server.wait_event("tls.session")["result"] == "starttls-not-supported"
+
+
+def test_a_policy_outlives_failures_and_restarts(world):
+    """Neither a web server that is gone nor one with another certificate takes a known policy away."""
+    web = world.publish()
+    web.publish("one.open", policy())
+    host = world.host("127.0.0.4", tls=world.net.good.context())
+    server = world.serve()
+    send(server, "you@one.open")
+    host.wait(1)
+    assert len(web.asked) == 1
+    server.stop()
+    web.close()
+    host.tls = None
+    # An old policy, which is to be fetched anew.
+    kept = server.directory / "spool/mta-sts/one.open"
+    head, rest = kept.read_text().split("\n", 1)
+    mark, ident, fetched, expires = head.split()
+    kept.write_text(f"{mark} {ident} {int(fetched) - 2 * 86400} {expires}\n{rest}")
+    server.start()
+    message = send(server, "you@one.open")
+    assert server.wait_event("delivery.deferred", message=message)["status"] == "4.7.10"
+    assert server.events("sts.failed", domain="one.open")
+    assert len(host.messages) == 1
+    # Its time is over: it has no say any more.
+    server.stop()
+    kept.write_text(f"{mark} {ident} {int(fetched) - 2 * 86400} {int(fetched) - 1}\n{rest}")
+    server.start()
+    assert not host.wait(2)[1].is_tls
+
+
+BAD_ANSWERS = [("redirect", {"status": 302, "Location": "https://mta-sts.two.open/.well-known/mta-sts.txt"}, "HTTP 302"), ("html", {"kind": "text/html"}, "text/plain"),
+               ("large", {"size": 70000}, "too large"), ("gone", {"status": 404}, "HTTP 404"), ("broken", {"text": "version: STSv2\n"}, "not valid")]
+
+
+@pytest.mark.parametrize("what, how, reason", BAD_ANSWERS, ids=[a[0] for a in BAD_ANSWERS])
+def test_what_is_no_policy(world, what, how, reason):
+    web = world.publish()
+    web.publish("two.open", policy("one"))
+    options = {k: v for k, v in how.items() if k not in ("text", "size")}
+    web.publish("one.open", how.get("text", policy()) + "x: y\n" * (how.get("size", 0) // 5), **options)
+    host = world.host("127.0.0.4")
+    server = world.serve()
+    send(server, "you@one.open")
+    host.wait(1)
+    assert reason in server.wait_event("sts.failed", domain="one.open")["reason"]
+    assert server.wait_event("delivery.done")
+    assert [h for h, _ in web.asked] == ["mta-sts.one.open"], what
+
+
+def test_the_web_server_has_to_be_the_right_one(world):
+    world.publish(world.net.wrong).publish("one.open", policy())
+    host = world.host("127.0.0.4", tls=world.net.good.context())
+    server = world.serve()
+    send(server, "you@one.open")
+    host.wait(1)
+    assert server.wait_event("tls.session")["result"] == "sts-webpki-invalid"
+
+
+def test_a_stranger_does_not_make_us_ask_our_own_network(world):
+    web = world.publish()
+    web.publish("private.open", policy())
+    host = world.host("127.0.0.4")
+    server = world.serve(networks="")
+    send(server, "you@private.open")
+    host.wait(1)
+    assert "no address that may be asked" in server.wait_event("sts.failed")["reason"]
+    assert web.asked == []
+
+
+def secure_message(server, rcpt, text="Subject: t\r\n\r\nthe body\r\n", mail=" REQUIRETLS"):
+    with server.smtp() as c:
+        assert "REQUIRETLS" not in c.hello
+        c.upgrade()
+        assert "REQUIRETLS" in c.hello
+        return c.message("me@back.signed", [rcpt], text, mail=mail)
+
+
+def test_requiretls_is_for_tls_alone(world):
+    server = world.serve()
+    with server.smtp() as c:
+        c.expect("MAIL FROM:<a@back.signed> REQUIRETLS", "555 ")
+        c.upgrade()
+        c.expect("MAIL FROM:<a@back.signed> REQUIRETLS=1", "501 ")
+
+
+def test_requiretls_is_passed_on(world):
+    server = world.serve()
+    for domain in ("ee.signed", "ta.signed", "none.signed"):
+        secure_message(server, f"you@{domain}")
+    for message in world.good.wait(3):
+        assert message.is_tls and message.mail.endswith(" REQUIRETLS")
+
+
+def test_requiretls_with_an_enforced_policy(world):
+    world.publish().publish("one.open", policy())
+    host = world.host("127.0.0.4", tls=world.net.good.context(), tls_extensions=("REQUIRETLS",))
+    server = world.serve()
+    secure_message(server, "you@one.open")
+    assert host.wait(1)[0].mail.endswith(" REQUIRETLS")
+
+
+def test_requiretls_survives_a_restart(world):
+    """It is in the journal's record, and the wish of a message is none of another's."""
+    world.good.close()
+    server = world.serve()
+    ident = secure_message(server, "you@none.signed")
+    server.wait_event("delivery.deferred", message=ident)
+    server.crash_role("mta")
+    world.good = world.host("127.0.0.2", tls=world.net.good.context(), tls_extensions=("REQUIRETLS",))
+    server.cli("queue", "retry", "--all", status=None)
+    assert world.good.wait(1)[0].mail.endswith(" REQUIRETLS")
+    send(server, "you@none.signed")
+    assert not world.good.wait(2)[1].mail.endswith(" REQUIRETLS")
+
+
+@pytest.mark.parametrize("domain, status", [("plain.signed", "5.7.10"), ("tls.open", "5.7.30"), ("bad.signed", "5.7.30"), ("retired.signed", "5.7.30")])
+def test_requiretls_that_cannot_be_kept_goes_back(world, domain, status):
+    """To a server without TLS, one whose name nobody vouches for, one that does not match, one without REQUIRETLS."""
+    world.net.retired = world.host("127.0.0.4", tls=world.net.good.context())
+    server = world.serve()
+    secure_message(server, f"you@{domain}", mail=" RET=FULL REQUIRETLS")
+    failed = server.wait_event("delivery.failed")
+    assert failed["status"] == status
+    until(lambda: server.events("notice.accepted"))
+    assert world.good.messages == [] and world.clear.messages == []
+
+
+def test_the_notice_is_protected_too(world):
+    server = world.serve()
+    with server.smtp() as c:
+        c.upgrade()
+        c.message("me@ee.signed", ["you@plain.signed"], "Subject: t\r\n\r\nthe body\r\n", mail=" RET=FULL REQUIRETLS")
+    notice = world.good.wait(1)[0]
+    assert notice.is_tls and notice.mail.startswith("MAIL FROM:<>") and notice.mail.endswith(" REQUIRETLS")
+    assert "text/rfc822-headers" in notice.text and "the body" not in notice.text and "5.7.10" in notice.text
+
+
+def test_tls_required_no_overrules_the_recipients_policies(world):
+    server = world.serve()
+    text = "TLS-Required: No\r\nSubject: t\r\n\r\nx\r\n"
+    send(server, "you@strip.signed", text=text)
+    assert not world.clear.wait(1)[0].is_tls
+    send(server, "you@bad.signed", text=text)
+    assert world.good.wait(1)[0].is_tls
+    # One that asks for both means the stronger.
+    secure_message(server, "you@plain.signed", text)
+    assert server.wait_event("delivery.failed")["status"] == "5.7.10"
+
+
+def route(world, address):
+    return json.loads(world.server.cli("try", "route", address, "--json"))
+
+
+def test_try_route_shows_the_policy(world):
+    world.publish().publish("one.open", policy())
+    server = world.serve()
+    got = route(world, "you@ee.signed")
+    assert got["tls_policy"]["policy"] == "dane" and got["hosts"][0]["dane"]["records"] == [f"3 1 1 {world.net.good.digest()}"]
+    assert "DANE" in server.cli("try", "route", "you@ee.signed")
+    got = route(world, "you@one.open")["tls_policy"]
+    assert (got["policy"], got["mode"], got["mx"], got["source"]) == ("mta-sts", "enforce", ["mx.one.open"], "fetched")
+    assert not (server.directory / "spool/mta-sts").exists()
+    assert route(world, "you@clear.open")["tls_policy"]["policy"] == "none"
