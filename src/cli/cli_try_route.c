@@ -2,19 +2,21 @@
 /*
  * cli_try_route.c - eilbote try route: where mail for an address would go now
  *
- * The way is found by send/route, as for mail in the queue; nobody is connected to.
+ * The way is found by send/route, as for mail in the queue; no mail server is connected to; a web server with an MTA-STS policy
+ * may be.
  */
 #include <stdio.h>
 
 #include "cli/say.h"
+#include "cli/tls_rows.h"
 #include "cli/trial.h"
 #include "mail/address.h"
 #include "role/control.h"
 #include "send/route.h"
 
 enum {
-    QUESTIONS_MAX = 40,
-    HOSTS_MAX = (QUESTIONS_MAX - 1) / 2, /* whose addresses are asked for: two questions each */
+    QUESTIONS_MAX = 40,                  /* beside those for policies that are there */
+    HOSTS_MAX = (QUESTIONS_MAX - 2) / 2, /* whose addresses are asked for: two questions each */
     RECIPIENTS_SHOWN = 20,
     ARENA_LIMIT = 32 << 20 /* room for the longest alias */
 };
@@ -50,6 +52,7 @@ static json_t *host_json(struct route_trial *t, size_t k)
         json_pack("{s:i, s:o}", "preference", (int)host->preference, "addresses", addresses);
     trial_put_text(o, "host", host->name);
     trial_put_text(o, "reason", fault_text(&f));
+    json_object_set_new(o, "dane", tls_rows_dane(&host->dane));
     return o;
 }
 
@@ -63,6 +66,12 @@ static void find(void *arg)
     t->context.live = &t->live;
     t->context.resolver = t->trial.resolver;
     t->context.deadline_ms = t->trial.deadline_ms;
+    /* What the server knows is looked at; what is fetched is not kept. */
+    t->context.sts = sts_make(&(struct sts_options){
+        .folder = conf_state_path(t->live.live->conf, &t->arena, "spool/mta-sts"),
+        .is_only_read = true,
+        .live = &t->live,
+        .resolver = t->trial.resolver});
     t->route = route_find(&t->context, a->domain, ROUTE_USUAL);
     t->fault = t->route->fault;
     if (!t->fault.kind && t->route->is_local)
@@ -72,6 +81,7 @@ static void find(void *arg)
                                    &t->arena, &is_ours, &t->recipients);
     for (size_t k = 0; !t->route->fault.kind && k < t->route->host_count; k++)
         json_array_append_new(t->hosts, host_json(t, k));
+    sts_free(t->context.sts);
 }
 
 static const char *hop_name(const struct route_trial *t)
@@ -121,6 +131,7 @@ static json_t *route_json(const struct route_trial *t)
     trial_put_text(o, "next_hop", str_from(hop_name(t)));
     trial_put_text(o, "protocol", r->is_lmtp ? STR("lmtp") : STR("smtp"));
     trial_put_text(o, "tls", str_from(tls[r->tls]));
+    json_object_set_new(o, "tls_policy", tls_rows_policy(r));
     trial_put_text(o, "socket", str_from(r->path));
     json_object_set_new(o, "port", json_integer(r->path ? 0 : r->port));
     trial_put_text(o, "username", r->hop ? r->hop->username : STR_NONE);
@@ -181,8 +192,13 @@ static void print_table(const json_t *o)
         say_safely(say_text(o, "socket"));
         putchar('\n');
     }
+    if (strcmp(say_text(o, "next_hop"), "mx") == 0)
+        tls_rows_print_policy(json_object_get(o, "tls_policy"));
     json_array_foreach(json_object_get(o, "hosts"), index, host)
+    {
         print_host(host, say_number(o, "port"));
+        tls_rows_print_dane(host);
+    }
     print_recipients(json_object_get(o, "recipients"));
     printf("limits  %lld connections there, %lld in all, %lld messages in each\n",
            (long long)say_number(limits, "site_connections"),

@@ -50,8 +50,8 @@ struct sender *sender_make(const struct sender_options *options)
     s->sites = map_make(random_u64(), random_u64());
     list_init(&s->promised);
     list_init(&s->idle);
-    s->sts = sts_make(
-        &(struct sts_options){options->sts_folder, options->live, options->resolver, options->log});
+    s->sts = sts_make(&(struct sts_options){options->sts_folder, false, options->live,
+                                            options->resolver, options->log});
     return s;
 }
 

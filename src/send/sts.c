@@ -129,7 +129,7 @@ static struct known *recall(struct sts *s, struct str domain)
     if (!k && s->options.folder) {
         struct arena a = arena_make(POLICY_ROOM);
         struct sts_stored stored;
-        bool is_there = sts_shelf_take(s->options.folder, domain, &a, &stored);
+        bool is_there = sts_shelf_get(s->options.folder, domain, &a, &stored);
         k = find_known(s, domain);
         if (!k && is_there)
             k = note(s, domain, &stored, STS_FOUND, STR_NONE);
@@ -236,7 +236,7 @@ static void refetch(struct sts *s, struct str domain, struct str id, int64_t dea
         struct sts_stored stored = {id, buf_str(&text), now, now + policy.max_age_s};
         note(s, domain, &stored, STS_FOUND, STR_NONE);
         tell(s, "sts.fetched", domain, &policy, STR_NONE);
-        if (s->options.folder)
+        if (s->options.folder && !s->options.is_only_read)
             f = sts_shelf_put(s->options.folder, domain, &stored);
         if (f.kind)
             tell(s, "sts.unsaved", domain, NULL, fault_text(&f));

@@ -18,6 +18,7 @@ struct sts;
 struct sts_options {
     const char
         *folder; /* where policies are kept (borrowed), made when missing; NULL: in memory alone */
+    bool is_only_read; /* nothing is put there */
     struct live_holder *live;
     struct resolver *resolver;
     struct event_log *log; /* or NULL */

@@ -52,7 +52,7 @@ static void load(void *arg)
     w->fault = file_load(w->path, &w->loaded);
 }
 
-bool sts_shelf_take(const char *folder, struct str domain, struct arena *a, struct sts_stored *out)
+bool sts_shelf_get(const char *folder, struct str domain, struct arena *a, struct sts_stored *out)
 {
     struct arena scratch = arena_make(1 << 16);
     struct shelf_work w = {.path = path_of(&scratch, folder, domain), .loaded = buf_make(FILE_MAX)};

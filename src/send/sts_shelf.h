@@ -23,7 +23,7 @@ struct sts_stored {
 bool sts_shelf_parse(struct str content, struct sts_stored *out);
 
 /* The policy of a domain (a valid host name), in the arena. False when there is none. */
-bool sts_shelf_take(const char *folder, struct str domain, struct arena *a, struct sts_stored *out);
+bool sts_shelf_get(const char *folder, struct str domain, struct arena *a, struct sts_stored *out);
 
 /* Puts it there durably. Faults as file_save. */
 struct fault sts_shelf_put(const char *folder, struct str domain, const struct sts_stored *s);

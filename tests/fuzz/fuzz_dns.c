@@ -62,6 +62,18 @@ static void check_text(struct str in, struct arena *arena)
     must(strings > 0 && text.n + strings == in.n);
 }
 
+static void check_tlsa(struct str in)
+{
+    struct dns_tlsa t;
+    bool is_read = dns_tlsa_read(in, &t);
+    must(is_read == (in.n > 3 && in.n <= 3 + DNS_TLSA_DATA_MAX));
+    if (!is_read)
+        return;
+    const char head[3] = {(char)t.usage, (char)t.selector, (char)t.matching};
+    must(memcmp(head, in.p, 3) == 0 && str_equal(t.data, str_skip(in, 3)));
+    must(!dns_tlsa_is_usable(&t) || ((t.usage == 2 || t.usage == 3) && t.selector < 2));
+}
+
 const struct fuzz_memory fuzz_memory = {.factor = 2, .base = 8192};
 
 void fuzz_one(struct str in)
@@ -73,6 +85,7 @@ void fuzz_one(struct str in)
     check_name(in, &arena);
     check_written(in, &arena);
     check_text(in, &arena);
+    check_tlsa(in);
     if (dns_mx_read(in, &arena, &mx)) {
         must(dns_name_read(str_skip(in, 2), &arena, &name) && str_equal(name, mx.host));
         must(mx.preference == (uint8_t)in.p[0] * 256 + (uint8_t)in.p[1]);
