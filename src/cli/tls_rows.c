@@ -78,7 +78,8 @@ void tls_rows_print_policy(const json_t *policy)
     size_t index;
     json_t *mx;
     const char *kind = say_text(policy, "policy");
-    printf("policy  %s%s", kind, json_is_true(json_object_get(policy, "dnssec")) ? ", MX by DNSSEC" : "");
+    printf("policy  %s%s", kind,
+           json_is_true(json_object_get(policy, "dnssec")) ? ", MX by DNSSEC" : "");
     if (*say_text(policy, "mode")) {
         printf("; MTA-STS %s, %s, for", say_text(policy, "mode"), say_text(policy, "source"));
         json_array_foreach(json_object_get(policy, "mx"), index, mx)

@@ -65,6 +65,12 @@ static void demand_sts(struct demand *d)
         d->must_encrypt = d->must_be_good = true;
 }
 
+/* What goes to mailboxes by LMTP is where it was meant to go. */
+static bool needs_requiretls(const struct route *r)
+{
+    return r->wish == ROUTE_TLS_REQUIRED && !r->is_lmtp;
+}
+
 static struct demand make_demand(struct transfer *t, const struct route *r,
                                  const struct route_host *h, struct arena *a)
 {
@@ -77,7 +83,7 @@ static struct demand make_demand(struct transfer *t, const struct route *r,
         demand_dane(&d, a);
     else if (h && has_sts(r))
         demand_sts(&d);
-    d.is_required = r->wish == ROUTE_TLS_REQUIRED && !r->is_local && !r->path;
+    d.is_required = needs_requiretls(r);
     if (d.is_required) {
         d.is_checked = d.must_encrypt = d.must_be_good = true;
         d.policy = "REQUIRETLS";
@@ -352,13 +358,11 @@ struct fault secure_connection(struct transfer *t, const struct route *r,
                                const struct route_host *h, bool *is_broken)
 {
     *is_broken = false;
-    if (r->tls == CONF_PEER_TLS_NEVER && r->wish != ROUTE_TLS_REQUIRED)
+    if (r->tls == CONF_PEER_TLS_NEVER && !needs_requiretls(r))
         return FINE;
     struct arena a = arena_make(1 << 14);
     struct demand d = make_demand(t, r, h, &a);
-    struct fault f = (r->is_local || r->path) && r->tls == CONF_PEER_TLS_NEVER
-                         ? FINE
-                         : connect_with(&d, is_broken);
+    struct fault f = connect_with(&d, is_broken);
     arena_free(&a);
     return f;
 }

@@ -122,10 +122,14 @@ static void test_patterns(void **state)
         const char *pattern, *host;
         bool has;
     } rows[] = {
-        {"mx.example.com", "MX.Example.COM", true},   {"mx.example.com", "a.mx.example.com", false},
-        {"*.example.com", "mx.example.com", true},    {"*.example.com", "example.com", false},
-        {"*.example.com", "a.mx.example.com", false}, {"*.example.com", ".example.com", false},
-        {"*.com", "example.com", true},               {"mx.example.com", "mx.example.co", false},
+        {"mx.example.com", "MX.Example.COM", true},
+        {"mx.example.com", "a.mx.example.com", false},
+        {"*.example.com", "mx.example.com", true},
+        {"*.example.com", "example.com", false},
+        {"*.example.com", "a.mx.example.com", false},
+        {"*.example.com", ".example.com", false},
+        {"*.com", "example.com", true},
+        {"mx.example.com", "mx.example.co", false},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct str pattern = str_from(rows[i].pattern);
@@ -142,14 +146,30 @@ static void test_only_public_addresses_are_asked(void **state)
         const char *ip;
         bool is_public;
     } rows[] = {
-        {"8.8.8.8", true},          {"2a00:1450::1", true},      {"127.0.0.1", false},
-        {"10.1.2.3", false},        {"172.31.255.255", false},   {"172.32.0.1", true},
-        {"192.168.0.1", false},     {"169.254.169.254", false},  {"100.64.0.1", false},
-        {"0.0.0.0", false},         {"224.0.0.1", false},        {"255.255.255.255", false},
-        {"::1", false},             {"::", false},               {"::ffff:127.0.0.1", false},
-        {"::127.0.0.1", false},     {"64:ff9b::7f00:1", false},  {"fe80::1", false},
-        {"fec0::1", false},         {"fd00::1", false},          {"ff02::1", false},
-        {"2002:7f00:1::1", false},  {"2001:db8::1", false},      {"192.0.2.1", false},
+        {"8.8.8.8", true},
+        {"2a00:1450::1", true},
+        {"127.0.0.1", false},
+        {"10.1.2.3", false},
+        {"172.31.255.255", false},
+        {"172.32.0.1", true},
+        {"192.168.0.1", false},
+        {"169.254.169.254", false},
+        {"100.64.0.1", false},
+        {"0.0.0.0", false},
+        {"224.0.0.1", false},
+        {"255.255.255.255", false},
+        {"::1", false},
+        {"::", false},
+        {"::ffff:127.0.0.1", false},
+        {"::127.0.0.1", false},
+        {"64:ff9b::7f00:1", false},
+        {"fe80::1", false},
+        {"fec0::1", false},
+        {"fd00::1", false},
+        {"ff02::1", false},
+        {"2002:7f00:1::1", false},
+        {"2001:db8::1", false},
+        {"192.0.2.1", false},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct ip_address ip;
