@@ -22,7 +22,6 @@ enum {
     ANSWERS_MAX = 2 << 20,
     POLICY_ROOM = 8 * MTA_STS_POLICY_MAX,
     RETRY_MS = 300000, /* after a fetch that failed (section 3.3) */
-    DAY_S = 86400,
     PAUSE_MS = 50
 };
 
@@ -245,14 +244,13 @@ static void refetch(struct sts *s, struct str domain, struct str id, int64_t dea
     arena_free(&a);
 }
 
-/* Whether a fetch is in place: nothing is known, another id is there, or the policy is a day old. */
+/* Whether a fetch is in place: nothing is known, another id is there, or the policy is old. */
 static bool is_due(const struct known *k, struct str id)
 {
     if (k && k->retry_ms > loop_now_ms(loop_current()))
         return false;
     return !k || k->stored.text.n == 0 || (id.n > 0 && !str_equal(k->stored.id, id)) ||
-           now_s() - k->stored.fetched_s > DAY_S ||
-           now_s() - k->stored.fetched_s > (k->stored.expires_s - k->stored.fetched_s) / 2;
+           sts_shelf_is_old(&k->stored, now_s());
 }
 
 static void give(const struct known *k, bool is_cached, struct arena *arena, struct sts_answer *out)

@@ -34,6 +34,13 @@ bool sts_shelf_parse(struct str content, struct sts_stored *out)
            read_time(&line, &out->expires_s) && line.n == 0;
 }
 
+bool sts_shelf_is_old(const struct sts_stored *s, int64_t now_s)
+{
+    enum { DAY_S = 86400 };
+    int64_t age_s = now_s - s->fetched_s;
+    return age_s > DAY_S || age_s > (s->expires_s - s->fetched_s) / 2;
+}
+
 struct shelf_work {
     const char *folder, *path;
     struct str content;
@@ -106,10 +113,10 @@ static void look_at(const char *name, void *arg)
     struct sts_stored stored = {0};
     bool holds = hostname_is_valid(str_from(name)) && !file_load(path, &content).kind &&
                  sts_shelf_parse(buf_str(&content), &stored) && stored.expires_s > l->now_s;
-    if (holds)
-        buf_printf(&l->names, "%s\n", name);
-    else
+    if (!holds)
         file_remove(path);
+    else if (sts_shelf_is_old(&stored, l->now_s))
+        buf_printf(&l->names, "%s\n", name);
     buf_free(&content);
     arena_free(&a);
 }

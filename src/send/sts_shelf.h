@@ -28,7 +28,10 @@ bool sts_shelf_get(const char *folder, struct str domain, struct arena *a, struc
 /* Puts it there durably. Faults as file_save. */
 struct fault sts_shelf_put(const char *folder, struct str domain, const struct sts_stored *s);
 
-/* Calls each for the domains whose policies hold at that time, and removes the files of the others. */
+/* Whether it is a day old, or half of its time is over: it is to be fetched anew (RFC 8461 section 3.3). */
+bool sts_shelf_is_old(const struct sts_stored *s, int64_t now_s);
+
+/* Calls each for the domains whose policies hold at that time and are old, and removes the files of those that do not hold. */
 void sts_shelf_each(const char *folder, int64_t now_s, void (*each)(void *arg, struct str domain),
                     void *arg);
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """What mail exchangers' domains and messages ask of TLS: DANE (RFC 7672), MTA-STS (RFC 8461), REQUIRETLS (RFC 8689)."""
 import json
+import socket
 import types
 
 import pytest
@@ -46,13 +47,16 @@ def signed_zone(port, good, authority):
         "alias MX 10 mx-alias\nmx-alias CNAME mx-ee\n",
         "second MX 10 mx-bad\nsecond MX 20 mx-ee\n",
         "unproven MX 10 mx-bogus\nunproven MX 20 mx-ee\n",
+        "outward MX 10 mx-clear.open.\n",
+        *(f"mta-sts.{d} A 127.0.0.5\n_mta-sts.{d} TXT \"v=STSv1; id=1;\"\n" for d in ("ee", "bad")),
     ))
 
 
-def open_zone():
+def open_zone(port):
     records = "".join(f"{d} MX 10 mx.{d}\nmx.{d} A 127.0.0.4\nmta-sts.{d} A 127.0.0.5\n_mta-sts.{d} TXT \"v=STSv1; id=1;\"\n" for d in STS_DOMAINS)
-    return HEAD.format(zone="open") + records + mx("clear", "127.0.0.3") + mx("tls", "127.0.0.2") + (
-        "private MX 10 mx.one\nmta-sts.private A 127.0.0.5\n_mta-sts.private TXT \"v=STSv1; id=1;\"\n")
+    return HEAD.format(zone="open") + records + mx("clear", "127.0.0.3", tlsa(port, "clear", f"3 1 1 {WRONG}")) + mx("tls", "127.0.0.2") + (
+        "inward MX 10 mx-bad.signed.\ntwice MX 10 mx.one\n_mta-sts.twice TXT \"v=STSv1; id=1;\"\n_mta-sts.twice TXT \"v=STSv1; id=2;\"\n"
+        "mta-sts.twice A 127.0.0.5\nprivate MX 10 mx.one\nmta-sts.private A 127.0.0.5\n_mta-sts.private TXT \"v=STSv1; id=1;\"\n")
 
 
 @pytest.fixture(scope="module", name="net")
@@ -61,12 +65,13 @@ def internet(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tls")
     net = types.SimpleNamespace(port=free_port(), https=free_port(), authority=Authority(folder), stranger=Authority(folder, "Stranger"))
     net.good = net.authority.issue("mx-ta.signed", "mx-tls.open", "mx-ee.signed", "mx-none.signed", *(f"mx.{d}.open" for d in STS_DOMAINS))
-    net.web = net.authority.issue(*(f"mta-sts.{d}.open" for d in STS_DOMAINS), "mta-sts.private.open")
+    net.web = net.authority.issue(*(f"mta-sts.{d}.open" for d in STS_DOMAINS), "mta-sts.private.open", "mta-sts.ee.signed", "mta-sts.bad.signed",
+                                  "mta-sts.twice.open")
     net.wrong = net.authority.issue("somebody.else")
     net.late = net.authority.issue(*(f"mx.{d}.open" for d in STS_DOMAINS), is_expired=True)
     net.foreign = net.stranger.issue(*(f"mx.{d}.open" for d in STS_DOMAINS))
     signer = Signer(folder)
-    zones = {"signed": signer.sign("signed", signed_zone(net.port, net.good, net.authority), [f"_{net.port}._tcp.mx-bogus.signed. TLSA"]), "open": open_zone()}
+    zones = {"signed": signer.sign("signed", signed_zone(net.port, net.good, net.authority), [f"_{net.port}._tcp.mx-bogus.signed. TLSA"]), "open": open_zone(net.port)}
     net.anchor = signer.anchor_file()
     net.dns = Nsd(zones)
     yield net
@@ -180,6 +185,28 @@ def test_without_a_policy_clear_text_will_do(world, domain):
     send(server, f"you@{domain}")
     assert not world.clear.wait(1)[0].is_tls
     assert server.wait_event("tls.session")["policy"] == "no-policy-found"
+
+
+def test_dane_needs_a_secure_way_to_the_records(world):
+    """Neither a host of an open zone nor one that an open zone names is held to TLSA records."""
+    server = world.serve()
+    send(server, "you@outward.signed")
+    assert not world.clear.wait(1)[0].is_tls
+    send(server, "you@inward.open")
+    assert world.good.wait(1)[0].is_tls
+
+
+def test_dane_comes_before_sts(world):
+    """It decides alone: that the domain's policy names another host, or this one, changes nothing."""
+    web = world.publish()
+    web.publish("ee.signed", policy(mx="another.signed"))
+    web.publish("bad.signed", policy(mx="mx-bad.signed"))
+    server = world.serve()
+    send(server, "you@ee.signed")
+    world.good.wait(1)
+    ident = send(server, "you@bad.signed")
+    assert "DANE" in server.wait_event("delivery.deferred", message=ident)["text"]
+    assert len(web.asked) == 2
 
 
 def test_dane_can_be_overruled_by_the_operator(world):
@@ -317,6 +344,31 @@ def test_the_web_server_has_to_be_the_right_one(world):
     send(server, "you@one.open")
     host.wait(1)
     assert server.wait_event("tls.session")["result"] == "sts-webpki-invalid"
+
+
+def test_two_records_are_none(world):
+    web = world.publish()
+    web.publish("twice.open", policy())
+    host = world.host("127.0.0.4")
+    send(world.serve(), "you@twice.open")
+    host.wait(1)
+    assert web.asked == []
+
+
+def test_a_web_server_that_says_nothing_holds_up_nobody_else(world):
+    with socket.create_server(("127.0.0.5", world.net.https)) as silent:
+        world.host("127.0.0.4")
+        server = world.serve()
+        ident = send(server, "you@one.open")
+        client, _ = silent.accept()
+        for k in range(3):
+            send(server, f"u{k}@clear.open")
+        world.clear.wait(3)
+        with server.smtp("submission", hello="") as c:
+            assert c.greeting.startswith("220 ")
+        assert server.events("delivery.done", message=ident) == server.events("sts.failed") == []
+        client.close()
+        server.wait_event("delivery.done", message=ident)
 
 
 def test_a_stranger_does_not_make_us_ask_our_own_network(world):
