@@ -120,7 +120,7 @@ def test_what_was_offered_before_tls_is_forgotten(hop):
 def test_starttls_taken_out_sends_nothing_in_the_clear(hop):
     """Whoever strips the word from the reply to EHLO gets no mail where TLS is wanted."""
     server, stub = hop(before=("SIZE 0",))
-    assert server.wait_event("delivery.deferred", message=stub.id)["text"] == "the server does not offer STARTTLS"
+    assert server.wait_event("delivery.deferred", message=stub.id)["text"].startswith("the server does not offer STARTTLS")
     assert stub.messages == [] and not any(line.startswith(b"MAIL") for line in stub.clear)
 
 
