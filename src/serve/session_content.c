@@ -9,6 +9,7 @@
 #include "mail/received.h"
 #include "os/clock.h"
 #include "serve/client_name.h"
+#include "serve/key_cache.h"
 #include "serve/session.h"
 #include "serve/submit.h"
 
@@ -234,6 +235,7 @@ static struct fault judge(void *arg, struct buf *top)
         .now_s = clock_real_ms() / 1000,
         .deadline_ms = visitor_deadline(INSPECTION_TIME_MS),
         .resolver = s->visitor.server->resolver,
+        .opener = key_cache_opener(s->visitor.server->opened_keys),
         .forwarders = listener->trusted_forwarders.item,
         .forwarder_count = listener->trusted_forwarders.count,
         .may_refuse = listener->authentication == CONF_AUTHENTICATION_REFUSE,
