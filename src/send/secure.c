@@ -21,6 +21,7 @@ struct demand {
     bool is_checked;   /* its certificate */
     bool must_be_good; /* and the message waits when it is not */
     bool is_required;  /* REQUIRETLS */
+    bool is_told;      /* what came of it, by secure_may_connect */
     struct tls_peer peer;
     enum tls_result result;
     struct fault why; /* of a result that is no success */
@@ -61,6 +62,7 @@ static void demand_sts(struct demand *d)
     d->type = TLS_POLICY_STS;
     d->policy = "the MTA-STS policy of the domain";
     d->is_checked = d->peer.is_common_name_ignored = true;
+    d->is_told = !mta_sts_policy_has(&d->route->sts.policy, d->host->name);
     if (d->route->sts.policy.mode == MTA_STS_ENFORCE)
         d->must_encrypt = d->must_be_good = true;
 }
@@ -144,7 +146,7 @@ static void tell(const struct demand *d)
 {
     const struct route *r = d->route;
     const struct sender_options *options = &d->t->carrier->sender->options;
-    if (r->domain.n == 0)
+    if (r->domain.n == 0 || d->is_told)
         return;
     struct arena a = arena_make(STRINGS_ROOM * 4);
     struct str *strings = arena_alloc(&a, STRINGS_MAX * sizeof *strings);

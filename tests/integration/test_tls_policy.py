@@ -273,6 +273,8 @@ def test_sts_names_the_mail_exchangers(world, mode):
         assert host.connections == 0
     else:
         host.wait(1)
+        server.wait_event("delivery.done", message=ident)
+        assert len(sessions(server)) == 1
 
 
 @pytest.mark.parametrize("mode", ["enforce", "testing"])
@@ -316,6 +318,24 @@ def test_a_policy_outlives_failures_and_restarts(world):
     kept.write_text(f"{mark} {ident} {int(fetched) - 2 * 86400} {int(fetched) - 1}\n{rest}")
     server.start()
     assert not host.wait(2)[1].is_tls
+
+
+def test_another_id_brings_the_new_policy(world):
+    web = world.publish()
+    web.publish("one.open", policy())
+    host = world.host("127.0.0.4", tls=world.net.good.context())
+    server = world.serve()
+    send(server, "you@one.open")
+    host.wait(1)
+    server.stop()
+    kept = server.directory / "spool/mta-sts/one.open"
+    kept.write_text(kept.read_text().replace("eilbote-mta-sts 1 ", "eilbote-mta-sts 0 "))
+    web.publish("one.open", "version: STSv1\nmode: none\nmax_age: 86400\n")
+    host.tls = None
+    server.start()
+    send(server, "you@one.open")
+    assert not host.wait(2)[1].is_tls
+    assert kept.read_text().startswith("eilbote-mta-sts 1 ") and len(web.asked) == 2
 
 
 BAD_ANSWERS = [("redirect", {"status": 302, "Location": "https://mta-sts.two.open/.well-known/mta-sts.txt"}, "HTTP 302"), ("html", {"kind": "text/html"}, "text/plain"),
