@@ -15,10 +15,8 @@
 #include "cli/verdicts.h"
 #include "net/loop.h"
 #include "os/clock.h"
-#include "serve/client_name.h"
+#include "serve/gate.h"
 #include "serve/intake.h"
-
-enum { NAME_LIMIT = 1 << 20, NAME_MS = 3000 };
 
 #define TIME_MAX INT64_C(253402300799) /* the end of the year 9999 */
 
@@ -121,9 +119,12 @@ static void find_client_name(struct message_trial *m)
     struct inspection_visit *v = &m->visit;
     if (v->is_client_unknown || (m->listener && !m->listener->is_client_named))
         return;
-    struct arena *a = &m->specimen.inspection->arena;
-    client_name_find(v->resolver, &v->ip, loop_now_ms(loop_current()) + NAME_MS, a,
-                     &v->client_name);
+    static const struct policy_rules none = {0};
+    struct gate *g = gate_make(&(struct gate_options){
+        .rules = &none, .ip = v->ip, .is_name_wanted = true, .resolver = v->resolver});
+    v->client_name = arena_copy(&m->specimen.inspection->arena, gate_client_name(g));
+    v->questions_asked = g->questions;
+    gate_free(g);
 }
 
 static void check(void *arg)
