@@ -215,9 +215,9 @@ struct fault policy_helo(struct policy *p, struct str helo, bool is_valid)
          "is blocked here", "the postmaster here can change that"},
         {"helo-invalid", &r->helo_invalid, !is_valid, "is no domain name and no address literal",
          "RFC 5321 section 4.1.1.1 says what it should be"},
-        {"helo-literal", &r->helo_literal, is_literal(helo) && is_valid, "is an address literal",
-         "use the name of your host"},
         {"helo-own-name", &r->helo_own_name, is_ours(p, helo), "is ours",
+         "use the name of your host"},
+        {"helo-literal", &r->helo_literal, is_literal(helo) && is_valid, "is an address literal",
          "use the name of your host"},
     };
     p->helo_score = 0;

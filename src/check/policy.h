@@ -8,7 +8,7 @@
  * allowed by name is exempt from all that comes behind.
  *
  *   connect  allow-clients, block-clients
- *   helo     allow-helo, block-helo, helo-invalid, helo-literal, helo-own-name
+ *   helo     allow-helo, block-helo, helo-invalid, helo-own-name, helo-literal
  *   mail     allow-senders, block-senders; of the client, once in a session: dnswl, reverse-name, dnsbl;
  *            helo-unresolvable, rhsbl of the HELO name; null-mx-sender, unknown-sender-domain, rhsbl of the sender
  *

@@ -182,6 +182,11 @@ struct fault gate_mail(struct gate *g, const struct gate_sender *from)
     return f;
 }
 
+static int64_t now_ms(const struct gate *g)
+{
+    return g->o.now_ms > 0 ? g->o.now_ms : clock_real_ms();
+}
+
 /* Greylisting is not for those whose domain vouches for them. */
 static __attribute__((noinline)) bool passes_spf(struct gate *g, const struct gate_sender *from)
 {
@@ -194,7 +199,7 @@ static __attribute__((noinline)) bool passes_spf(struct gate *g, const struct ga
                                    .helo = from->helo,
                                    .mail_from = from->address,
                                    .receiver = g->o.hostname,
-                                   .now_s = clock_real_ms() / 1000,
+                                   .now_s = now_ms(g) / 1000,
                                    .void_limit = SPF_VOID_LIMIT};
     begin_asking(g, &a, INSPECTION_TIME_MS);
     spf_check(&q, &a.asker, &v);
@@ -226,9 +231,8 @@ static void pass_greylist(struct gate *g, const char *reason)
 
 static struct fault greylist(struct gate *g, const struct gate_sender *from, struct str rcpt)
 {
-    struct looking l = {.book = g->o.book,
-                        .rules = g->o.rules,
-                        .try = {g->o.ip, from->address, rcpt, clock_real_ms()}};
+    struct looking l = {
+        .book = g->o.book, .rules = g->o.rules, .try = {g->o.ip, from->address, rcpt, now_ms(g)}};
     if (g->o.is_known) {
         pass_greylist(g, "the client has delivered before");
         return FINE;

@@ -31,6 +31,7 @@ struct gate_options {
     struct clients *clients;    /* NULL: no limit is counted */
     struct greylist_book *book; /* NULL: nobody is put off */
     struct resolver *resolver;
+    int64_t now_ms; /* Unix ms, for a trial; 0: the clock's */
     void (*tell)(void *arg, const struct policy_finding *f);
     void (*tell_fault)(void *arg, const struct fault *f); /* the memory cannot be used */
     void *arg;

@@ -15,6 +15,7 @@
 #include "net/offload.h"
 #include "os/clock.h"
 #include "os/random.h"
+#include "serve/recipient.h"
 #include "serve/session.h"
 
 enum {
@@ -356,13 +357,10 @@ static struct fault decide_rcpt(struct session *s, const struct smtp_rcpt *rcpt,
     struct address meant;
     bool is_ours;
     struct fault f = expand_rcpt(s, &rcpt->address, scratch, &is_ours, &expanded, &meant);
-    if (f.kind == FAULT_NEVER)
-        return fault_make(550, FAULT_STATUS(5, 1, 1), "no such user here");
+    bool may_relay = s->account.n > 0 || s->visitor.is_trusted;
+    f = recipient_judge(conf, rcpt->address.domain, may_relay, is_ours, &f);
     if (f.kind)
         return f;
-    bool may_relay = s->account.n > 0 || s->visitor.is_trusted;
-    if (!is_ours && !may_relay && !conf_is_relay_domain(conf, rcpt->address.domain))
-        return fault_make(550, FAULT_STATUS(5, 7, 1), "relaying denied");
     f = session_pass_rcpt(s, address_text(scratch, &rcpt->address));
     if (f.kind)
         return f;

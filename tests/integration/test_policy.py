@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: ISC
 """The policy of a listener: who is let in, with which reply, and what is told of it."""
+import json
+import subprocess
+
 import pytest
 from nsd import Nsd, stub_zones
-from server import Talk, free_port, until
+from server import EILBOTE, Talk, free_port, until
 from test_clients import mail_of
 
 SOA = "$TTL 60\n@ SOA ns.test. hostmaster.test. 1 60 60 60 60\n@ NS ns.test.\n"
@@ -98,8 +101,8 @@ def test_blocked_and_allowed_networks(serve):
 
 
 @pytest.mark.parametrize("helo, rule", [
-    ("mail.example.test", "helo-own-name"), ("MAIL.example.test", "helo-own-name"), ("[192.0.2.200]", "helo-own-name"),
-    ("192.0.2.200", "helo-own-name"), ("not_a..name", "helo-invalid"), ("[192.0.2.55]", "helo-literal"), ("x.bad.test", "block-helo"),
+    ("mail.example.test", "helo-own-name"), ("MAIL.example.test", "helo-own-name"), ("[127.0.0.1]", "helo-own-name"),
+    ("127.0.0.1", "helo-own-name"), ("not_a..name", "helo-invalid"), ("[192.0.2.55]", "helo-literal"), ("x.bad.test", "block-helo"),
     ("bad.test", None), ("fine.test", None), ("allowed.bad.test", None)])
 def test_helo_rules(serve, helo, rule):
     server = serve('helo-invalid = refuse\n helo-literal = refuse\n block-helo = {".bad.test"}\n allow-helo = {"allowed.bad.test"}')
@@ -286,3 +289,102 @@ def test_who_is_refused_again_and_again_waits(serve):
         with Stranger(server, GOOD) as second:  # no room to wait: told so at once
             assert second.greeting.startswith("220 ") and second.reply().startswith("421 4.7.0 ")
         assert attempt(server, "192.0.2.77")[0] == "ok"
+
+
+# What "eilbote try smtp" says, the server does.
+
+EVERYTHING = """block-clients = {"192.0.2.66"}
+ helo-invalid = "weight 2"
+ unconfirmed-name = "weight 2"
+ no-reverse-name = "weight 2"
+ unknown-sender-domain = refuse
+ null-mx-sender = refuse
+ dnsbl-sites = {"bl.test=127.0.0.2*2", "wl.test*-2"}
+ rhsbl-sites = {"rhs.test"}
+ rhsbl-action = mark
+ block-senders = {"bad@good.test"}
+ mark-score = 2
+ refuse-score = 4
+ greylisting = defer
+ greylist-delay = 1h"""
+LETTER = "From: <a@good.test>\r\nSubject: t\r\n\r\nx\r\n"
+
+
+def try_smtp(server, ip, helo, sender, rcpt, *more, stdin="", status=0):
+    words = [EILBOTE, "-c", str(server.conf), "--json", "try", "smtp", "--from-ip", ip, "--helo", helo, "--mail", sender, "--rcpt", rcpt, *more]
+    done = subprocess.run(words, input=stdin, capture_output=True, text=True, check=False)
+    assert done.returncode == status, done.stderr
+    return json.loads(done.stdout) if status == 0 else done.stderr
+
+
+@pytest.mark.parametrize("ip, helo, sender, rcpt", [
+    ("192.0.2.66", "h.test", "a@good.test", "bob"), (GOOD, "mail.example.test", "a@good.test", "bob"), (GOOD, "h.test", "a@gone.test", "bob"),
+    (GOOD, "h.test", "a@null.test", "bob"), (GOOD, "h.test", "bad@good.test", "bob"), ("192.0.2.9", "h.test", "a@good.test", "bob"),
+    ("192.0.2.13", "h.test", "a@good.test", "bob"), ("192.0.2.3", "bad_..helo", "a@good.test", "bob"), ("192.0.2.2", "h.test", "a@good.test", "bob"),
+    ("192.0.2.2", "h.test", "a@plain.test", "nobody"), (GOOD, "h.test", "a@good.test", "bob"), (GOOD, "h.test", "a@evil.test", "bob"),
+    (GOOD, "h.test", "<>", "bob"), ("127.0.0.1", "mail.example.test", "a@gone.test", "bob")])
+def test_try_says_what_the_server_does(serve, ip, helo, sender, rcpt):
+    server = serve(EVERYTHING, "client-name = on\n    authentication = refuse")
+    before = try_smtp(server, ip, helo, sender, rcpt + "@example.test", "--data", "-", stdin=LETTER)
+    assert before == try_smtp(server, ip, helo, sender, rcpt + "@example.test", "--data", "-", stdin=LETTER)  # nothing is remembered
+    with Stranger(server, ip) as c:
+        stage, reply = ("connect", c.greeting) if not c.greeting.startswith("220 ") else c.run(
+            sender=sender.strip("<>"), helo=helo, rcpt=rcpt + "@example.test")
+        if stage == "ok":
+            stage, reply = "data", c.message()
+    said = next(one for one in reversed(before["decisions"]) if one["rule"] == "reply")
+    assert before["stage"] == said["stage"] == stage
+    assert said["reply"] == int(reply[:3]), (said, reply)
+    if said["result"] != "pass":
+        assert reply == f"{said['reply']} {said['status']} {said['text']}" and before["reason"] == said["text"]
+        assert before["result"] == ("defer" if said["reply"] < 500 else "refuse")
+    server.wait_event("smtp.session.ended" if stage != "connect" else "smtp.session.refused")
+    told = [(e["stage"], e["rule"], e["result"]) for e in server.events("policy.decision")]
+    assert told == [(o["stage"], o["rule"], o["result"]) for o in before["decisions"]
+                    if o["rule"] not in ("reply", "recipient", "authentication") and o["result"] != "pass"]
+    if stage == "data" and reply.startswith("250"):
+        assert (mail_of(server)[0]["X-Eilbote-Junk"] is not None) == (before["result"] == "mark")
+
+
+def test_try_touches_nothing(serve):
+    server = serve(GREY.format("1h", 0))
+    folder = server.directory / "spool"
+    server.stop()
+    before = {p: (p.stat().st_mtime_ns, p.stat().st_size) for p in folder.rglob("*")}
+    got = try_smtp(server, "192.0.2.9", "h.test", "a@plain.test", "bob@example.test")
+    assert (got["result"], got["stage"], got["rule"], got["reply"], got["status"]) == ("defer", "rcpt", "greylisting", 451, "4.7.1")
+    assert {p: (p.stat().st_mtime_ns, p.stat().st_size) for p in folder.rglob("*")} == before
+
+
+def test_try_knows_the_greylist_and_another_time(serve):
+    server = serve(GREY.format("1h", 0))
+    assert attempt(server, "192.0.2.9", sender="a@plain.test")[0] == "rcpt"
+    now = int(subprocess.run(["date", "+%s"], capture_output=True, check=True).stdout)
+    words = "192.0.2.9", "h.test", "a@plain.test", "bob@example.test"
+    assert "too early" in [o for o in try_smtp(server, *words)["decisions"] if o["rule"] == "greylisting"][0]["text"]
+    assert try_smtp(server, *words, "--time", str(now + 7200))["result"] == "accept"
+
+
+def test_try_says_what_is_wrong_with_its_words(serve):
+    server = serve("")
+    assert "--rcpt is" in try_smtp(server, GOOD, "h.test", "a@good.test", "nonsense", status=2)
+    assert "--from-ip is" in try_smtp(server, "x", "h.test", "a@good.test", "bob@example.test", status=2)
+    assert "no listener" in try_smtp(server, GOOD, "h.test", "a@good.test", "bob@example.test", "--listener", "gone", status=1)
+    text = subprocess.run([EILBOTE, "-c", str(server.conf), "try", "smtp", "--from-ip", GOOD, "--helo", "mail.example.test", "--mail", "<>", "--rcpt",
+                           "bob@example.test"], capture_output=True, text=True, check=True).stdout
+    assert "helo-own-name" in text and "550 5.7.1 " in text and text.endswith("result  refuse at helo\n")
+
+
+@pytest.mark.parametrize("policy, what", [
+    ('dnsbl-sites = {"bl.test=127.0.0.300"}', "dnsbl-sites"), ('dnsbl-sites = {"bl.test*0"}', "dnsbl-sites"), ("helo-invalid = perhaps", "helo-invalid"),
+    ('rates = {"sender connections 1/1h"}', "rates"), ('rates = {"address messages 0/1h"}', "rates"), ('block-senders = {"a@"}', "block-senders"),
+    ("greylist-delay = 1d\n greylist-window = 1h", "greylist-delay"), ('helo-invalid = "weight 0"', "helo-invalid")])
+def test_what_is_wrong_is_named(make_server, policy, what):
+    server = make_server(conf=f'policy "mx" {{\n{policy}\n}}', start=False)
+    said = server.cli("check", status=1)
+    assert what in said and "eilbote.conf:" in said
+
+
+def test_a_policy_is_for_a_listener_that_is_there(make_server):
+    server = make_server(conf='policy "nowhere" {\n}', start=False)
+    assert 'policy "nowhere" is for a listener that is not there' in server.cli("check", status=1)
