@@ -41,6 +41,7 @@ struct smtp_trial {
     const char *stage;    /* that was the last */
     struct fault verdict; /* what is said there */
     struct str client_name;
+    unsigned questions; /* of all checks, when the message was looked at */
     bool is_marked;
 };
 
@@ -156,6 +157,7 @@ static struct fault decide_data(struct smtp_trial *s)
         return FINE;
     }
     inspection_decide(i, &visit);
+    s->questions = i->questions;
     bool is_refused = i->action == INSPECTION_REFUSE;
     s->is_marked = i->action == INSPECTION_MARK_JUNK;
     add(s, "data", "authentication", names[i->action], i->dmarc.author,
@@ -209,7 +211,8 @@ static json_t *report_json(const struct smtp_trial *s)
     trial_put_text(o, "client_name", s->client_name);
     json_object_set_new(o, "score",
                         json_integer(p->client_score + p->helo_score + p->sender_score));
-    json_object_set_new(o, "questions", json_integer(s->gate->questions));
+    json_object_set_new(o, "questions",
+                        json_integer(s->questions > 0 ? s->questions : s->gate->questions));
     json_object_set(o, "decisions", s->decisions);
     if (strcmp(s->stage, "data") == 0)
         verdict_put_all(o, s->unchecked ? NULL : s->specimen.inspection, true);
