@@ -69,7 +69,7 @@ struct policy_rules {
     } dnswl_sites, dnsbl_sites, rhsbl_sites;
     struct policy_action dnsbl_action, rhsbl_action;
     int64_t dnsbl_threshold, rhsbl_threshold;
-    int64_t dnsbl_timeout_ms;         /* of all lists together, at one MAIL */
+    int64_t dnsbl_timeout_ms;         /* of one question to a list */
     int64_t mark_score, refuse_score; /* 0: none is reached */
     struct policy_action greylisting;
     struct greylist_terms greylist;

@@ -73,6 +73,14 @@ def test_init_as_root_gives_each_role_its_own(tmp_path):
         shutil.rmtree(reachable)
 
 
+def test_init_begins_with_a_policy_unless_it_is_for_this_machine_alone(tmp_path, server):
+    good("init", "--dir", tmp_path / "open", "--domain", "example.test", "--user", "alice@example.test")
+    conf = tmp_path / "open" / "eilbote.conf"
+    good("-c", conf, "check")
+    assert "unknown-sender-domain = \"refuse\"" in good("-c", conf, "check", "--print") and 'policy "mx"' in conf.read_text()
+    assert "policy" not in server.read_text()
+
+
 def test_init_prints_the_password_it_made_and_the_dns(tmp_path):
     out = good("init", "--dir", tmp_path, "--domain", "example.test", "--user", "alice@example.test", "--relay", "smtp.example.net:587",
                "--trust", "10.0.0.0/8", "--trust", "::1", "--port-offset", "2000")
