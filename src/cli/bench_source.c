@@ -418,6 +418,17 @@ static bool bind_source(struct link *k)
            bind(k->descriptor, (const struct sockaddr *)&e.address, e.length) == 0;
 }
 
+/* Says first whose connection it is (with --client), as a proxy does; sent when the server takes it. */
+static void put_proxy_header(struct link *k)
+{
+    const char *client = k->worker->options->client;
+    char family = client && strchr(client, ':') ? '6' : '4';
+    int n = client ? snprintf(k->group, GROUP_MAX, "PROXY TCP%c %s %s 25 25\r\n", family, client,
+                              client)
+                   : 0;
+    k->out[1] = (struct iovec){k->group, (size_t)n};
+}
+
 static void start_link(struct link *k)
 {
     struct worker *w = k->worker;
@@ -428,7 +439,8 @@ static void start_link(struct link *k)
     k->left = w->options->per_connection;
     k->line_used = 0;
     k->asked_ms = loop_now_ms(w->loop);
-    k->out[0].iov_len = k->out[1].iov_len = 0;
+    k->out[0].iov_len = 0;
+    put_proxy_header(k);
     k->descriptor = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     bool is_fine = k->descriptor >= 0;
     if (is_fine && family != AF_UNIX)
@@ -493,37 +505,16 @@ static void work(void *arg)
     loop_free(w->loop);
 }
 
-/* A message of that size with its final dot: a header and lines of 72 octets. */
-static struct str make_body(const struct bench_source_options *o)
-{
-    static const char line[] = "The quick brown fox jumps over the lazy dog, again and again, "
-                               "12345678\r\n";
-    struct buf b = buf_make((size_t)o->size_bytes + 1024);
-    bool is_fine = buf_printf(&b,
-                              "From: <%s>\r\nTo: undisclosed-recipients:;\r\nSubject: load\r\n"
-                              "Date: Thu, 1 Jan 2026 00:00:00 +0000\r\n"
-                              "Message-ID: <load@source.example.test>\r\n\r\n",
-                              o->from);
-    while (is_fine && b.used + 3 < o->size_bytes) {
-        size_t left = (size_t)o->size_bytes - b.used;
-        if (left >= sizeof line + 2)
-            is_fine = buf_append(&b, str_from(line));
-        else
-            is_fine = buf_append(&b, str_make(line, left - 2)) && buf_append(&b, STR("\r\n"));
-    }
-    if (!is_fine || !buf_append(&b, STR(".\r\n")))
-        abort();
-    return buf_str(&b);
-}
-
 int bench_source_run(const struct invocation *i, const struct bench_source_options *options)
 {
+    struct str body;
+    if (bench_message_make(i, options, &body) != CLI_DONE)
+        return CLI_FAILED;
     size_t threads = (size_t)options->threads;
     if (threads > options->connections)
         threads = (size_t)options->connections;
     struct worker *w = calloc(threads, sizeof *w);
     struct link *links = calloc((size_t)options->connections, sizeof *links);
-    struct str body = make_body(options);
     if (!w || !links)
         abort();
     size_t used = 0;

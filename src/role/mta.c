@@ -13,6 +13,7 @@
 #include "role/bench_hooks.h"
 #include "role/mta_internal.h"
 #include "serve/greylist_book.h"
+#include "serve/key_cache.h"
 #include "serve/smtp_session.h"
 
 enum {
@@ -131,6 +132,7 @@ static struct fault open_mta(struct steward *s, const struct conf *conf)
     s->server.keys =
         key_ring_make(s->server.directory, s->server.log, conf_state_path(conf, &a, "keys"));
     arena_free(&a);
+    s->server.opened_keys = key_cache_make();
     return start_resolver(mta_of(s), conf);
 }
 
@@ -199,6 +201,7 @@ static void close_mta(struct steward *s)
         resolver_stop(m->resolver);
     greylist_book_close(s->server.greylist);
     key_ring_free(s->server.keys);
+    key_cache_free(s->server.opened_keys);
 }
 
 static const struct steward_session sessions[] = {

@@ -47,7 +47,8 @@ struct inspection_visit {
     unsigned questions_asked; /* about this message, before */
     struct str mark;          /* the policy's rule that marks it, or empty */
     struct resolver *resolver;
-    const struct str *forwarders; /* domains whose ARC seals are believed */
+    struct dkim_key_opener opener; /* zeroed: each key is opened anew */
+    const struct str *forwarders;  /* domains whose ARC seals are believed */
     size_t forwarder_count;
     bool may_refuse, may_mark;
     bool is_client_unknown; /* nobody knows who brings it: SPF is left out */

@@ -31,6 +31,7 @@ struct server {
     struct clients *clients;
     struct event_log *log;
     struct key_ring *keys;          /* mta */
+    struct key_cache *opened_keys;  /* mta: of others */
     struct queue *queue;            /* mta */
     struct greylist_book *greylist; /* mta, in charge; NULL: nobody is remembered */
     struct resolver *resolver;      /* mta */

@@ -6,6 +6,7 @@
 #include "mail/header.h"
 #include "mail/received.h"
 #include "os/clock.h"
+#include "serve/key_cache.h"
 #include "serve/session.h"
 #include "serve/submit.h"
 
@@ -57,19 +58,22 @@ static void add_trace(struct session *s)
     buf_free(&field);
 }
 
-/* Puts the empty line between our trace field and a message without a header section, whose first
- * line would else become a part of ours. */
+/*
+ * Puts the empty line where the header section ends with a line that is no field: a reader that skips such a line would
+ * find fields behind it that nobody has checked, and in front of the first line it would become a part of our trace field.
+ */
 static struct fault keep_apart(void *arg, struct buf *content)
 {
     const struct session *s = arg;
-    struct str trace = str_head(buf_str(content), s->transaction.trace_size);
-    struct str message = str_skip(buf_str(content), trace.n);
-    if (!header_is_missing(message))
+    struct str message = str_skip(buf_str(content), s->transaction.trace_size);
+    size_t end = header_gap(message);
+    if (end == message.n)
         return FINE;
+    end += s->transaction.trace_size;
     struct buf apart = buf_make(content->limit);
-    buf_append(&apart, trace);
+    buf_append(&apart, str_head(buf_str(content), end));
     buf_append(&apart, STR("\r\n"));
-    buf_append(&apart, message);
+    buf_append(&apart, str_skip(buf_str(content), end));
     buf_free(content);
     *content = apart;
     return FINE;
@@ -224,6 +228,7 @@ static struct fault judge(void *arg, struct buf *top)
         .questions_asked = s->gate ? s->gate->questions : 0,
         .mark = s->gate ? gate_mark(s->gate) : STR_NONE,
         .resolver = s->visitor.server->resolver,
+        .opener = key_cache_opener(s->visitor.server->opened_keys),
         .forwarders = listener->trusted_forwarders.item,
         .forwarder_count = listener->trusted_forwarders.count,
         .may_refuse = listener->authentication == CONF_AUTHENTICATION_REFUSE,
