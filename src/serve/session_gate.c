@@ -37,11 +37,12 @@ static void tell_fault(void *arg, const struct fault *f)
     visitor_tell(&s->visitor, "policy.failed", f);
 }
 
+/* The machine's own processes are exempt from all but what is about logins. */
 static bool is_guarded(const struct visitor *v)
 {
     int role = v->listener->role;
-    return v->is_ip &&
-           (role == CONF_ROLE_MX || role == CONF_ROLE_SUBMISSION || role == CONF_ROLE_SUBMISSIONS);
+    return v->is_ip && ((role == CONF_ROLE_MX && !v->is_local) || role == CONF_ROLE_SUBMISSION ||
+                        role == CONF_ROLE_SUBMISSIONS);
 }
 
 static bool is_stranger(const struct session *s)
