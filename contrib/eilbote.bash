@@ -5,7 +5,7 @@ _eilbote()
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
     local commands first='' second='' at
     case $previous in
-    -c | --dir | --trust-anchor) compopt -o default; COMPREPLY=(); return ;;
+    -c | --dir | --data | --trust-anchor) compopt -o default; COMPREPLY=(); return ;;
     esac
     commands=$(eilbote --help 2>/dev/null | sed -n 's/^  \([a-z ]*[a-z]\)  .*/\1/p')
     for ((at = 1; at < COMP_CWORD; at++)); do

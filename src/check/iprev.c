@@ -59,12 +59,14 @@ void iprev_check(const struct ip_address *ip, struct asker *a, struct iprev_verd
                                       .reason = STR("the DNS failed at the name of the address")};
     if (names.status != ASK_FOUND || names.count == 0)
         return;
+    out->has_names = true;
     for (size_t i = 0; i < names.count && i < IPREV_NAMES_MAX; i++) {
         bool is_confirmed;
         enum ask_status status = iprev_confirm(ip, names.names[i], a, &is_confirmed);
         if (is_confirmed) {
-            *out =
-                (struct iprev_verdict){IPREV_PASS, names.names[i], STR("the name has the address")};
+            out->result = IPREV_PASS;
+            out->name = names.names[i];
+            out->reason = STR("the name has the address");
             return;
         }
         has_failed = has_failed || status == ASK_FAILED;

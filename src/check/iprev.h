@@ -21,6 +21,7 @@ enum iprev_result {
 
 struct iprev_verdict {
     enum iprev_result result;
+    bool has_names;    /* the address has names, confirmed or not */
     struct str name;   /* PASS: the confirmed one, in the asker's arena; else empty */
     struct str reason; /* in words, printable, constant */
 };

@@ -121,6 +121,7 @@ int cli_top(struct invocation *i);
 int cli_send(struct invocation *i);
 int cli_sendmail(struct invocation *i);
 int cli_mailq(struct invocation *i); /* sendmail -bp under its other name */
+int cli_try_smtp(struct invocation *i);
 int cli_try_spf(struct invocation *i);
 int cli_try_message(struct invocation *i);
 int cli_try_route(struct invocation *i);

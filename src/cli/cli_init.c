@@ -249,6 +249,21 @@ static bool write_listeners(const struct plan *p, struct buf *out)
                                "    path = \"ctl/lmtp.sock\"\n}\n"));
 }
 
+/* What suits a small server, and asks nobody but the DNS of those who send. Behind --local there is no stranger. */
+static bool write_policy(const struct plan *p, struct buf *out)
+{
+    return p->is_local ||
+           buf_append(out, STR("\n# Who is let in on port 25. Lists in the DNS (dnsbl-sites) and "
+                               "greylisting are off.\n"
+                               "policy \"mx\" {\n"
+                               "    unknown-sender-domain = refuse\n"
+                               "    null-mx-sender = refuse\n"
+                               "    no-reverse-name = record\n"
+                               "    rates = {\"address connections 100/1m\", "
+                               "\"address recipients 1000/1h\"}\n"
+                               "}\n"));
+}
+
 static bool write_conf(const struct plan *p, struct buf *out)
 {
     struct str host, port;
@@ -266,7 +281,7 @@ static bool write_conf(const struct plan *p, struct buf *out)
         buf_append(out, STR("\n# Self-signed; other servers accept it, mail programs ask once.\n"
                             "certificate \"main\" {\n    chain = \"tls/certificate.pem\"\n"
                             "    key = \"tls/key.pem\"\n}\n\n")) &&
-        write_listeners(p, out);
+        write_listeners(p, out) && write_policy(p, out);
     if (!is_good || !p->relay)
         return is_good;
     split_relay(p->relay, &host, &port);

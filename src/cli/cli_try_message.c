@@ -5,22 +5,14 @@
  * The checks and the rule are those of serve/inspection, by the first listener of the configuration that takes mail
  * of strangers. Without a client SPF is left out, and DMARC counts signatures alone.
  */
-#include <errno.h>
 #include <stdio.h>
 
-#include "base/num.h"
 #include "cli/say.h"
 #include "cli/specimen.h"
 #include "cli/trial.h"
 #include "cli/verdicts.h"
-#include "net/loop.h"
-#include "os/clock.h"
-#include "serve/client_name.h"
+#include "serve/gate.h"
 #include "serve/intake.h"
-
-enum { NAME_LIMIT = 1 << 20, NAME_MS = 3000 };
-
-#define TIME_MAX INT64_C(253402300799) /* the end of the year 9999 */
 
 struct words {
     const char *file, *ip, *helo, *from, *time;
@@ -50,19 +42,7 @@ static int take_client(struct message_trial *m, const struct words *w)
     if (result == CLI_DONE)
         result = trial_check_helo(t, w->helo);
     v->helo = str_from(w->helo);
-    return result == CLI_DONE ? trial_sender(t, w->from, &v->sender) : result;
-}
-
-static int take_time(struct message_trial *m, const char *text)
-{
-    uint64_t seconds;
-    m->visit.now_s = clock_real_ms() / 1000;
-    if (!text)
-        return CLI_DONE;
-    if (!num_parse(str_from(text), TIME_MAX, &seconds))
-        return cli_usage(m->trial.i, "--time is \"%s\"; allowed: seconds since 1970", text);
-    m->visit.now_s = (int64_t)seconds;
-    return CLI_DONE;
+    return result == CLI_DONE ? trial_sender(t, "--from", w->from, &v->sender) : result;
 }
 
 static const struct conf_listener *find_listener(const struct conf *c)
@@ -102,28 +82,17 @@ static void apply_configuration(struct message_trial *m)
     v->may_mark = !m->unchecked && rule >= CONF_AUTHENTICATION_MARK;
 }
 
-static int read_file(struct message_trial *m, const char *name)
-{
-    bool is_standard = strcmp(name, "-") == 0;
-    FILE *in = is_standard ? stdin : fopen(name, "re");
-    if (!in)
-        return cli_fail(m->trial.i, "%s: %s", name, strerrordesc_np(errno));
-    struct fault f = specimen_read(&m->specimen, in);
-    if (!is_standard)
-        fclose(in);
-    if (f.kind)
-        return cli_fail(m->trial.i, "%s: %s", is_standard ? "standard input" : name, f.text);
-    return CLI_DONE;
-}
-
 static void find_client_name(struct message_trial *m)
 {
     struct inspection_visit *v = &m->visit;
     if (v->is_client_unknown || (m->listener && !m->listener->is_client_named))
         return;
-    struct arena *a = &m->specimen.inspection->arena;
-    client_name_find(v->resolver, &v->ip, loop_now_ms(loop_current()) + NAME_MS, a,
-                     &v->client_name);
+    static const struct policy_rules none = {0};
+    struct gate *g = gate_make(&(struct gate_options){
+        .rules = &none, .ip = v->ip, .is_name_wanted = true, .resolver = v->resolver});
+    v->client_name = arena_copy(&m->specimen.inspection->arena, gate_client_name(g));
+    v->questions_asked = g->questions;
+    gate_free(g);
 }
 
 static void check(void *arg)
@@ -138,14 +107,7 @@ static void check(void *arg)
 static void put_verdicts(json_t *o, const struct message_trial *m)
 {
     const struct inspection *i = m->specimen.inspection;
-    json_t *signatures = json_array();
-    for (size_t k = 0; i && k < dkim_verify_count(i->dkim); k++)
-        json_array_append_new(signatures, verdict_dkim(dkim_verify_verdict(i->dkim, k)));
-    bool has_spf = i && !m->visit.is_client_unknown;
-    json_object_set_new(o, "spf", has_spf ? verdict_spf(&i->spf) : json_null());
-    json_object_set_new(o, "dkim", signatures);
-    json_object_set_new(o, "arc", i ? verdict_arc(i->arc) : json_null());
-    json_object_set_new(o, "dmarc", i ? verdict_dmarc(i) : json_null());
+    verdict_put_all(o, i, !m->visit.is_client_unknown);
     if (!i)
         return;
     json_object_set_new(o, "is_list", json_boolean(i->is_list));
@@ -196,15 +158,7 @@ static void print_table(const json_t *o)
 {
     size_t index;
     json_t *item;
-    if (json_is_object(json_object_get(o, "spf")))
-        verdict_print("spf", json_object_get(o, "spf"));
-    json_array_foreach(json_object_get(o, "dkim"), index, item) verdict_print("dkim", item);
-    if (json_array_size(json_object_get(o, "dkim")) == 0)
-        trial_print_row("dkim", "none", "", "", "");
-    if (json_is_object(json_object_get(o, "arc")))
-        verdict_print("arc", json_object_get(o, "arc"));
-    if (json_is_object(json_object_get(o, "dmarc")))
-        verdict_print("dmarc", json_object_get(o, "dmarc"));
+    verdict_print_all(o);
     printf("action  %s", say_text(o, "action"));
     if (json_object_get(o, "reply"))
         printf("  %lld %s ", (long long)say_number(o, "reply"), say_text(o, "status"));
@@ -238,13 +192,13 @@ static int try_message(struct message_trial *m, const struct words *w)
 {
     int result = take_client(m, w);
     if (result == CLI_DONE)
-        result = take_time(m, w->time);
+        result = trial_time(&m->trial, w->time, &m->visit.now_s);
     if (result == CLI_DONE)
         result = trial_load(&m->trial, false);
     if (result != CLI_DONE)
         return result;
     apply_configuration(m);
-    result = read_file(m, w->file);
+    result = specimen_open(&m->specimen, m->trial.i, w->file);
     if (result == CLI_DONE && m->specimen.inspection)
         result = trial_run(&m->trial, check, m);
     return result == CLI_DONE ? report(m) : result;

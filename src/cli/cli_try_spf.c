@@ -58,7 +58,7 @@ static int take(struct spf_trial *s, const struct words *w)
     if (result == CLI_DONE)
         result = trial_check_helo(t, w->helo);
     if (result == CLI_DONE && w->from)
-        result = trial_sender(t, w->from, &q->mail_from);
+        result = trial_sender(t, "--from", w->from, &q->mail_from);
     q->identity = w->from ? SPF_MAIL_FROM : SPF_HELO;
     q->helo = str_from(w->helo);
     q->now_s = clock_real_ms() / 1000;

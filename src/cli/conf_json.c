@@ -29,6 +29,7 @@ static json_t *json_value(const struct field *f, const void *value)
     case FIELD_TEXT:
     case FIELD_NAME:
     case FIELD_PATH:
+    case FIELD_SENDER:
         return control_text(*(const struct str *)value);
     case FIELD_COUNT:
         return json_integer(*(const int64_t *)value);
@@ -40,6 +41,9 @@ static json_t *json_value(const struct field *f, const void *value)
     case FIELD_ADDRESS:
     case FIELD_NETWORK:
     case FIELD_ENDPOINT:
+    case FIELD_ACTION:
+    case FIELD_SITE:
+    case FIELD_RATE:
         return json_printed(f, value);
     }
     return NULL;

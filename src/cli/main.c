@@ -53,6 +53,9 @@ static const struct command commands[] = {
     {"send", "[--from ADDRESS] [--to ADDRESS]... [--subject TEXT] [--file FILE]",
         "Sends the text on standard input, or a whole message from FILE (- for standard input).", cli_send},
     {"sendmail", "[OPTION...] [ADDRESS...]", "Does what programs expect of sendmail.", cli_sendmail},
+    {"try smtp", "--from-ip ADDRESS --helo NAME --mail SENDER --rcpt ADDRESS [--data FILE] [--listener NAME] [--time SECONDS]\n"
+        "           [--resolver HOST:PORT]... [--trust-anchor FILE]",
+        "Says what the server would say to a client, and why, from its connection to its message.", cli_try_smtp, .more = trial_more},
     {"try spf", "--ip ADDRESS --helo NAME [--from SENDER] [--resolver HOST:PORT]... [--trust-anchor FILE]",
         "Says what SPF says of a client and its sender.", cli_try_spf, .more = trial_more},
     {"try message", "FILE [--ip ADDRESS --helo NAME --from SENDER] [--time SECONDS] [--resolver HOST:PORT]... [--trust-anchor FILE]",

@@ -164,3 +164,17 @@ void specimen_free(struct specimen *s)
     buf_free(&s->head);
     inspection_free(s->inspection);
 }
+
+int specimen_open(struct specimen *s, const struct invocation *i, const char *name)
+{
+    bool is_standard = strcmp(name, "-") == 0;
+    FILE *in = is_standard ? stdin : fopen(name, "re");
+    if (!in)
+        return cli_fail(i, "%s: %s", name, strerrordesc_np(errno));
+    struct fault f = specimen_read(s, in);
+    if (!is_standard)
+        fclose(in);
+    if (f.kind)
+        return cli_fail(i, "%s: %s", is_standard ? "standard input" : name, f.text);
+    return CLI_DONE;
+}

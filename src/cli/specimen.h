@@ -8,6 +8,7 @@
 #ifndef CLI_SPECIMEN_H
 #define CLI_SPECIMEN_H
 
+#include "cli/cli.h"
 #include "conf/conf.h"
 #include "mail/dotline.h"
 #include "serve/inspection.h"
@@ -42,6 +43,8 @@ void specimen_end(struct specimen *s);
 
 /* Reads the file to its end. The fault says why it cannot be read, or that it is larger than SPECIMEN_OCTETS_MAX. */
 struct fault specimen_read(struct specimen *s, FILE *in);
+/* The same for a file of that name, or "-" for standard input: CLI_DONE, or CLI_FAILED after saying why. */
+int specimen_open(struct specimen *s, const struct invocation *i, const char *name);
 void specimen_free(struct specimen *s);
 
 #endif

@@ -7,16 +7,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/num.h"
 #include "cli/say.h"
 #include "conf/conf_resolver.h"
 #include "mail/address.h"
 #include "net/loop.h"
 #include "net/offload.h"
 #include "net/task.h"
+#include "os/clock.h"
 #include "os/file.h"
 #include "role/control.h"
 
 enum { ARENA_LIMIT = 1 << 20, OFFLOAD_THREADS = 2, DNS_PORT = 53, HELO_MAX = 255 };
+
+#define TIME_MAX UINT64_C(253402300799) /* the end of the year 9999 */
 
 const char trial_more[] =
     "Asks the DNS as the configuration says, without one as /etc/resolv.conf says, with --resolver "
@@ -66,16 +70,28 @@ int trial_check_helo(const struct trial *t, const char *text)
                      text);
 }
 
-int trial_sender(struct trial *t, const char *text, struct str *out)
+int trial_sender(struct trial *t, const char *name, const char *text, struct str *out)
 {
     struct address a;
     *out = STR_NONE;
     if (text[0] == '\0' || strcmp(text, "<>") == 0)
         return CLI_DONE;
     if (!address_parse(&t->arena, str_from(text), ADDRESS_ALLOW_UTF8, &a))
-        return cli_usage(t->i, "--from is \"%s\"; allowed: an address, or <> for the null sender",
+        return cli_usage(t->i, "%s is \"%s\"; allowed: an address, or <> for the null sender", name,
                          text);
     *out = address_text(&t->arena, &a);
+    return CLI_DONE;
+}
+
+int trial_time(const struct trial *t, const char *text, int64_t *now_s)
+{
+    uint64_t seconds;
+    *now_s = clock_real_ms() / 1000;
+    if (!text)
+        return CLI_DONE;
+    if (!num_parse(str_from(text), TIME_MAX, &seconds))
+        return cli_usage(t->i, "--time is \"%s\"; allowed: seconds since 1970", text);
+    *now_s = (int64_t)seconds;
     return CLI_DONE;
 }
 

@@ -53,7 +53,10 @@ int trial_ip(const struct trial *t, const char *name, const char *text, struct i
 int trial_check_helo(const struct trial *t, const char *text);
 
 /* A sender, where "" and "<>" are the null sender, as "local@domain" in the trial's arena. */
-int trial_sender(struct trial *t, const char *text, struct str *out);
+int trial_sender(struct trial *t, const char *name, const char *text, struct str *out);
+
+/* Seconds since 1970; NULL: now. */
+int trial_time(const struct trial *t, const char *text, int64_t *now_s);
 
 /* A row of the table for people: "spf  pass  example.org  the reason". Texts from outside are made harmless. */
 void trial_print_row(const char *what, const char *result, const char *domain, const char *more,

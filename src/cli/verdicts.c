@@ -96,3 +96,29 @@ void verdict_print(const char *method, const json_t *verdict)
     trial_print_row(method, say_text(verdict, "result"), say_text(verdict, "domain"), more,
                     say_text(verdict, "reason"));
 }
+
+void verdict_put_all(json_t *o, const struct inspection *i, bool has_client)
+{
+    json_t *signatures = json_array();
+    for (size_t k = 0; i && k < dkim_verify_count(i->dkim); k++)
+        json_array_append_new(signatures, verdict_dkim(dkim_verify_verdict(i->dkim, k)));
+    json_object_set_new(o, "spf", i && has_client ? verdict_spf(&i->spf) : json_null());
+    json_object_set_new(o, "dkim", signatures);
+    json_object_set_new(o, "arc", i ? verdict_arc(i->arc) : json_null());
+    json_object_set_new(o, "dmarc", i ? verdict_dmarc(i) : json_null());
+}
+
+void verdict_print_all(const json_t *o)
+{
+    size_t index;
+    json_t *item;
+    if (json_is_object(json_object_get(o, "spf")))
+        verdict_print("spf", json_object_get(o, "spf"));
+    json_array_foreach(json_object_get(o, "dkim"), index, item) verdict_print("dkim", item);
+    if (json_array_size(json_object_get(o, "dkim")) == 0)
+        trial_print_row("dkim", "none", "", "", "");
+    if (json_is_object(json_object_get(o, "arc")))
+        verdict_print("arc", json_object_get(o, "arc"));
+    if (json_is_object(json_object_get(o, "dmarc")))
+        verdict_print("dmarc", json_object_get(o, "dmarc"));
+}

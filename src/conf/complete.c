@@ -307,6 +307,48 @@ static bool check_retries(const struct conf *c, struct complete_error *error)
     return is_good;
 }
 
+static bool fail_policy(const struct conf_policy *p, const char *what, struct complete_error *error)
+{
+    return fail(error, "policy", p->name, "policy \"" STR_FMT "\" %s", STR_ARG(p->name), what);
+}
+
+static bool complete_policy(struct conf *c, const struct conf_policy *p,
+                            struct complete_error *error)
+{
+    const struct policy_rules *r = &p->rules;
+    struct conf_listener *l = NULL;
+    for (size_t i = 0; i < c->listener_count; i++)
+        if (str_equal(c->listener[i].name, p->name))
+            l = &c->listener[i];
+    if (!l)
+        return fail_policy(p, "is for a listener that is not there", error);
+    if (l->role != CONF_ROLE_MX && l->role != CONF_ROLE_SUBMISSION &&
+        l->role != CONF_ROLE_SUBMISSIONS)
+        return fail_policy(p,
+                           "is for a listener without strangers; allowed: mx, submission, "
+                           "submissions",
+                           error);
+    if (r->dnsbl_sites.count > DNSBL_SITES_MAX || r->dnswl_sites.count > DNSBL_SITES_MAX ||
+        r->rhsbl_sites.count > DNSBL_SITES_MAX)
+        return fail_policy(p, "has more than 16 sites in one list", error);
+    if (r->rates.count > POLICY_RATES_MAX)
+        return fail_policy(p, "has more than 32 rates", error);
+    if (r->greylist.delay_ms >= r->greylist.window_ms)
+        return fail_policy(p, "has a greylist-delay that is not below greylist-window", error);
+    l->policy = r;
+    return true;
+}
+
+static bool complete_policies(struct conf *c, struct complete_error *error)
+{
+    for (size_t i = 0; i < c->listener_count; i++)
+        c->listener[i].policy = &c->standard_policy.rules;
+    for (size_t i = 0; i < c->policy_count; i++)
+        if (!complete_policy(c, &c->policy[i], error))
+            return false;
+    return true;
+}
+
 bool complete_conf(struct conf *c, struct complete_error *error)
 {
     complete_state_directory(c);
@@ -325,5 +367,5 @@ bool complete_conf(struct conf *c, struct complete_error *error)
     for (size_t i = 0; i < c->listener_count; i++)
         if (!complete_listener(c, &c->listener[i], error))
             return false;
-    return check_places(c, error);
+    return check_places(c, error) && complete_policies(c, error);
 }

@@ -22,7 +22,7 @@
 #include "os/file.h"
 #include "os/thread.h"
 
-enum { ARENA_LIMIT = 16 * 1024 * 1024, VALUE_MAX_BYTES = 64 };
+enum { ARENA_LIMIT = 16 * 1024 * 1024, VALUE_MAX_BYTES = 256 };
 
 /* libconfuse keeps its scanner in globals, and the roles of serve --single load at the same time. */
 static struct mutex parser = {PTHREAD_MUTEX_INITIALIZER};
@@ -107,7 +107,7 @@ static cfg_opt_t *make_grammar(struct arena *a)
 
 static void fill_list(const struct field *f, cfg_opt_t *opt, char *place, struct arena *a)
 {
-    size_t count = cfg_opt_size(opt), size = field_size(f);
+    size_t count = opt ? cfg_opt_size(opt) : 0, size = field_size(f);
     char *items = arena_alloc(a, count * size);
     for (size_t i = 0; i < count; i++) {
         bool is_good =
@@ -126,19 +126,19 @@ static bool is_inherited(const struct section *section, const struct field *f)
            f->offset >= offsetof(struct conf_listener, limits);
 }
 
-/* Copies the values of one section, or their defaults, into its struct. */
+/* Copies the values of one section, or their defaults, into its struct; without a section all are defaults. */
 static void fill(const struct section *section, cfg_t *cfg, char *base, struct arena *a)
 {
     for (size_t i = 0; i < section->field_count; i++) {
         const struct field *f = &section->fields[i];
-        cfg_opt_t *opt = cfg_getopt(cfg, f->name);
+        cfg_opt_t *opt = cfg ? cfg_getopt(cfg, f->name) : NULL;
         char *place = base + f->offset;
         struct str text = str_from(f->standard);
         if (f->is_list) {
             fill_list(f, opt, place, a);
             continue;
         }
-        if (cfg_opt_size(opt) > 0)
+        if (opt && cfg_opt_size(opt) > 0)
             text = str_from(cfg_opt_getnstr(opt, 0));
         else if (is_inherited(section, f))
             continue;
@@ -175,6 +175,8 @@ static void fill_all(struct conf *c, cfg_t *cfg)
             fill_sections(c, cfg, s);
         else
             fill(s, cfg_getsec(cfg, s->name), (char *)c + s->offset, &c->arena);
+        if (s->offset == offsetof(struct conf, policy))
+            fill(s, NULL, (char *)&c->standard_policy, &c->arena);
     }
 }
 

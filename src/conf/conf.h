@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/fault.h"
 #include "base/ip.h"
+#include "check/policy_rules.h"
 
 #include <stdint.h>
 
@@ -107,7 +108,14 @@ struct conf_listener {
     bool is_client_named; /* MX only: trace fields have the client's name by the DNS */
     int authentication;   /* MX only: enum conf_authentication */
     struct conf_names trusted_forwarders; /* whose ARC seals are believed */
+    const struct policy_rules *policy;    /* its policy section, or the defaults of one */
     struct conf_limits limits;
+};
+
+/* What is let in at a listener. */
+struct conf_policy {
+    struct str name; /* of the listener */
+    struct policy_rules rules;
 };
 
 struct conf_certificate {
@@ -199,6 +207,9 @@ struct conf {
     struct conf_limits limits; /* what listeners begin with */
     struct conf_listener *listener;
     size_t listener_count;
+    struct conf_policy *policy;
+    size_t policy_count;
+    struct conf_policy standard_policy; /* of listeners without one */
     struct conf_certificate *certificate;
     size_t certificate_count;
     int tls_minimum; /* enum conf_tls_version */

@@ -91,6 +91,49 @@ static const struct field listener_fields[] = {
 };
 #undef AT
 
+#define AT(member) offsetof(struct conf_policy, rules.member)
+#define ACTION(name, place, standard)                 {name, FIELD_ACTION, place, standard, 0, 0, NULL, false}
+static const struct field policy_fields[] = {
+    LIST("allow-clients",          FIELD_NETWORK,  AT(allow_clients)),
+    LIST("block-clients",          FIELD_NETWORK,  AT(block_clients)),
+    LIST("allow-helo",             FIELD_NAME,     AT(allow_helo)),
+    LIST("block-helo",             FIELD_NAME,     AT(block_helo)),
+    LIST("allow-senders",          FIELD_SENDER,   AT(allow_senders)),
+    LIST("block-senders",          FIELD_SENDER,   AT(block_senders)),
+    ACTION("helo-invalid",         AT(helo_invalid), "record"),
+    ACTION("helo-literal",         AT(helo_literal), "off"),
+    ACTION("helo-own-name",        AT(helo_own_name), "refuse"),
+    ACTION("helo-unresolvable",    AT(helo_unresolvable), "off"),
+    ACTION("no-reverse-name",      AT(no_reverse_name), "off"),
+    ACTION("unconfirmed-name",     AT(unconfirmed_name), "off"),
+    ACTION("unknown-sender-domain", AT(unknown_sender_domain), "off"),
+    ACTION("null-mx-sender",       AT(null_mx_sender), "off"),
+    LIST("dnswl-sites",            FIELD_SITE,     AT(dnswl_sites)),
+    LIST("dnsbl-sites",            FIELD_SITE,     AT(dnsbl_sites)),
+    NUMBER("dnsbl-threshold",      FIELD_COUNT,    AT(dnsbl_threshold), "1", 1, POLICY_WEIGHT_MAX),
+    ACTION("dnsbl-action",         AT(dnsbl_action), "refuse"),
+    LIST("rhsbl-sites",            FIELD_SITE,     AT(rhsbl_sites)),
+    NUMBER("rhsbl-threshold",      FIELD_COUNT,    AT(rhsbl_threshold), "1", 1, POLICY_WEIGHT_MAX),
+    ACTION("rhsbl-action",         AT(rhsbl_action), "refuse"),
+    NUMBER("dnsbl-timeout",        FIELD_DURATION, AT(dnsbl_timeout_ms), "5s", 100, 20 * SECOND),
+    NUMBER("mark-score",           FIELD_COUNT,    AT(mark_score), "5", 0, 1000000),
+    NUMBER("refuse-score",         FIELD_COUNT,    AT(refuse_score), "10", 0, 1000000),
+    ACTION("greylisting",          AT(greylisting), "off"),
+    NUMBER("greylist-delay",       FIELD_DURATION, AT(greylist.delay_ms), "5m", 0, DAY),
+    NUMBER("greylist-window",      FIELD_DURATION, AT(greylist.window_ms), "2d", MINUTE, 30 * DAY),
+    NUMBER("greylist-lifetime",    FIELD_DURATION, AT(greylist.lifetime_ms), "35d", MINUTE, 366 * DAY),
+    NUMBER("greylist-allow-after", FIELD_COUNT,    AT(greylist.allow_after), "5", 0, 1000000),
+    NUMBER("greylist-size",        FIELD_COUNT,    AT(greylist_size), "100000", 1000, 10000000),
+    LIST("rates",                  FIELD_RATE,     AT(rates)),
+    NUMBER("tarpit-after",         FIELD_COUNT,    AT(tarpit_after), "20", 0, 1000000),
+    NUMBER("tarpit-delay",         FIELD_DURATION, AT(tarpit_delay_ms), "1s", 1, MINUTE),
+    NUMBER("tarpit-delay-max",     FIELD_DURATION, AT(tarpit_delay_max_ms), "20s", 1, 2 * MINUTE),
+    NUMBER("tarpit-forget",        FIELD_DURATION, AT(tarpit_forget_ms), "10m", SECOND, DAY),
+    NUMBER("tarpit-sessions",      FIELD_COUNT,    AT(tarpit_sessions), "100", 0, 100000),
+};
+#undef AT
+#undef ACTION
+
 #define AT(member) offsetof(struct conf_certificate, member)
 static const struct field certificate_fields[] = {
     TEXT("chain", FIELD_PATH, AT(chain), NULL),
@@ -173,6 +216,7 @@ const struct section field_sections[] = {
     {NULL, top_fields, COUNT_OF(top_fields), false, 0, sizeof(struct conf)},
     SECTION("limits", limit_fields, false, limits, struct conf_limits),
     SECTION("listener", listener_fields, true, listener, struct conf_listener),
+    SECTION("policy", policy_fields, true, policy, struct conf_policy),
     SECTION("certificate", certificate_fields, true, certificate, struct conf_certificate),
     {"tls", tls_fields, COUNT_OF(tls_fields), false, 0, sizeof(struct conf)},
     SECTION("smarthost", hop_fields, false, smarthost, struct conf_next_hop),
@@ -202,6 +246,7 @@ size_t field_size(const struct field *f)
     case FIELD_TEXT:
     case FIELD_NAME:
     case FIELD_PATH:
+    case FIELD_SENDER:
         return sizeof(struct str);
     case FIELD_COUNT:
     case FIELD_SIZE:
@@ -217,13 +262,19 @@ size_t field_size(const struct field *f)
         return sizeof(struct ip_network);
     case FIELD_ENDPOINT:
         return sizeof(struct ip_endpoint);
+    case FIELD_ACTION:
+        return sizeof(struct policy_action);
+    case FIELD_SITE:
+        return sizeof(struct dnsbl_site);
+    case FIELD_RATE:
+        return sizeof(struct policy_rate);
     }
     return 0;
 }
 
 bool field_is_set(const struct field *f, const void *place)
 {
-    if (f->kind <= FIELD_PATH)
+    if (f->kind <= FIELD_SENDER)
         return ((const struct str *)place)->n > 0;
     return f->kind != FIELD_COUNT || f->minimum <= 0 || *(const int64_t *)place != 0;
 }

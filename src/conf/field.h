@@ -16,6 +16,7 @@ enum field_kind {
     FIELD_TEXT,     /* struct str */
     FIELD_NAME,     /* struct str, a domain in lower case, perhaps with a leading dot */
     FIELD_PATH,     /* struct str */
+    FIELD_SENDER,   /* struct str, "local@domain", "domain" or ".domain" in lower case */
     FIELD_COUNT,    /* int64_t */
     FIELD_SIZE,     /* int64_t, bytes */
     FIELD_DURATION, /* int64_t, milliseconds */
@@ -23,7 +24,10 @@ enum field_kind {
     FIELD_WORD,     /* int, an index into words */
     FIELD_ADDRESS,  /* struct ip_address */
     FIELD_NETWORK,  /* struct ip_network */
-    FIELD_ENDPOINT  /* struct ip_endpoint */
+    FIELD_ENDPOINT, /* struct ip_endpoint */
+    FIELD_ACTION,   /* struct policy_action */
+    FIELD_SITE,     /* struct dnsbl_site */
+    FIELD_RATE      /* struct policy_rate */
 };
 
 struct field {

@@ -7,6 +7,15 @@
 #include "base/hostname.h"
 #include "base/ip.h"
 #include "base/num.h"
+#include "check/policy_rules.h"
+
+static struct str lower_copy(struct str text, struct arena *a)
+{
+    char *copy = arena_c_string(a, text);
+    for (size_t i = 0; i < text.n; i++)
+        copy[i] = str_lower_byte(copy[i]);
+    return str_make(copy, text.n);
+}
 
 /* A domain in ASCII, perhaps with a dot before it for what is below. */
 static bool parse_name(struct str text, struct arena *a, struct str *out)
@@ -14,10 +23,7 @@ static bool parse_name(struct str text, struct arena *a, struct str *out)
     struct str name = text.n > 0 && text.p[0] == '.' ? str_skip(text, 1) : text;
     if (!hostname_is_valid(name) || hostname_ends_in_number(name))
         return false;
-    char *copy = arena_c_string(a, text);
-    for (size_t i = 0; i < text.n; i++)
-        copy[i] = str_lower_byte(copy[i]);
-    *out = str_make(copy, text.n);
+    *out = lower_copy(text, a);
     return true;
 }
 
@@ -76,6 +82,15 @@ bool value_parse(const struct field *f, struct str text, struct arena *a, void *
         return ip_network_parse(text, value);
     case FIELD_ENDPOINT:
         return ip_endpoint_parse(text, 53, value);
+    case FIELD_SENDER:
+        *(struct str *)value = lower_copy(text, a);
+        return policy_sender_is_pattern(text);
+    case FIELD_ACTION:
+        return policy_action_parse(text, value);
+    case FIELD_SITE:
+        return dnsbl_site_parse(lower_copy(text, a), value);
+    case FIELD_RATE:
+        return policy_rate_parse(text, value);
     }
     return false;
 }
@@ -118,11 +133,12 @@ static bool print_quoted(struct str text, struct buf *out)
 
 bool value_print(const struct field *f, const void *value, struct buf *out)
 {
-    char text[IP_TEXT_MAX];
+    char text[IP_TEXT_MAX], words[80];
     switch (f->kind) {
     case FIELD_TEXT:
     case FIELD_PATH:
     case FIELD_NAME:
+    case FIELD_SENDER:
         return print_quoted(*(const struct str *)value, out);
     case FIELD_COUNT:
         return buf_append_number(out, *(const int64_t *)value);
@@ -140,6 +156,12 @@ bool value_print(const struct field *f, const void *value, struct buf *out)
         return print_quoted(ip_network_format(value, text), out);
     case FIELD_ENDPOINT:
         return print_quoted(ip_endpoint_format(value, text), out);
+    case FIELD_ACTION:
+        return print_quoted(policy_action_text(value, words), out);
+    case FIELD_SITE:
+        return print_quoted(((const struct dnsbl_site *)value)->written, out);
+    case FIELD_RATE:
+        return print_quoted(policy_rate_text(value, words), out);
     }
     return false;
 }
@@ -189,6 +211,18 @@ bool value_describe(const struct field *f, struct buf *out)
         return buf_append(out, STR("a network like 192.0.2.0/24 or 2001:db8::/32"));
     case FIELD_ENDPOINT:
         return buf_append(out, STR("an address, or ADDRESS@PORT"));
+    case FIELD_SENDER:
+        return buf_append(out, STR("an address, a domain, or .DOMAIN for what is below it"));
+    case FIELD_ACTION:
+        return buf_append(out, STR("off, record, mark, \"weight N\", defer, refuse"));
+    case FIELD_SITE:
+        return buf_append(out, STR("ZONE, ZONE=127.0.0.[2..4], ZONE&0.0.0.4, each with *WEIGHT "
+                                   "behind it where 1 will not do"));
+    case FIELD_RATE:
+        return buf_append(out, STR("\"address|network|sender|account connections|messages|"
+                                   "recipients|bytes|auth-failures COUNT/DURATION\", where "
+                                   "connections have no sender or account and auth-failures no "
+                                   "sender"));
     }
     return false;
 }

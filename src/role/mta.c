@@ -12,6 +12,7 @@
 #include "os/memory.h"
 #include "role/bench_hooks.h"
 #include "role/mta_internal.h"
+#include "serve/greylist_book.h"
 #include "serve/key_cache.h"
 #include "serve/smtp_session.h"
 
@@ -144,10 +145,23 @@ static struct fault open_mta(struct steward *s, const struct conf *conf)
     return start_resolver(mta_of(s), conf);
 }
 
+/* Greylisting without a memory is better than no mail: who cannot be remembered passes. */
+static void open_greylist(struct steward *s)
+{
+    struct arena a = arena_make(1 << 16);
+    struct str path = arena_printf(&a, "%s/" GREYLIST_BOOK_NAME, s->data);
+    struct fault f = greylist_book_open(path.p, false, &s->server.greylist);
+    if (f.kind)
+        steward_tell(s, "policy.failed", &f);
+    arena_free(&a);
+}
+
 static struct fault take_charge(struct steward *s, const struct conf *conf)
 {
     struct mta *m = mta_of(s);
     struct fault f = open_queue(m, conf);
+    if (!f.kind)
+        open_greylist(s);
     if (!f.kind && (!task_start(&s->chores, "memory", tidy_memory, m) ||
                     !task_start(&s->chores, "policies", keep_policies, m)))
         f = fault_make(451, FAULT_STATUS(4, 3, 0), "no memory for a task");
@@ -195,6 +209,7 @@ static void close_mta(struct steward *s)
         sender_free(m->sender);
     if (m->resolver)
         resolver_stop(m->resolver);
+    greylist_book_close(s->server.greylist);
     key_ring_free(s->server.keys);
     key_cache_free(s->server.opened_keys);
 }

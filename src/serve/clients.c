@@ -4,17 +4,24 @@
  */
 #include "serve/clients.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/list.h"
 #include "base/map.h"
+#include "check/token_bucket.h"
 #include "os/clock.h"
 #include "os/random.h"
 #include "os/thread.h"
 
-enum { ENTRIES_MOST = 100000, ACCOUNT_MAX = 320, MINUTE_MS = 60000 };
+enum {
+    ENTRIES_MOST = 100000,
+    ACCOUNT_MAX = 320,
+    MINUTE_MS = 60000,
+    RATE_KEY_MAX = 100 + ACCOUNT_MAX
+};
 
-/* An address ("i" and 16 octets) or an account ("a" and its name). */
+/* An address ("i" and 16 octets), an account ("a" and its name), or whom a rate is about ("r", the rate and who). */
 struct entry {
     struct map_node node;
     struct list by_use; /* the least recently used first */
@@ -22,7 +29,10 @@ struct entry {
     int64_t minute_start_ms;
     int64_t commands; /* in this minute */
     int64_t window_start_ms;
-    int64_t failures; /* logins, in this window */
+    int64_t failures;   /* logins, in this window */
+    int64_t refused_ms; /* the last time */
+    int64_t refusals;
+    struct token_bucket bucket;
     bool is_known;
     char key[];
 };
@@ -198,4 +208,93 @@ void clients_login_failed(struct clients *c, const struct ip_address *ip, struct
     if (account.n > 0)
         count_failure(entry_of(c, account_key(account, name)), limits->auth_window_ms);
     mutex_unlock(&c->mutex);
+}
+
+/* The key of a bucket: it is another one when the rate is changed. Empty: the rate is about nobody known. */
+static struct str rate_key(const struct policy_rate *r, const struct clients_who *who,
+                           char key[RATE_KEY_MAX])
+{
+    struct ip_network network;
+    struct str about = r->scope == POLICY_BY_SENDER ? who->sender : who->account;
+    if (r->scope == POLICY_BY_ADDRESS || r->scope == POLICY_BY_NETWORK) {
+        bool is_address = r->scope == POLICY_BY_ADDRESS;
+        if (!who->ip)
+            return STR_NONE;
+        unsigned bits = ip_is_v4(who->ip) ? (is_address ? 32 : 24) : is_address ? 64 : 48;
+        network = ip_network_around(who->ip, bits);
+        about = str_make((const char *)network.address.byte, sizeof network.address.byte);
+    }
+    if (about.n == 0)
+        return STR_NONE;
+    int n = snprintf(key, RATE_KEY_MAX, "r%d.%d.%lld.%lld.", (int)r->scope, (int)r->quantity,
+                     (long long)r->count, (long long)r->window_ms);
+    about = str_head(about, ACCOUNT_MAX);
+    for (size_t i = 0; i < about.n; i++)
+        key[(size_t)n + i] = r->scope >= POLICY_BY_SENDER ? str_lower_byte(about.p[i]) : about.p[i];
+    return str_make(key, (size_t)n + about.n);
+}
+
+const struct policy_rate *clients_take(struct clients *c, const struct policy_rules *rules,
+                                       enum policy_quantity quantity, const struct clients_who *who,
+                                       int64_t amount, int64_t *wait_ms)
+{
+    char key[RATE_KEY_MAX];
+    const struct policy_rate *empty = NULL;
+    int64_t now = rules->rates.count > 0 ? clock_now_ms() : 0;
+    for (size_t i = 0; i < rules->rates.count && !empty; i++) {
+        const struct policy_rate *r = &rules->rates.item[i];
+        struct str k = r->quantity == quantity ? rate_key(r, who, key) : STR_NONE;
+        if (k.n == 0)
+            continue;
+        mutex_lock(&c->mutex);
+        if (!token_bucket_take(&entry_of(c, k)->bucket, r->count, r->window_ms, now, amount,
+                               wait_ms))
+            empty = r;
+        mutex_unlock(&c->mutex);
+    }
+    return empty;
+}
+
+void clients_charge(struct clients *c, const struct policy_rules *rules,
+                    enum policy_quantity quantity, const struct clients_who *who, int64_t amount)
+{
+    char key[RATE_KEY_MAX];
+    int64_t now = rules->rates.count > 0 ? clock_now_ms() : 0, wait_ms;
+    for (size_t i = 0; i < rules->rates.count; i++) {
+        const struct policy_rate *r = &rules->rates.item[i];
+        struct str k = r->quantity == quantity ? rate_key(r, who, key) : STR_NONE;
+        if (k.n == 0)
+            continue;
+        mutex_lock(&c->mutex);
+        struct token_bucket *b = &entry_of(c, k)->bucket;
+        if (!token_bucket_take(b, r->count, r->window_ms, now, amount, &wait_ms))
+            b->used += (double)amount;
+        mutex_unlock(&c->mutex);
+    }
+}
+
+static int64_t refusals_of(const struct entry *e, int64_t forget_ms, int64_t now)
+{
+    return now - e->refused_ms < forget_ms ? e->refusals : 0;
+}
+
+void clients_refused(struct clients *c, const struct ip_address *ip, int64_t forget_ms)
+{
+    char key[17];
+    int64_t now = clock_now_ms();
+    mutex_lock(&c->mutex);
+    struct entry *e = entry_of(c, address_key(ip, key));
+    e->refusals = refusals_of(e, forget_ms, now) + 1;
+    e->refused_ms = now;
+    mutex_unlock(&c->mutex);
+}
+
+int64_t clients_refusals(struct clients *c, const struct ip_address *ip, int64_t forget_ms)
+{
+    char key[17];
+    int64_t now = clock_now_ms();
+    mutex_lock(&c->mutex);
+    int64_t refusals = refusals_of(entry_of(c, address_key(ip, key)), forget_ms, now);
+    mutex_unlock(&c->mutex);
+    return refusals;
 }

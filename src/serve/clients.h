@@ -10,6 +10,7 @@
 
 #include "base/fault.h"
 #include "base/ip.h"
+#include "check/policy_rules.h"
 #include "conf/conf.h"
 
 #include <stdint.h>
@@ -42,5 +43,28 @@ struct fault clients_may_login(struct clients *c, const struct ip_address *ip, s
                                const struct conf_limits *limits);
 void clients_login_failed(struct clients *c, const struct ip_address *ip, struct str account,
                           const struct conf_limits *limits);
+
+/* Whom a rate is about; what is not known is empty. */
+struct clients_who {
+    const struct ip_address *ip; /* NULL: not counted by where it is */
+    struct str sender, account;
+};
+
+/*
+ * Takes the amount out of the bucket of each rate of that quantity that is about somebody known. When one of them is
+ * empty nothing is taken from those behind it, and it is given with the time until something is in it; NULL: all had
+ * enough. An amount of 0 only looks.
+ */
+const struct policy_rate *clients_take(struct clients *c, const struct policy_rules *rules,
+                                       enum policy_quantity quantity, const struct clients_who *who,
+                                       int64_t amount, int64_t *wait_ms);
+
+/* Takes the amount however empty the buckets are: for what is only known when it has happened. */
+void clients_charge(struct clients *c, const struct policy_rules *rules,
+                    enum policy_quantity quantity, const struct clients_who *who, int64_t amount);
+
+/* Counts a refusal of the address; how many there were, none of them longer ago than forget_ms from the next. */
+void clients_refused(struct clients *c, const struct ip_address *ip, int64_t forget_ms);
+int64_t clients_refusals(struct clients *c, const struct ip_address *ip, int64_t forget_ms);
 
 #endif

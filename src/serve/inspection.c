@@ -167,13 +167,18 @@ static void rule(struct inspection *i, const struct inspection_visit *visit)
         refuse(i, &f);
     } else if (has_failed && v->policy != DMARC_ASKS_NONE && visit->may_mark) {
         i->action = INSPECTION_MARK_JUNK;
+        i->mark = STR("dmarc");
+    } else if (visit->mark.n > 0) {
+        i->action = INSPECTION_MARK_JUNK;
+        i->mark = visit->mark;
     }
 }
 
 void inspection_decide(struct inspection *i, const struct inspection_visit *visit)
 {
     struct inquiry inquiry = {.resolver = visit->resolver, .deadline_ms = visit->deadline_ms};
-    struct asker asker = inquiry_asker(&inquiry, &i->arena, INSPECTION_QUESTIONS_MAX);
+    struct asker asker =
+        inquiry_asker(&inquiry, &i->arena, INSPECTION_QUESTIONS_MAX - visit->questions_asked);
     struct spf_question q = {.identity = SPF_MAIL_FROM,
                              .ip = visit->ip,
                              .helo = visit->helo,
@@ -249,7 +254,7 @@ bool inspection_append(const struct inspection *i, const struct inspection_visit
         authres_add(&a, "arc", arc_result_name(i->arc->result), str_from(i->arc->reason));
     add_dmarc(&a, i);
     return (i->action != INSPECTION_MARK_JUNK ||
-            header_append(out, STR(INSPECTION_MARK), STR("dmarc"))) &&
+            header_append(out, STR(INSPECTION_MARK), i->mark)) &&
            authres_append(&a, out);
 }
 

@@ -10,6 +10,7 @@
  *     it looks like the mail of a list           marked: what lists change breaks signatures (RFC 9989 section 8)
  *     a forwarder that is trusted vouches (ARC)  taken
  *   DMARC fails, the domain asks for quarantine  marked for the junk mailbox
+ *   the policy of the listener marks it          marked for the junk mailbox (check/policy.h)
  *   everything else                              taken
  */
 #ifndef SERVE_INSPECTION_H
@@ -43,6 +44,8 @@ struct inspection_visit {
     struct str client_name;  /* confirmed by the DNS, or empty */
     struct str hostname;     /* ours: the authserv-id */
     int64_t now_s, deadline_ms;
+    unsigned questions_asked; /* about this message, before */
+    struct str mark;          /* the policy's rule that marks it, or empty */
     struct resolver *resolver;
     struct dkim_key_opener opener; /* zeroed: each key is opened anew */
     const struct str *forwarders;  /* domains whose ARC seals are believed */
@@ -65,6 +68,7 @@ struct inspection {
     struct str vouched_by; /* the trusted forwarder whose seal makes up for DMARC */
     unsigned questions;    /* that were asked */
     enum inspection_action action;
+    struct str mark;    /* of MARK_JUNK: what for */
     struct fault fault; /* of REFUSE */
 };
 

@@ -21,6 +21,7 @@
 #include "serve/clients.h"
 #include "sign/key_ring.h"
 
+struct greylist_book;
 struct store;
 
 struct server {
@@ -29,13 +30,15 @@ struct server {
     struct directory_cache *directory_cache;
     struct clients *clients;
     struct event_log *log;
-    struct key_ring *keys;         /* mta */
-    struct key_cache *opened_keys; /* mta: of others */
-    struct queue *queue;           /* mta */
-    struct resolver *resolver;     /* mta */
-    struct store *store;           /* mda */
+    struct key_ring *keys;          /* mta */
+    struct key_cache *opened_keys;  /* mta: of others */
+    struct queue *queue;            /* mta */
+    struct greylist_book *greylist; /* mta, in charge; NULL: nobody is remembered */
+    struct resolver *resolver;      /* mta */
+    struct store *store;            /* mda */
     atomic_int_least64_t in_flight_bytes;
     atomic_int_least64_t session_count; /* of all listeners */
+    atomic_int_least64_t held_count;    /* sessions whose replies are held up */
     int64_t session_max;                /* what the descriptors of the process suffice for */
     atomic_bool is_disk_low;            /* for server_is_disk_low */
     struct bell disk_bell;

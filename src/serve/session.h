@@ -8,6 +8,7 @@
 #include "base/map.h"
 #include "proto/smtp_server.h"
 #include "serve/auth.h"
+#include "serve/gate.h"
 #include "serve/inspection.h"
 #include "serve/intake.h"
 #include "serve/visitor.h"
@@ -57,8 +58,8 @@ struct session {
     struct smtp_server_options options;
     struct transaction transaction;
     struct auth *auth;
-    char *client_name;  /* confirmed by the DNS, or NULL */
-    bool is_name_asked; /* the client's name has been looked up */
+    struct gate *gate;  /* NULL: nobody from outside can be there */
+    int64_t hold_ms;    /* that replies are held up */
     bool is_auth_done;  /* the last server message is out; its answer ends the login */
     struct str account; /* logged in; in account_text */
     char account_text[320];
@@ -86,6 +87,22 @@ bool session_is_submission(const struct session *s);
 
 /* An event about this session's message, with what every one says. */
 void session_begin_event(const struct session *s, struct event *e, const char *name);
+
+/* session_gate.c: who is let in, and how fast. */
+
+/* Begins with the client that is there; FINE, or the reply that ends it. */
+struct fault session_open_gate(struct session *s);
+
+struct fault session_greet_gate(struct session *s, const struct smtp_event *e);
+struct fault session_pass_mail(struct session *s, struct str sender);
+struct fault session_pass_rcpt(struct session *s, struct str rcpt);
+void session_count_bytes(struct session *s, int64_t bytes);
+
+/* Remembers that something was refused for good, for which the client will wait. */
+void session_note_refusal(struct session *s, const struct fault *f);
+
+/* Holds the reply up when the client has been refused too often. The fault ends the session. */
+struct fault session_hold_up(struct session *s);
 
 /* Drops the transaction with everything it holds. */
 void session_forget(struct session *s);

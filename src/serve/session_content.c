@@ -3,17 +3,12 @@
  * session_content.c - what a message gets on its way in: our trace field, what submission adds, and for mail of
  * strangers what the checks say of it
  */
-#include <string.h>
-
 #include "mail/header.h"
 #include "mail/received.h"
 #include "os/clock.h"
-#include "serve/client_name.h"
 #include "serve/key_cache.h"
 #include "serve/session.h"
 #include "serve/submit.h"
-
-enum { NAME_LIMIT = 1 << 20, NAME_MS = 3000 };
 
 void session_append_received(const struct session *s, const struct address *recipient,
                              struct buf *out)
@@ -23,7 +18,7 @@ void session_append_received(const struct session *s, const struct address *reci
     struct conn *c = s->visitor.conn;
     struct received r = {
         .helo = smtp_server_helo(&s->engine),
-        .client_name = str_from(s->client_name),
+        .client_name = s->gate ? str_from(s->gate->client_name) : STR_NONE,
         .client_ip = s->visitor.is_ip ? ip_format(&s->visitor.ip, ip) : STR_NONE,
         .hostname = s->visitor.live->conf->hostname,
         .is_lmtp = s->options.kind == SMTP_LMTP,
@@ -44,20 +39,13 @@ void session_append_received(const struct session *s, const struct address *reci
 /* Looks the client's name up, once in a session. */
 static void ask_client_name(struct session *s)
 {
-    const struct visitor *v = &s->visitor;
-    if (s->is_name_asked || v->listener->role != CONF_ROLE_MX || !v->listener->is_client_named ||
-        !v->is_ip || v->is_local)
+    bool is_first = s->gate && !s->gate->is_name_known;
+    if (!s->gate || s->visitor.listener->role != CONF_ROLE_MX)
         return;
-    s->is_name_asked = true;
-    struct arena arena = arena_make(NAME_LIMIT);
-    struct str name;
-    struct fault f =
-        client_name_find(v->server->resolver, &v->ip, visitor_deadline(NAME_MS), &arena, &name);
-    if (f.kind)
-        visitor_tell(v, "smtp.name.failed", &f);
-    if (name.n > 0)
-        s->client_name = strndup(name.p, name.n);
-    arena_free(&arena);
+    gate_client_name(s->gate);
+    struct fault f = fault_make(451, FAULT_STATUS(4, 4, 3), STR_FMT, STR_ARG(s->gate->name.reason));
+    if (is_first && s->gate->is_name_failed)
+        visitor_tell(&s->visitor, "smtp.name.failed", &f);
 }
 
 static void add_trace(struct session *s)
@@ -233,10 +221,12 @@ static struct fault judge(void *arg, struct buf *top)
         .ip = s->visitor.ip,
         .helo = smtp_server_helo(&s->engine),
         .sender = s->transaction.envelope.sender,
-        .client_name = str_from(s->client_name),
+        .client_name = s->gate ? str_from(s->gate->client_name) : STR_NONE,
         .hostname = s->visitor.live->conf->hostname,
         .now_s = clock_real_ms() / 1000,
-        .deadline_ms = visitor_deadline(INSPECTION_TIME_MS),
+        .deadline_ms = visitor_deadline(INSPECTION_TIME_MS - (s->gate ? s->gate->asked_ms : 0)),
+        .questions_asked = s->gate ? s->gate->questions : 0,
+        .mark = s->gate ? gate_mark(s->gate) : STR_NONE,
         .resolver = s->visitor.server->resolver,
         .opener = key_cache_opener(s->visitor.server->opened_keys),
         .forwarders = listener->trusted_forwarders.item,
@@ -251,6 +241,16 @@ static struct fault judge(void *arg, struct buf *top)
     if (!inspection_append(i, &visit, top))
         return fault_make(451, FAULT_STATUS(4, 3, 0), "the verdicts have no room");
     return FINE;
+}
+
+/* What the policy marks where nobody looks any closer. */
+static struct fault put_mark(void *arg, struct buf *top)
+{
+    const struct session *s = arg;
+    struct str mark = s->gate ? gate_mark(s->gate) : STR_NONE;
+    return mark.n == 0 || header_append(top, STR(INSPECTION_MARK), mark)
+               ? FINE
+               : fault_make(451, FAULT_STATUS(4, 3, 0), "the mark has no room");
 }
 
 /* Adds what RFC 6409 lets a submission server add; the trace field stays in front. */
@@ -336,5 +336,6 @@ void session_begin_content(struct session *s)
         s->transaction.intake.reader =
             (struct intake_reader){prepare_submission, read_for_signing, sign, s};
     else
-        s->transaction.intake.reader = (struct intake_reader){.prepare = keep_apart, .arg = s};
+        s->transaction.intake.reader =
+            (struct intake_reader){.prepare = keep_apart, .judge = put_mark, .arg = s};
 }

@@ -15,6 +15,7 @@
 #include "net/offload.h"
 #include "os/clock.h"
 #include "os/random.h"
+#include "serve/recipient.h"
 #include "serve/session.h"
 
 enum {
@@ -88,6 +89,9 @@ static struct fault on_mail(struct session *s, const struct smtp_mail *mail)
         return f;
     session_forget(s);
     struct transaction *t = &s->transaction;
+    f = session_pass_mail(s, address_text(&t->arena, &mail->sender));
+    if (f.kind)
+        return f;
     t->id = queue_new_id(server->queue);
     t->announced_size = mail->size;
     t->envelope = (struct queue_envelope){
@@ -354,16 +358,15 @@ static struct fault decide_rcpt(struct session *s, const struct smtp_rcpt *rcpt,
     struct address meant;
     bool is_ours;
     struct fault f = expand_rcpt(s, &rcpt->address, scratch, &is_ours, &expanded, &meant);
-    if (f.kind == FAULT_NEVER)
-        return fault_make(550, FAULT_STATUS(5, 1, 1), "no such user here");
+    bool may_relay = s->account.n > 0 || s->visitor.is_trusted;
+    f = recipient_judge(conf, rcpt->address.domain, may_relay, is_ours, &f);
     if (f.kind)
         return f;
-    if (is_ours)
-        return take_expanded(s, rcpt, &meant, &expanded, scratch);
-    bool may_relay = s->account.n > 0 || s->visitor.is_trusted;
-    if (may_relay || conf_is_relay_domain(conf, rcpt->address.domain))
-        return take_as_is(s, rcpt, scratch);
-    return fault_make(550, FAULT_STATUS(5, 7, 1), "relaying denied");
+    f = session_pass_rcpt(s, address_text(scratch, &rcpt->address));
+    if (f.kind)
+        return f;
+    return is_ours ? take_expanded(s, rcpt, &meant, &expanded, scratch)
+                   : take_as_is(s, rcpt, scratch);
 }
 
 static void tell_refused(const struct session *s, const struct smtp_rcpt *rcpt,
@@ -479,6 +482,7 @@ static struct fault take_message(struct session *s)
     tell_message(s, t, size, &f);
     if (f.kind)
         return f;
+    session_count_bytes(s, (int64_t)size);
     queue_pace(s->visitor.server->queue);
     struct str text = queue_id_text(t->id, id);
     return fault_make(250, FAULT_STATUS(2, 0, 0), "accepted as " STR_FMT, STR_ARG(text));
@@ -487,6 +491,7 @@ static struct fault take_message(struct session *s)
 static bool on_message(struct session *s)
 {
     struct fault f = take_message(s);
+    session_note_refusal(s, &f);
     smtp_server_answer(&s->engine, &f);
     return !f.kind;
 }

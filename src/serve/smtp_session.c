@@ -100,9 +100,19 @@ static __attribute__((noinline)) void refuse_login(struct session *s, const stru
 {
     clients_login_failed(s->visitor.server->clients, &s->visitor.ip, auth_account(s->auth),
                          &s->visitor.listener->limits);
+    if (s->gate)
+        gate_login_failed(s->gate, auth_account(s->auth));
+    session_note_refusal(s, f);
     visitor_tell(&s->visitor, "smtp.login.failed", f);
     smtp_server_answer(&s->engine, f);
     end_auth(s);
+}
+
+static struct fault may_login(struct session *s, struct str account)
+{
+    struct fault f = clients_may_login(s->visitor.server->clients, &s->visitor.ip, account,
+                                       &s->visitor.listener->limits);
+    return f.kind || !s->gate ? f : gate_may_login(s->gate, account);
 }
 
 /* One step of a login: a challenge, or the verdict. */
@@ -116,8 +126,7 @@ static __attribute__((noinline)) void step_auth(struct session *s, struct str re
     struct buf challenge = buf_make(16384);
     struct fault f = FINE;
     enum auth_step step = auth_step(s->auth, response, &challenge, &f);
-    struct fault allowed = clients_may_login(s->visitor.server->clients, &s->visitor.ip,
-                                             auth_account(s->auth), &s->visitor.listener->limits);
+    struct fault allowed = may_login(s, auth_account(s->auth));
     if (step == AUTH_FAILED || allowed.kind) {
         /* Who is locked out does not learn whether this password was right. */
         refuse_login(s, allowed.kind ? &allowed : &f);
@@ -133,8 +142,7 @@ static __attribute__((noinline)) void step_auth(struct session *s, struct str re
 
 static __attribute__((noinline)) void begin_auth(struct session *s, const struct smtp_event *e)
 {
-    struct fault f = clients_may_login(s->visitor.server->clients, &s->visitor.ip, STR_NONE,
-                                       &s->visitor.listener->limits);
+    struct fault f = may_login(s, STR_NONE);
     s->is_auth_done = false;
     if (!f.kind)
         f = auth_start(s->visitor.server->directory, s->visitor.conn, e->auth.mechanism, &s->auth);
@@ -147,6 +155,7 @@ static __attribute__((noinline)) void begin_auth(struct session *s, const struct
 
 static void answer(struct session *s, struct fault f)
 {
+    session_note_refusal(s, &f);
     smtp_server_answer(&s->engine, &f);
 }
 
@@ -159,7 +168,7 @@ static __attribute__((noinline)) bool handle(struct session *s, const struct smt
         return true;
     case SMTP_EVENT_HELLO:
         session_forget(s);
-        answer(s, FINE);
+        answer(s, session_greet_gate(s, e));
         return true;
     case SMTP_EVENT_MAIL:
         answer(s, s->handlers->mail(s, &e->mail));
@@ -261,12 +270,22 @@ static bool is_to_end(const struct session *s)
     return !s->engine.transaction.is_open && visitor_is_to_leave(&s->visitor);
 }
 
+/* The reply that was held up has waited long enough: it goes out, and then nothing more. */
+static void end_held(struct session *s, struct fault f)
+{
+    visitor_tell(&s->visitor, "smtp.session.dropped", &f);
+    smtp_server_close(&s->engine, &f);
+}
+
 static void talk(struct session *s)
 {
     const struct conf_limits *limits = &s->visitor.listener->limits;
     int64_t session_end = s->visitor.started_ms + limits->session_timeout_ms;
     for (;;) {
-        if (flush(s).kind)
+        struct fault held = session_hold_up(s);
+        if (held.kind)
+            end_held(s, held);
+        if (flush(s).kind || held.kind)
             return;
         bool is_in_content = intake_is_open(&s->transaction.intake);
         int64_t patience = is_in_content ? limits->data_timeout_ms : limits->command_timeout_ms;
@@ -326,21 +345,21 @@ static __attribute__((noinline)) void leave(struct session *s)
     struct event e;
     visitor_begin_event(&s->visitor, &e, "smtp.session.ended");
     event_text(&e, "helo", smtp_server_helo(&s->engine));
-    if (s->client_name)
-        event_text(&e, "name", str_from(s->client_name));
+    if (s->gate && s->gate->client_name)
+        event_text(&e, "name", str_from(s->gate->client_name));
     event_number(&e, "messages", s->engine.message_count);
     event_flag(&e, "tls", conn_is_tls(s->visitor.conn));
     event_number(&e, "ms", loop_now_ms(loop_current()) - s->visitor.started_ms);
     event_end(&e);
     smtp_server_free(&s->engine);
-    free(s->client_name);
+    gate_free(s->gate);
     visitor_close(&s->visitor);
 }
 
 static __attribute__((noinline)) void refuse(struct session *s, struct fault f)
 {
     visitor_tell(&s->visitor, "smtp.session.refused", &f);
-    if (f.reply == 421)
+    if (f.reply == 421 || f.reply == 554)
         close_with(s, f);
 }
 
@@ -348,6 +367,8 @@ static __attribute__((noinline)) void refuse(struct session *s, struct fault f)
 static __attribute__((noinline)) bool start(struct session *s)
 {
     struct fault f = visitor_enter(&s->visitor);
+    if (!f.kind)
+        f = session_open_gate(s);
     if (!f.kind && s->visitor.listener->tls == CONF_TLS_IMPLICIT)
         f = start_tls(s);
     set_options(s);

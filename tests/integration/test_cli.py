@@ -73,6 +73,14 @@ def test_init_as_root_gives_each_role_its_own(tmp_path):
         shutil.rmtree(reachable)
 
 
+def test_init_begins_with_a_policy_unless_it_is_for_this_machine_alone(tmp_path, server):
+    good("init", "--dir", tmp_path / "open", "--domain", "example.test", "--user", "alice@example.test")
+    conf = tmp_path / "open" / "eilbote.conf"
+    good("-c", conf, "check")
+    assert "unknown-sender-domain = \"refuse\"" in good("-c", conf, "check", "--print") and 'policy "mx"' in conf.read_text()
+    assert "policy" not in server.read_text()
+
+
 def test_init_prints_the_password_it_made_and_the_dns(tmp_path):
     out = good("init", "--dir", tmp_path, "--domain", "example.test", "--user", "alice@example.test", "--relay", "smtp.example.net:587",
                "--trust", "10.0.0.0/8", "--trust", "::1", "--port-offset", "2000")
@@ -155,7 +163,7 @@ def test_unknown_commands_and_help():
     assert refused("domain", status=2) == ['eilbote: unknown command "domain"', "usage: eilbote domain add DOMAIN...",
                                            "usage: eilbote domain list ", "usage: eilbote domain remove DOMAIN"]
     commands = re.findall(r"^  ([a-z]+(?: [a-z]+)?) {2,}", good("--help"), re.M)
-    assert len(commands) == 40
+    assert len(commands) == 41
     for command in commands:
         assert good(*command.split(), "--help").startswith(f"usage: eilbote {command} ")
         assert ("age>DURATION" in good(*command.split(), "--help")) == command.startswith("queue ")
@@ -344,8 +352,10 @@ def test_print_as_json(server):
 def test_manual_page_has_the_defaults_and_limits_of_the_program(server):
     """What the page says of each number is what the program has by default and calls allowed."""
     page = (ROOT / "doc" / "eilbote.conf.5").read_text()
-    server.write_text("hostname = a.test\n")
+    policy = 'hostname = a.test\nlistener "mx" {\n role = mx\n tls = none\n}\npolicy "mx" {\n'
+    server.write_text(policy + "}\n")
     defaults = json.loads(good("check", "--print", "--json", conf=server))
+    defaults["policy"] = defaults["policy"]["mx"]
     section, option, count = None, None, 0
     for line in page.split("\n"):
         if found := re.match(r"Options of (?:the|a) sections? \\fB([a-z-]+)", line):
@@ -354,7 +364,8 @@ def test_manual_page_has_the_defaults_and_limits_of_the_program(server):
             option = found[1]
         elif found := re.match(r"Default: (\w+), from (\w+) to (\w+)\.$", line):
             value = str((defaults[section] if section else defaults)[option])
-            server.write_text(f"hostname = a.test\n{section} {{\n {option} = x\n}}\n" if section else f"{option} = x\n")
+            begin = policy if section == "policy" else f"hostname = a.test\n{section} {{\n"
+            server.write_text(f"{begin} {option} = x\n}}\n" if section else f"{option} = x\n")
             allowed = re.search(r"allowed: a \w+ from (\w+) to (\w+)$", refused("check", conf=server)[0])
             assert (section, option, *found.groups()) == (section, option, value, re.sub("^0s$", "0", allowed[1]), allowed[2])
             count += 1
@@ -420,5 +431,5 @@ def test_completion():
     assert complete("eilbote", "-c", "x", "user", "pa") == ["passwd"]
     assert complete("eilbote", "user", "add", "--q") == ["--quota"]
     assert complete("eilbote", "init", "--po") == ["--port-offset"]
-    assert complete("eilbote", "try", "") == ["spf", "message", "route"]
+    assert complete("eilbote", "try", "") == ["smtp", "spf", "message", "route"]
     assert complete("eilbote", "try", "spf", "--tr") == ["--trust-anchor"]

@@ -94,7 +94,7 @@ def test_a_silent_name_server_is_not_waited_for(make_server):
         server = serve(make_server, silent.getsockname()[1])
         assert received(server, "192.0.2.1", 2) == "unknown [192.0.2.1]"
         failed = server.wait_event("smtp.name.failed")
-        assert failed["text"].endswith("no answer in time")
+        assert failed["text"] == "the DNS failed at the name of the address"
         server.wait_event("smtp.session.ended", messages=2)
         assert len(server.events("smtp.name.failed")) == 1
 

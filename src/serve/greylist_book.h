@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * greylist_book.h - what greylisting remembers, over restarts (SQLite)
+ *
+ * A triplet is 32 octets of a digest, so what strangers say costs a row of known size; rows are bounded, and the oldest
+ * make room. Nothing here is worth a sync: what a power cut takes makes somebody come once more. A book that is damaged
+ * is begun anew.
+ */
+#ifndef SERVE_GREYLIST_BOOK_H
+#define SERVE_GREYLIST_BOOK_H
+
+#include "base/fault.h"
+#include "check/policy_rules.h"
+
+#define GREYLIST_BOOK_NAME "greylist.db" /* in the folder of the mta */
+
+struct greylist_book;
+
+/* Who comes. The sender is empty for notices. */
+struct greylist_try {
+    struct ip_address ip;
+    struct str sender, recipient;
+    int64_t now_ms; /* Unix ms */
+};
+
+/*
+ * Opens the book in a file, which is made. With is_read_only nothing is written, and without a file the book is empty.
+ * Blocks.
+ */
+struct fault greylist_book_open(const char *path, bool is_read_only, struct greylist_book **out);
+void greylist_book_close(struct greylist_book *b);
+
+/*
+ * What becomes of a try by what is remembered, which is then remembered unless the book is read only. A book that cannot
+ * be read or written lets everybody pass, with the fault. Blocks.
+ */
+struct fault greylist_book_try(struct greylist_book *b, const struct policy_rules *rules,
+                               const struct greylist_try *t, struct greylist_verdict *out);
+
+#endif
