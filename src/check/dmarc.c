@@ -261,3 +261,11 @@ void dmarc_check(const struct dmarc_question *q, struct asker *a, struct dmarc_v
         conclude(q, &c);
     }
 }
+
+struct str dmarc_organization(struct str domain, struct asker *a, bool *has_failed)
+{
+    struct check c = {.asker = a};
+    walk(&c, &c.author, spell(a->arena, domain));
+    *has_failed |= c.author.has_failed;
+    return c.author.organization;
+}

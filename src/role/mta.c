@@ -133,10 +133,30 @@ static struct fault open_mta(struct steward *s, const struct conf *conf)
     return start_resolver(mta_of(s), conf);
 }
 
+static struct fault open_reports(struct mta *m)
+{
+    struct steward *s = &m->steward;
+    struct arena a = arena_make(1 << 16);
+    struct str path = arena_printf(&a, "%s/reports.db", s->data);
+    struct fault f = report_store_open(arena_c_string(&a, path), &s->server.reports);
+    arena_free(&a);
+    m->courier = (struct courier){.store = s->server.reports,
+                                  .queue = s->server.queue,
+                                  .live = &s->live,
+                                  .keys = s->server.keys,
+                                  .resolver = m->resolver,
+                                  .log = s->server.log};
+    if (!f.kind && !task_start(&s->chores, "reports", courier_run, &m->courier))
+        f = fault_make(451, FAULT_STATUS(4, 3, 0), "no memory for a task");
+    return f;
+}
+
 static struct fault take_charge(struct steward *s, const struct conf *conf)
 {
     struct mta *m = mta_of(s);
     struct fault f = open_queue(m, conf);
+    if (!f.kind)
+        f = open_reports(m);
     if (!f.kind && !task_start(&s->chores, "memory", tidy_memory, m))
         f = fault_make(451, FAULT_STATUS(4, 3, 0), "no memory for a task");
     return f;
@@ -179,6 +199,7 @@ static void close_mta(struct steward *s)
     struct mta *m = mta_of(s);
     if (s->server.queue)
         queue_close(s->server.queue);
+    report_store_close(s->server.reports);
     if (m->sender)
         sender_free(m->sender);
     if (m->resolver)
@@ -199,6 +220,7 @@ static const struct steward_kind kind = {
     .data = "spool",
     .sessions = sessions,
     .verbs = mta_verbs,
+    .more_verbs = report_verbs,
     .open = open_mta,
     .take_charge = take_charge,
     .adopt = adopt,

@@ -28,6 +28,7 @@ void session_forget(struct session *s)
     intake_drop(&s->transaction.intake);
     inspection_free(s->transaction.inspection);
     signing_free(s->transaction.signing);
+    report_intake_free(s->transaction.report);
     map_free(&s->transaction.rcpt_seen);
     struct arena arena = s->transaction.arena;
     arena_free(&arena);
@@ -353,6 +354,11 @@ static struct fault decide_rcpt(struct session *s, const struct smtp_rcpt *rcpt,
     struct address meant;
     bool is_ours;
     struct fault f = expand_rcpt(s, &rcpt->address, scratch, &is_ours, &expanded, &meant);
+    bool is_report = conf_is_report_address(conf, rcpt->address.local, rcpt->address.domain);
+    if (is_report && f.kind != FAULT_LATER)
+        s->transaction.is_report = true;
+    if (is_report && (f.kind == FAULT_NEVER || (!f.kind && !is_ours)))
+        return FINE; /* read alone: no mailbox gets it */
     if (f.kind == FAULT_NEVER)
         return fault_make(550, FAULT_STATUS(5, 1, 1), "no such user here");
     if (f.kind)
@@ -440,10 +446,23 @@ static void tell_message(const struct session *s, const struct transaction *t, u
     event_end(&e);
 }
 
+static void discard_body(void *arg)
+{
+    struct session *s = arg;
+    queue_body_discard(s->visitor.server->queue, s->transaction.id);
+}
+
 static struct fault accept_message(void *arg, struct buf *content, uint64_t file_size)
 {
     struct session *s = arg;
     struct transaction *t = &s->transaction;
+    if (t->envelope.rcpt_count == 0) { /* a report, which has been read */
+        if (file_size > 0)
+            offload(discard_body, s);
+        else
+            buf_free(content);
+        return FINE;
+    }
     return queue_accept(s->visitor.server->queue, t->id, &t->envelope, content, file_size);
 }
 
