@@ -126,6 +126,8 @@ static void print_head(struct listing *l, const json_t *r)
     say_field("more", say_text(about, "extra"));
     say_field("its errors", say_text(about, "error"));
     print_policy(about);
+    if (say_number(about, "left_out") > 0)
+        printf("    records that are not kept: %lld\n", (long long)say_number(about, "left_out"));
 }
 
 /* "SPF pass for example.org" */

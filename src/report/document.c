@@ -42,7 +42,7 @@ struct str document_clean(struct str text, char room[DOCUMENT_TEXT_ROOM])
             text = str_skip(text, 1);
         room[n++] = '?';
     }
-    return str_make(room, n);
+    return str_trim(str_make(room, n));
 }
 
 struct str document_text(struct document *d, struct str text)
@@ -62,15 +62,17 @@ struct str document_name(struct document *d, struct str text)
     char *copy = (char *)(uintptr_t)name.p;
     for (size_t i = 0; i < name.n; i++)
         copy[i] = str_lower_byte(copy[i]);
-    return name.n > 0 && name.p[name.n - 1] == '.' ? str_head(name, name.n - 1) : name;
+    while (name.n > 0 && (name.p[name.n - 1] == '.' || name.p[name.n - 1] == ' '))
+        name.n--;
+    return name;
 }
 
 static bool has_room(struct document *d)
 {
-    if (d->count < d->room)
-        return true;
     if (d->count == DOCUMENT_RECORDS_MAX)
         return false;
+    if (d->count < d->room)
+        return true;
     d->room = d->room ? d->room * 2 : FIRST_ROOM;
     d->record = realloc(d->record, d->room * sizeof *d->record);
     if (!d->record)

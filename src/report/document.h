@@ -45,7 +45,7 @@ struct str document_clean(struct str text, char room[DOCUMENT_TEXT_ROOM]);
 /* The same in the arena; empty when that is full. */
 struct str document_text(struct document *d, struct str text);
 
-/* A name of the DNS: document_text in lower case, without a dot at its end. */
+/* A name of the DNS: document_text in lower case, without dots at its end. */
 struct str document_name(struct document *d, struct str text);
 
 /* Adds a record (taken). */

@@ -74,6 +74,8 @@ static struct fault read_packed(struct str packed, struct document *out)
         f = fault_make(554, FAULT_STATUS(5, 6, 0), "the archive holds no report");
     else if (!f.kind)
         f = finish(&r);
+    if (!f.kind && out->left_out > 0)
+        json_object_set_new(out->about, "left_out", json_integer(out->left_out));
     dmarc_reader_free(r.xml);
     buf_free(&r.json);
     return f;
