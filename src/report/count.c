@@ -116,13 +116,20 @@ static json_t *strings_of(const struct str *item, size_t count)
     return list;
 }
 
-void report_count_tls(struct report_store *s, const struct report_tls *t)
+static json_t *policy_of(const struct report_tls *t)
 {
-    json_t *policy = json_pack("{s:s}", "type", t->policy_type), *o = json_object();
+    json_t *policy = json_pack("{s:s}", "type", t->policy_type);
     if (t->policy_string_count > 0)
         json_object_set_new(policy, "string", strings_of(t->policy_string, t->policy_string_count));
     if (t->mx_pattern_count > 0)
         json_object_set_new(policy, "mx", strings_of(t->mx_pattern, t->mx_pattern_count));
+    return policy;
+}
+
+/* One report has all policies of a domain, so they are a part of the outcome. */
+void report_count_tls(struct report_store *s, const struct report_tls *t)
+{
+    json_t *o = json_pack("{s:o}", "policy", policy_of(t));
     if (t->failure) {
         json_object_set_new(o, "result", json_string(t->failure));
         set_text(o, "sending_ip", t->sending_ip);
@@ -134,5 +141,5 @@ void report_count_tls(struct report_store *s, const struct report_tls *t)
     count(s,
           &(struct report_outcome){
               .kind = REPORT_TLS, .domain = t->domain, .rua = t->rua, .time_s = t->time_s},
-          policy, o);
+          json_object(), o);
 }

@@ -146,8 +146,8 @@ static struct fault write_letter(struct trip *t, struct buf *out)
     return f;
 }
 
-/* Without a signature the report passes for ours by SPF alone. */
-static void sign(struct trip *t, struct buf *text)
+/* False: there is no signature, and the report passes for ours by SPF alone. */
+static bool sign(struct trip *t, struct buf *text)
 {
     const struct signing_order order = {
         .ring = t->courier->keys, .is_notice = true, .now_s = t->now_s};
@@ -155,13 +155,14 @@ static void sign(struct trip *t, struct buf *text)
     struct buf whole = buf_make(LETTER_MAX * 2);
     struct str section = str_head(buf_str(text), header_size(buf_str(text)));
     if (t->live->conf->signing == CONF_SIGNING_OFF || !order.ring)
-        return;
+        return false;
     struct fault f = signing_begin(&order, 0, section, &signing);
     if (signing) {
         signing_add(signing, buf_str(text));
         f = signing_finish(signing, &whole);
     }
-    if (signing && !f.kind && buf_append(&whole, buf_str(text))) {
+    bool is_signed = signing && !f.kind && buf_append(&whole, buf_str(text));
+    if (is_signed) {
         buf_free(text);
         *text = whole;
     } else {
@@ -170,6 +171,7 @@ static void sign(struct trip *t, struct buf *text)
     signing_free(signing);
     if (f.kind)
         tell(t, "report.unsigned", &f);
+    return is_signed;
 }
 
 /* The sender is our own address, so that SPF speaks for the mail, too; nobody is told of failures (NOTIFY=NEVER). */
@@ -202,10 +204,11 @@ static struct fault deliver(struct trip *t)
     struct fault f = t->fault;
     if (!f.kind)
         f = write_letter(t, &text);
-    if (!f.kind) {
-        sign(t, &text);
+    /* RFC 8460 section 3: who cannot be known for sure tells nothing about TLS. */
+    if (!f.kind && !sign(t, &text) && t->draft.ticket.kind == REPORT_TLS)
+        f = fault_make(451, FAULT_STATUS(4, 7, 5), "reports about TLS must be signed");
+    if (!f.kind)
         f = hand_over(t, &text);
-    }
     buf_free(&text);
     return f;
 }
@@ -351,7 +354,7 @@ static void tell_fault(struct courier *c, const struct fault *f)
 void courier_run(void *courier)
 {
     struct courier *c = courier;
-    int64_t round_ms = 0;
+    int64_t round_ms = REPORT_ROUND_MS; /* after a start, what has waited comes first */
     struct courier_tally tally = {0};
     while (!task_sleep(REPORT_FLUSH_MS).kind) {
         struct fault f;

@@ -42,39 +42,64 @@ static json_t *failure_of(const struct report_row *row)
     return o;
 }
 
-static json_t *policy_of(const struct report_draft *d)
+/* The head of a policy's entry. */
+static json_t *entry_of(const struct report_draft *d, const json_t *policy)
 {
-    json_t *strings = json_object_get(d->policy, "string"), *mx = json_object_get(d->policy, "mx");
-    json_t *o = json_pack("{s:O, s:o}", "policy-type", json_object_get(d->policy, "type"),
+    json_t *strings = json_object_get(policy, "string"), *mx = json_object_get(policy, "mx");
+    json_t *o = json_pack("{s:O, s:o}", "policy-type", json_object_get(policy, "type"),
                           "policy-domain", text_of(d->ticket.domain));
     if (strings)
         json_object_set(o, "policy-string", strings);
     if (mx)
         json_object_set(o, "mx-host", mx);
-    return o;
+    return json_pack("{s:o}", "policy", o);
+}
+
+/* The entry of all rows with the policy of the first that is left; those are taken from the list. */
+static json_t *take_policy(const struct report_draft *d, const json_t *policy, bool *is_done)
+{
+    int64_t good = 0, bad = 0;
+    json_t *failures = json_array(), *entry = entry_of(d, policy);
+    for (size_t i = 0; i < d->row_count; i++) {
+        const struct report_row *row = &d->row[i];
+        if (is_done[i] || !json_equal(json_object_get(row->outcome, "policy"), policy))
+            continue;
+        bool is_failure = json_object_get(row->outcome, "result");
+        *(is_failure ? &bad : &good) += row->count;
+        if (is_failure)
+            json_array_append_new(failures, failure_of(row));
+        is_done[i] = true;
+    }
+    json_object_set_new(entry, "summary",
+                        json_pack("{s:I, s:I}", "total-successful-session-count", (json_int_t)good,
+                                  "total-failure-session-count", (json_int_t)bad));
+    if (json_array_size(failures) > 0)
+        json_object_set(entry, "failure-details", failures);
+    json_decref(failures);
+    return entry;
+}
+
+static json_t *policies_of(const struct report_draft *d)
+{
+    json_t *list = json_array();
+    bool *is_done = calloc(d->row_count + 1, sizeof *is_done);
+    if (!is_done)
+        abort();
+    for (size_t i = 0; i < d->row_count; i++)
+        if (!is_done[i])
+            json_array_append_new(
+                list, take_policy(d, json_object_get(d->row[i].outcome, "policy"), is_done));
+    free(is_done);
+    return list;
 }
 
 bool tls_report_write(const struct report_draft *d, const struct report_author *by, struct buf *out)
 {
-    int64_t good = 0, bad = d->lost;
-    json_t *failures = json_array();
-    for (size_t i = 0; i < d->row_count; i++) {
-        bool is_failure = json_object_get(d->row[i].outcome, "result");
-        *(is_failure ? &bad : &good) += d->row[i].count;
-        if (is_failure)
-            json_array_append_new(failures, failure_of(&d->row[i]));
-    }
-    json_t *entry = json_pack("{s:o, s:{s:I, s:I}}", "policy", policy_of(d), "summary",
-                              "total-successful-session-count", (json_int_t)good,
-                              "total-failure-session-count", (json_int_t)bad);
-    if (json_array_size(failures) > 0)
-        json_object_set(entry, "failure-details", failures);
-    json_decref(failures);
     json_t *report =
-        json_pack("{s:o, s:{s:o, s:o}, s:o, s:o, s:[o]}", "organization-name",
+        json_pack("{s:o, s:{s:o, s:o}, s:o, s:o, s:o}", "organization-name",
                   text_of(by->organization), "date-range", "start-datetime", time_text(d->begin_s),
                   "end-datetime", time_text(d->end_s), "contact-info", text_of(by->address),
-                  "report-id", text_of(by->report_id), "policies", entry);
+                  "report-id", text_of(by->report_id), "policies", policies_of(d));
     char *text = json_dumps(report, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
     bool is_good = text && buf_append(out, str_from(text));
     free(text);

@@ -157,13 +157,13 @@ static void test_reports_of_a_day_do_not_overlap(void **state)
     close_place(&p);
 }
 
-static void count_tls(struct place *p, const char *failure)
+static void count_tls(struct place *p, const char *type, const char *failure)
 {
     const struct str strings[] = {STR("version: STSv1"), STR("mode: enforce")};
     const struct str patterns[] = {STR("*.mail.example")};
     report_count_tls(p->store, &(struct report_tls){.domain = STR("a.example"),
                                                     .rua = STR("mailto:tls@a.example"),
-                                                    .policy_type = "sts",
+                                                    .policy_type = type,
                                                     .policy_string = strings,
                                                     .policy_string_count = 2,
                                                     .mx_pattern = patterns,
@@ -189,9 +189,10 @@ static void test_outcomes_of_tls_become_a_report(void **state)
     (void)state;
     open_place(&p);
     for (int i = 0; i < 5; i++)
-        count_tls(&p, NULL);
-    count_tls(&p, "certificate-expired");
-    count_tls(&p, "certificate-expired");
+        count_tls(&p, "sts", NULL);
+    count_tls(&p, "sts", "certificate-expired");
+    count_tls(&p, "sts", "certificate-expired");
+    count_tls(&p, "tlsa", "validation-failure");
     assert_int_equal(list_reports(&p, &first), 1);
     assert_int_equal(report_outbox_close(p.store, first.id, NOON, &d).kind, FAULT_FINE);
     assert_int_equal(d.ticket.kind, REPORT_TLS);
@@ -206,8 +207,8 @@ static void test_outcomes_of_tls_become_a_report(void **state)
     assert_int_equal(report_read(text, &read).kind, FAULT_FINE);
     assert_int_equal(read.kind, REPORT_TLS);
     assert_int_equal(read.good, 5);
-    assert_int_equal(read.bad, 2);
-    assert_int_equal(read.count, 2);
+    assert_int_equal(read.bad, 3);
+    assert_int_equal(read.count, 4); /* two policies, each with a kind of failure */
     text = read.record[1].text;
     assert_true(str_find(text, STR("certificate-expired")) < text.n);
     assert_true(str_find(text, STR("expired??X: y")) < text.n);
