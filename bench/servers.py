@@ -140,6 +140,8 @@ class Eilbote(Server):
         super().__init__(cache)
         self.program = program
         self.version = "this tree"
+        self.trust = '{"127.0.0.0/8"}'
+        self.of_listener = self.more = ""  # further lines of the configuration
 
     def run(self, *words, text=""):
         done = subprocess.run([self.program, *map(str, words)], input=text, capture_output=True, text=True, check=False)
@@ -150,6 +152,7 @@ class Eilbote(Server):
         conf = self.work / "eilbote.conf"
         self.run("init", "--dir", self.work / "state", "--domain", "bench.test", "--user", "u0@bench.test", "--local", "--password-stdin", text="a password\n")
         self.fill("eilbote.conf", conf, OFFSET=self.port - 25, WORK=self.work, SINKPORT=self.sink_port,
+                  TRUST=self.trust, LISTENER=self.of_listener, MORE=self.more,
                   DELIVERIES=10000000 if self.mode == "hold" else 100000)  # what is accepted stays in memory: the rest is not measured
         for number in range(1, ACCOUNTS):
             self.run("-c", conf, "user", "add", f"u{number}@bench.test", "--password-stdin", text="a password\n")

@@ -223,7 +223,7 @@ static bool judge(struct arc_verifier *v, size_t instance, struct dkim_finding f
 }
 
 /* The newest message signature (5.2 step 4); older ones are expected to break. */
-static bool check_message(struct arc_verifier *v)
+static bool check_message(struct arc_verifier *v, const struct dkim_key_opener *opener)
 {
     const struct dkim_signature *s = &v->message;
     const struct dkim_choice choice = {s->header_canon, s->names, s->field, s->left_out};
@@ -236,7 +236,7 @@ static bool check_message(struct arc_verifier *v)
     if (s->length < octets)
         return fail(v, v->count, "a part of the body is not signed (l=)");
     dkim_fields_hash(&v->fields, &choice, hash);
-    return judge(v, v->count, dkim_signature_verify(s, &v->keys, hash, &bits));
+    return judge(v, v->count, dkim_signature_verify(s, &v->keys, opener, hash, &bits));
 }
 
 /* OpenSSL's digests and small buffers fail for want of memory alone. */
@@ -272,7 +272,7 @@ static void add_set(EVP_MD_CTX *digest, const struct set *s, unsigned char hash[
 }
 
 /* Every seal (5.2 step 6). */
-static bool check_seals(struct arc_verifier *v)
+static bool check_seals(struct arc_verifier *v, const struct dkim_key_opener *opener)
 {
     bool is_good = true;
     EVP_MD_CTX *digest = EVP_MD_CTX_new();
@@ -282,19 +282,25 @@ static bool check_seals(struct arc_verifier *v)
         unsigned char hash[DKIM_HASH_SIZE];
         unsigned bits;
         add_set(digest, s, hash);
-        is_good = judge(v, i + 1, dkim_signature_verify(&s->seal, &s->keys, hash, &bits));
+        is_good = judge(v, i + 1, dkim_signature_verify(&s->seal, &s->keys, opener, hash, &bits));
     }
     EVP_MD_CTX_free(digest);
     return is_good;
 }
 
-const struct arc_verdict *arc_verify_finish(struct arc_verifier *v)
+size_t arc_verify_key_count(const struct arc_verifier *v)
+{
+    return v->verdict.result == ARC_FAIL || v->count == 0 ? 0 : DKIM_KEYS_MAX * (v->count + 1);
+}
+
+const struct arc_verdict *arc_verify_finish(struct arc_verifier *v,
+                                            const struct dkim_key_opener *opener)
 {
     assert(v->is_fetched && !v->is_finished);
     v->is_finished = true;
     if (v->verdict.result == ARC_FAIL || v->count == 0)
         return &v->verdict;
-    if (check_message(v) && check_seals(v)) {
+    if (check_message(v, opener) && check_seals(v, opener)) {
         v->verdict.result = ARC_PASS;
         v->verdict.count = v->count;
         for (size_t i = 0; i < v->count; i++)

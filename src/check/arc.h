@@ -13,6 +13,7 @@
 
 #include "check/ask.h"
 #include "check/dkim_body.h"
+#include "check/dkim_key.h"
 
 enum { ARC_SETS_MAX = 50 };
 
@@ -38,8 +39,15 @@ struct arc_verifier *arc_verify_begin(struct str section, struct dkim_body *body
 /* Asks for the keys, once; one question for each name. Nothing is asked about a chain that has failed already. */
 void arc_verify_fetch(struct arc_verifier *v, struct asker *asker);
 
-/* Decides, once, after fetch and the end of the body. The verdict lives as long as the verifier. */
-const struct arc_verdict *arc_verify_finish(struct arc_verifier *v);
+/* How many keys finish may have to try, after fetch. */
+size_t arc_verify_key_count(const struct arc_verifier *v);
+
+/*
+ * Decides, once, after fetch and the end of the body. Keys are opened by the opener, which may be NULL. The verdict
+ * lives as long as the verifier.
+ */
+const struct arc_verdict *arc_verify_finish(struct arc_verifier *v,
+                                            const struct dkim_key_opener *opener);
 
 void arc_verify_free(struct arc_verifier *v);
 

@@ -48,6 +48,13 @@ struct dkim_finding dkim_key_read(struct str record, struct dkim_key_use use, st
  */
 EVP_PKEY *dkim_key_open(const struct dkim_key *key, unsigned *bits, struct dkim_finding *out);
 
+/* Makes keys usable for a verifier, as dkim_key_open does, whose job it may be to know those it has made. */
+struct dkim_key_opener {
+    EVP_PKEY *(*open)(void *context, const struct dkim_key *key, unsigned *bits,
+                      struct dkim_finding *out);
+    void *context;
+};
+
 /* Whether the signature over that hash is the key's (RFC 8017 8.2, RFC 8463 3). */
 bool dkim_key_verify(EVP_PKEY *key, struct str signature, const unsigned char hash[DKIM_HASH_SIZE]);
 

@@ -362,12 +362,14 @@ void dkim_signature_fetch(const struct dkim_signature *s, bool is_tls_report, st
 }
 
 static struct dkim_finding try_key(const struct dkim_signature *s, const struct dkim_key *key,
-                                   const unsigned char *hash, unsigned *bits)
+                                   const struct dkim_key_opener *opener, const unsigned char *hash,
+                                   unsigned *bits)
 {
     struct dkim_finding f;
     if (key->is_strict && !str_equal(s->identity_domain, s->domain) && s->identity.n > 0)
         return permanent("the key is not for domains below its own");
-    EVP_PKEY *opened = dkim_key_open(key, bits, &f);
+    EVP_PKEY *opened =
+        opener ? opener->open(opener->context, key, bits, &f) : dkim_key_open(key, bits, &f);
     if (opened)
         f = dkim_key_verify(opened, s->signature, hash)
                 ? (struct dkim_finding){DKIM_PASS, ""}
@@ -378,11 +380,12 @@ static struct dkim_finding try_key(const struct dkim_signature *s, const struct 
 
 struct dkim_finding dkim_signature_verify(const struct dkim_signature *s,
                                           const struct dkim_keys *keys,
+                                          const struct dkim_key_opener *opener,
                                           const unsigned char hash[DKIM_HASH_SIZE], unsigned *bits)
 {
     struct dkim_finding f = keys->finding;
     *bits = 0;
     for (size_t i = 0; i < keys->count && f.result != DKIM_PASS; i++)
-        f = try_key(s, &keys->key[i], hash, bits);
+        f = try_key(s, &keys->key[i], opener, hash, bits);
     return f;
 }

@@ -61,9 +61,13 @@ struct dkim_keys {
 void dkim_signature_fetch(const struct dkim_signature *s, bool is_tls_report, struct asker *asker,
                           struct arena *arena, struct dkim_keys *out);
 
-/* Compares the signature with the hash of what was signed, key by key; *bits is the size of the key last tried. */
+/*
+ * Compares the signature with the hash of what was signed, key by key; *bits is the size of the key last tried. Keys are
+ * made usable by the opener, or by dkim_key_open when it is NULL.
+ */
 struct dkim_finding dkim_signature_verify(const struct dkim_signature *s,
                                           const struct dkim_keys *keys,
+                                          const struct dkim_key_opener *opener,
                                           const unsigned char hash[DKIM_HASH_SIZE], unsigned *bits);
 
 #endif

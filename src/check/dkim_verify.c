@@ -110,7 +110,8 @@ static struct dkim_finding check_body(const struct dkim_verifier *v, const struc
     return (struct dkim_finding){DKIM_NONE, ""};
 }
 
-static struct dkim_finding check_hashes(const struct dkim_verifier *v, struct entry *e)
+static struct dkim_finding check_hashes(const struct dkim_verifier *v, struct entry *e,
+                                        const struct dkim_key_opener *opener)
 {
     const struct dkim_signature *s = &e->signature;
     const struct dkim_choice choice = {s->header_canon, s->names, s->field, s->left_out};
@@ -119,7 +120,7 @@ static struct dkim_finding check_hashes(const struct dkim_verifier *v, struct en
     if (f.result)
         return f;
     dkim_fields_hash(&v->fields, &choice, hash);
-    f = dkim_signature_verify(s, &e->keys, hash, &e->verdict.key_bits);
+    f = dkim_signature_verify(s, &e->keys, opener, hash, &e->verdict.key_bits);
     if (f.result == DKIM_PASS && e->verdict.uncovered_octets > 0 && !v->options.may_pass_partial)
         return (struct dkim_finding){DKIM_POLICY, "a part of the body is not signed (l=)"};
     return f;
@@ -136,13 +137,14 @@ static void measure_uncovered(const struct dkim_verifier *v, struct entry *e)
         e->verdict.uncovered_octets = octets - e->signature.length;
 }
 
-static void decide(const struct dkim_verifier *v, struct entry *e)
+static void decide(const struct dkim_verifier *v, struct entry *e,
+                   const struct dkim_key_opener *opener)
 {
     measure_uncovered(v, e);
     if (!e->finding.result)
         e->finding = e->keys.finding;
     if (!e->finding.result)
-        e->finding = check_hashes(v, e);
+        e->finding = check_hashes(v, e, opener);
     const struct dkim_signature *s = &e->signature;
     struct dkim_verdict *verdict = &e->verdict;
     verdict->result = e->finding.result;
@@ -169,12 +171,21 @@ static struct str prefix(const struct dkim_verifier *v, size_t of)
     return str_head(text, n);
 }
 
-void dkim_verify_finish(struct dkim_verifier *v)
+size_t dkim_verify_key_count(const struct dkim_verifier *v)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < v->count; i++)
+        if (!v->entry[i].finding.result && !v->entry[i].keys.finding.result)
+            count += v->entry[i].keys.count;
+    return count;
+}
+
+void dkim_verify_finish(struct dkim_verifier *v, const struct dkim_key_opener *opener)
 {
     assert(v->is_fetched && !v->is_finished);
     v->is_finished = true;
     for (size_t i = 0; i < v->count; i++) {
-        decide(v, &v->entry[i]);
+        decide(v, &v->entry[i], opener);
         v->entry[i].verdict.b = prefix(v, i);
     }
 }

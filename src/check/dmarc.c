@@ -18,8 +18,9 @@ struct stop {
 struct walk {
     size_t count;
     struct stop stop[DMARC_WALK_MAX]; /* from the longest name on */
-    struct str organization;
-    bool has_failed; /* a question did */
+    struct str organization;          /* once the walk is over */
+    bool has_failed;                  /* a question did */
+    bool is_over;
 };
 
 /* What a check knows. */
@@ -127,21 +128,25 @@ static struct str find_organization(const struct walk *w, struct str start)
     return organization;
 }
 
-/* Section 4.10: from the name itself to the top, until a record says whose it is. */
-static void walk(struct check *c, struct walk *w, struct str start)
+/* Section 4.10: from the name itself to the top, until a record says whose it is. The first question of it. */
+static void begin_walk(struct check *c, struct walk *w, struct str start)
 {
-    struct str name = start;
     *w = (struct walk){.organization = start};
-    for (;;) {
-        look(c, w, name);
+    look(c, w, start);
+}
+
+/* The others, which tell the organization. */
+static void end_walk(struct check *c, struct walk *w)
+{
+    while (!w->is_over) {
         const struct stop *last = &w->stop[w->count - 1];
-        size_t labels = count_labels(name);
-        if (w->has_failed || (last->has_record && last->record.psd != DMARC_PSD_UNKNOWN) ||
-            labels < 2)
-            break;
-        name = last_labels(name, labels > LABELS_JUMP ? LABELS_JUMP : labels - 1);
+        size_t labels = count_labels(last->name);
+        w->is_over = w->has_failed || (last->has_record && last->record.psd != DMARC_PSD_UNKNOWN) ||
+                     labels < 2;
+        if (!w->is_over)
+            look(c, w, last_labels(last->name, labels > LABELS_JUMP ? LABELS_JUMP : labels - 1));
     }
-    w->organization = find_organization(w, start);
+    w->organization = find_organization(w, w->stop[0].name);
 }
 
 /* The record that counts for the author (4.10.1): its own, its organization's, its public suffix's. */
@@ -165,6 +170,12 @@ static bool has_uri(struct str list)
 static enum dmarc_policy soften(enum dmarc_policy policy, bool is_test)
 {
     return is_test && policy != DMARC_ASKS_NONE ? policy - 1 : policy;
+}
+
+static void find_author_organization(struct check *c)
+{
+    end_walk(c, &c->author);
+    c->out->organization = c->author.organization;
 }
 
 /* Which of a record's policies is meant for the author; an inherited one depends on its being there (RFC 8020). */
@@ -193,7 +204,14 @@ static bool is_below(struct str name, struct str domain)
            str_ends_nocase(name, domain);
 }
 
-/* Whether the identity is the author's, or of the same organization (4.4). */
+/* Names of one organization have two labels in common at least, unless one of them is the top itself. */
+static bool may_be_of_one(struct str name, struct str author)
+{
+    struct str top = last_labels(author, 2);
+    return str_equal(name, top) || is_below(name, top);
+}
+
+/* Whether the identity is the author's, or of the same organization (4.4). What has to be asked for that is asked. */
 static bool is_aligned(struct check *c, struct str identity, bool is_strict, bool *is_unsure)
 {
     struct dmarc_verdict *v = c->out;
@@ -201,11 +219,15 @@ static bool is_aligned(struct check *c, struct str identity, bool is_strict, boo
     struct str name = spell(c->asker->arena, identity);
     if (str_equal(name, v->author))
         return true;
-    if (is_strict || c->author.has_failed)
+    if (is_strict || !may_be_of_one(name, v->author))
         return false;
-    if (!str_equal(name, v->organization) && !is_below(name, v->organization))
+    find_author_organization(c);
+    *is_unsure |= c->author.has_failed;
+    if (c->author.has_failed ||
+        (!str_equal(name, v->organization) && !is_below(name, v->organization)))
         return false;
-    walk(c, &w, name);
+    begin_walk(c, &w, name);
+    end_walk(c, &w);
     *is_unsure |= w.has_failed;
     return !w.has_failed && str_equal(w.organization, v->organization);
 }
@@ -246,8 +268,9 @@ void dmarc_check(const struct dmarc_question *q, struct asker *a, struct dmarc_v
 {
     struct check c = {.asker = a, .out = out};
     *out = (struct dmarc_verdict){.author = spell(a->arena, q->author)};
-    walk(&c, &c.author, out->author);
-    out->organization = c.author.organization;
+    begin_walk(&c, &c.author, out->author);
+    if (!c.author.stop[0].has_record)
+        find_author_organization(&c);
     const struct stop *from = find_policy(&c.author);
     if (!from && c.author.has_failed) {
         out->result = DMARC_TEMPERROR;
@@ -265,7 +288,8 @@ void dmarc_check(const struct dmarc_question *q, struct asker *a, struct dmarc_v
 struct str dmarc_organization(struct str domain, struct asker *a, bool *has_failed)
 {
     struct check c = {.asker = a};
-    walk(&c, &c.author, spell(a->arena, domain));
+    begin_walk(&c, &c.author, spell(a->arena, domain));
+    end_walk(&c, &c.author);
     *has_failed |= c.author.has_failed;
     return c.author.organization;
 }

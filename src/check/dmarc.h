@@ -29,8 +29,9 @@ struct dmarc_question {
 /* Texts live in the asker's arena. */
 struct dmarc_verdict {
     enum dmarc_result result;
-    struct str author;        /* A-labels, lower case */
-    struct str organization;  /* the author's Organizational Domain */
+    struct str author; /* A-labels, lower case */
+    struct str
+        organization; /* the author's Organizational Domain; empty when nothing depended on it */
     struct str record_domain; /* where the record that counts is; empty when there is none */
     struct dmarc_record record;
     bool exists;              /* the author's domain; known when the record is another domain's */
@@ -43,7 +44,8 @@ struct dmarc_verdict {
 
 /*
  * Evaluates sections 4.10 and 5.3 for one author. Asks at most DMARC_WALK_MAX questions for the author's walk, one
- * whether the author's domain exists, and fewer for each identity that could be aligned.
+ * whether the author's domain exists, and fewer for each identity that could be aligned. An author with a record of its
+ * own costs one question until an identity of another name has to be compared.
  */
 void dmarc_check(const struct dmarc_question *q, struct asker *a, struct dmarc_verdict *out);
 

@@ -11,7 +11,7 @@
 #include "cli/cli.h"
 #include "net/endpoint.h"
 
-enum { BENCH_THREADS_MAX = 64 };
+enum { BENCH_THREADS_MAX = 64, BENCH_MESSAGE_MAX = 64 << 20 };
 
 struct bench_source_options {
     struct endpoint to;
@@ -25,7 +25,9 @@ struct bench_source_options {
     uint64_t idle;     /* connections to hold instead of sending */
     struct ip_address source[CLI_WORDS_MAX]; /* connections come from these by turns */
     size_t source_count;
+    const char *client; /* address that a PROXY header names as the client's; NULL: no header */
     const char *from;
+    const char *message; /* path of the message to send; NULL: one is made */
     const char *rcpt[CLI_WORDS_MAX + 1];
     size_t rcpt_count;
     bool is_lmtp;

@@ -418,6 +418,17 @@ static bool bind_source(struct link *k)
            bind(k->descriptor, (const struct sockaddr *)&e.address, e.length) == 0;
 }
 
+/* Says first whose connection it is (with --client), as a proxy does; sent when the server takes it. */
+static void put_proxy_header(struct link *k)
+{
+    const char *client = k->worker->options->client;
+    char family = client && strchr(client, ':') ? '6' : '4';
+    int n = client ? snprintf(k->group, GROUP_MAX, "PROXY TCP%c %s %s 25 25\r\n", family, client,
+                              client)
+                   : 0;
+    k->out[1] = (struct iovec){k->group, (size_t)n};
+}
+
 static void start_link(struct link *k)
 {
     struct worker *w = k->worker;
@@ -428,7 +439,8 @@ static void start_link(struct link *k)
     k->left = w->options->per_connection;
     k->line_used = 0;
     k->asked_ms = loop_now_ms(w->loop);
-    k->out[0].iov_len = k->out[1].iov_len = 0;
+    k->out[0].iov_len = 0;
+    put_proxy_header(k);
     k->descriptor = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     bool is_fine = k->descriptor >= 0;
     if (is_fine && family != AF_UNIX)
@@ -516,14 +528,45 @@ static struct str make_body(const struct bench_source_options *o)
     return buf_str(&b);
 }
 
+/* The message of a file as it goes over the wire, with its final dot; lines may end with LF alone. */
+static int read_body(const struct invocation *i, const char *path, struct str *out)
+{
+    FILE *in = fopen(path, "re");
+    if (!in)
+        return cli_fail(i, "%s: %s", path, strerror(errno));
+    struct buf b = buf_make(BENCH_MESSAGE_MAX);
+    bool is_line_start = true, is_fine = true;
+    for (int c, last = 0; is_fine && (c = getc(in)) != EOF; last = c) {
+        if (c == '\n' && last != '\r')
+            is_fine = buf_append(&b, STR("\r"));
+        if (c == '.' && is_line_start)
+            is_fine = is_fine && buf_append(&b, STR("."));
+        is_fine = is_fine && buf_append(&b, str_make(&(char){(char)c}, 1));
+        is_line_start = c == '\n';
+    }
+    int error = ferror(in) ? errno : 0;
+    fclose(in);
+    is_fine = is_fine && buf_append(&b, is_line_start ? STR(".\r\n") : STR("\r\n.\r\n"));
+    *out = buf_str(&b);
+    if (!error && is_fine)
+        return CLI_DONE;
+    buf_free(&b);
+    return error ? cli_fail(i, "%s: %s", path, strerror(error))
+                 : cli_fail(i, "%s: more than %d octets", path, BENCH_MESSAGE_MAX);
+}
+
 int bench_source_run(const struct invocation *i, const struct bench_source_options *options)
 {
+    struct str body;
+    if (!options->message)
+        body = make_body(options);
+    else if (read_body(i, options->message, &body) != CLI_DONE)
+        return CLI_FAILED;
     size_t threads = (size_t)options->threads;
     if (threads > options->connections)
         threads = (size_t)options->connections;
     struct worker *w = calloc(threads, sizeof *w);
     struct link *links = calloc((size_t)options->connections, sizeof *links);
-    struct str body = make_body(options);
     if (!w || !links)
         abort();
     size_t used = 0;

@@ -68,8 +68,11 @@ static int check_source(const struct invocation *i, struct bench_source_options 
     while (o->rcpt_count < CLI_WORDS_MAX && o->rcpt[o->rcpt_count])
         if (!is_path(o->rcpt[o->rcpt_count++]))
             return cli_usage(i, "--rcpt is no address");
+    struct ip_address client;
     if (!is_path(o->from))
         return cli_usage(i, "--from is no address");
+    if (o->client && !ip_parse(str_from(o->client), &client))
+        return cli_usage(i, "--client is no IP address");
     if (o->messages == 0 && o->seconds == 0 && o->idle == 0)
         o->messages = 1000;
     return CLI_DONE;
@@ -99,7 +102,7 @@ int cli_bench_source(struct invocation *i)
         [MESSAGES] = {"--messages", NULL, &o.messages, 1, UINT32_MAX},
         [SECONDS] = {"--seconds", NULL, &o.seconds, 1, 86400},
         [PER_CONNECTION] = {"--per-connection", NULL, &o.per_connection, 1, UINT32_MAX},
-        [SIZE] = {"--size", NULL, &o.size_bytes, 256, 64 << 20},
+        [SIZE] = {"--size", NULL, &o.size_bytes, 256, BENCH_MESSAGE_MAX},
         [THREADS] = {"--threads", NULL, &o.threads, 1, BENCH_THREADS_MAX},
         [IDLE] = {"--idle", NULL, &o.idle, 1, 60000},
         [PAUSE] = {"--pause-ms", NULL, &o.pause_ms, 0, 60000},
@@ -107,6 +110,8 @@ int cli_bench_source(struct invocation *i)
     const struct cli_option options[] = {
         {"--to", NULL, &to, NULL},
         {"--from", NULL, &o.from, NULL},
+        {"--message", NULL, &o.message, NULL},
+        {"--client", NULL, &o.client, NULL},
         {"--rcpt", NULL, NULL, o.rcpt},
         {"--source", NULL, NULL, sources},
         {"--lmtp", &o.is_lmtp, NULL, NULL},

@@ -63,8 +63,8 @@ static const struct command commands[] = {
         "Says what SPF, DKIM, ARC and DMARC say of a message, and what the server would do.", cli_try_message, .more = trial_more},
     {"try route", "ADDRESS [--resolver HOST:PORT]... [--trust-anchor FILE]",
         "Says where mail for an address would go.", cli_try_route, .more = trial_more},
-    {"bench source", "--to ADDRESS:PORT|unix:PATH [--connections N] [--messages N | --seconds S] [--per-connection K] [--size BYTES]\n"
-        "           [--from ADDRESS] [--rcpt ADDRESS]... [--lmtp] [--no-pipelining] [--latency] [--idle N [--tls]] [--threads N]",
+    {"bench source", "--to ADDRESS:PORT|unix:PATH [--connections N] [--messages N | --seconds S] [--per-connection K] [--size BYTES | --message FILE]\n"
+        "           [--from ADDRESS] [--rcpt ADDRESS]... [--client ADDRESS] [--lmtp] [--no-pipelining] [--latency] [--idle N [--tls]] [--threads N]",
         "Sends messages as fast as a server takes them, and measures.", cli_bench_source},
     {"bench sink", "--listen ADDRESS:PORT|unix:PATH [--lmtp] [--delay-ms N] [--refuse-percent N] [--count-file FILE] [--threads N]",
         "Takes messages and forgets them.", cli_bench_sink},

@@ -82,6 +82,16 @@ bool header_is_missing(struct str text)
     return text.n > 0 && !header_next(&i, &field) && !i.has_separator;
 }
 
+size_t header_gap(struct str message)
+{
+    struct header_iterator i = header_iterate(message);
+    struct header_field field;
+    while (header_next(&i, &field))
+        ;
+    bool has_line = i.rest.n == message.n || str_has(i.rest, '\n');
+    return i.has_separator || !has_line ? message.n : message.n - i.rest.n;
+}
+
 bool header_find(struct str message, struct str name, struct header_field *out)
 {
     struct header_iterator i = header_iterate(message);

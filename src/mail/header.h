@@ -37,6 +37,12 @@ size_t header_size(struct str message);
  */
 bool header_is_missing(struct str text);
 
+/*
+ * Where the empty line is missing between the header section of a message and its first line that is no field; all
+ * octets of the message when nothing is missing, or nothing but the end of a last line that may be a field's beginning.
+ */
+size_t header_gap(struct str message);
+
 /* The first field with this name (ASCII case folded). False when there is none. */
 bool header_find(struct str message, struct str name, struct header_field *out);
 

@@ -5,17 +5,23 @@
  * libunbound works on a thread of its own and tells through a descriptor, which one loop watches,
  * that answers are there. A question belongs to two parties, the task and the library; a task that
  * stops waiting abandons it and the library's callback frees it. The library is called on offload
- * threads only: it needs more stack than a task has (a buffer of 64 KiB when it reads records).
+ * threads only: it needs more stack than a task has (a buffer of 64 KiB when it reads records). What it has
+ * answered lately is in a cache on this side (net/answer_cache), where no thread has to be woken for it.
  */
 #include "net/resolver.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <unbound.h>
 
+#include "net/answer_cache.h"
 #include "net/loop.h"
 #include "net/offload.h"
 #include "net/task.h"
+#include "os/clock.h"
 #include "os/thread.h"
+
+enum { CACHE_BYTES = 4 << 20 }; /* when nothing is said */
 
 struct question {
     struct loop_message answered;
@@ -32,6 +38,7 @@ struct resolver {
     struct loop_watch watch;
     struct ub_ctx *context;
     struct loop *loop;
+    struct answer_cache *cache;
     struct mutex mutex; /* protects open and the questions' task */
     struct list open;
 };
@@ -104,6 +111,22 @@ static struct fault open_zones(struct ub_ctx *context, const struct resolver_opt
     return error ? bad_option("zone", "to be asked", error) : FINE;
 }
 
+static void set_size(struct ub_ctx *context, const char *option, size_t size)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%zu", size);
+    if (size > 0)
+        ub_ctx_set_option(context, option, text);
+}
+
+/* Half of the memory is for records in the library, a quarter for its answers, a quarter for those on this side. */
+static void set_sizes(struct ub_ctx *context, const struct resolver_options *o)
+{
+    set_size(context, "rrset-cache-size:", o->cache_bytes / 2);
+    set_size(context, "msg-cache-size:", o->cache_bytes / 4);
+    set_size(context, "edns-buffer-size:", o->edns_size_bytes);
+}
+
 static struct fault configure(struct ub_ctx *context, const struct resolver_options *o)
 {
     struct fault f = set_servers(context, o);
@@ -114,6 +137,7 @@ static struct fault configure(struct ub_ctx *context, const struct resolver_opti
         if (error)
             return bad_option("trust anchor", o->trust_anchor, error);
     }
+    set_sizes(context, o);
     /* Questions to servers on this host are a matter of configuration, not of chance. */
     ub_ctx_set_option(context, "do-not-query-localhost:", "no");
     if (o->is_everything_asked) {
@@ -152,6 +176,7 @@ struct fault resolver_start(const struct resolver_options *options, struct resol
     r->context = s.context;
     r->watch.ready = process;
     r->loop = loop_current();
+    r->cache = answer_cache_make(options->cache_bytes ? options->cache_bytes / 4 : CACHE_BYTES);
     mutex_init(&r->mutex);
     list_init(&r->open);
     struct fault f = s.fault;
@@ -159,6 +184,7 @@ struct fault resolver_start(const struct resolver_options *options, struct resol
         f = loop_watch_listener(r->loop, ub_fd(r->context), &r->watch);
     if (f.kind) {
         ub_ctx_delete(r->context);
+        answer_cache_free(r->cache);
         mutex_destroy(&r->mutex);
         free(r);
         return f;
@@ -173,6 +199,7 @@ void resolver_stop(struct resolver *r)
     ub_ctx_delete(r->context);
     for (struct list *link; (link = list_pop_front(&r->open));)
         free(LIST_ENTRY(link, struct question, link));
+    answer_cache_free(r->cache);
     mutex_destroy(&r->mutex);
     free(r);
 }
@@ -265,8 +292,9 @@ static void ask(void *arg)
                                 answered, NULL);
 }
 
-struct fault resolver_lookup(struct resolver *r, struct arena *arena, const char *name,
-                             uint16_t type, int64_t deadline_ms, struct resolver_answer *out)
+/* Has the library find out. */
+static struct fault inquire(struct resolver *r, struct arena *arena, const char *name,
+                            uint16_t type, int64_t deadline_ms, struct resolver_answer *out)
 {
     *out = (struct resolver_answer){0};
     struct question *q = calloc(1, sizeof *q);
@@ -296,5 +324,16 @@ struct fault resolver_lookup(struct resolver *r, struct arena *arena, const char
     f = q->error ? failure(name, ub_strerror(q->error)) : read_result(q->result, arena, name, out);
     ub_resolve_free(q->result);
     free(q);
+    return f;
+}
+
+struct fault resolver_lookup(struct resolver *r, struct arena *arena, const char *name,
+                             uint16_t type, int64_t deadline_ms, struct resolver_answer *out)
+{
+    if (answer_cache_get(r->cache, arena, name, type, clock_now_ms(), out))
+        return FINE;
+    struct fault f = inquire(r, arena, name, type, deadline_ms, out);
+    if (!f.kind)
+        answer_cache_put(r->cache, name, type, clock_now_ms(), out);
     return f;
 }

@@ -25,6 +25,8 @@ struct resolver_options {
     const struct resolver_stub *stubs;
     size_t stub_count;
     const char *trust_anchor; /* file with DS or DNSKEY of the root; NULL: no validation */
+    size_t cache_bytes;       /* for answers, here and in the library; 0: the library's default */
+    size_t edns_size_bytes;   /* the largest answer by UDP; 0: the library's default */
     bool
         is_everything_asked; /* also what is kept from the DNS (RFC 6303, 6761) unless there is a stub for it */
 };

@@ -12,6 +12,7 @@
 #include "os/memory.h"
 #include "role/bench_hooks.h"
 #include "role/mta_internal.h"
+#include "serve/key_cache.h"
 #include "serve/smtp_session.h"
 
 enum {
@@ -130,6 +131,7 @@ static struct fault open_mta(struct steward *s, const struct conf *conf)
     s->server.keys =
         key_ring_make(s->server.directory, s->server.log, conf_state_path(conf, &a, "keys"));
     arena_free(&a);
+    s->server.opened_keys = key_cache_make();
     return start_resolver(mta_of(s), conf);
 }
 
@@ -205,6 +207,7 @@ static void close_mta(struct steward *s)
     if (m->resolver)
         resolver_stop(m->resolver);
     key_ring_free(s->server.keys);
+    key_cache_free(s->server.opened_keys);
 }
 
 static const struct steward_session sessions[] = {

@@ -44,7 +44,8 @@ struct inspection_visit {
     struct str hostname;     /* ours: the authserv-id */
     int64_t now_s, deadline_ms;
     struct resolver *resolver;
-    const struct str *forwarders; /* domains whose ARC seals are believed */
+    struct dkim_key_opener opener; /* zeroed: each key is opened anew */
+    const struct str *forwarders;  /* domains whose ARC seals are believed */
     size_t forwarder_count;
     bool may_refuse, may_mark;
     bool is_client_unknown; /* nobody knows who brings it: SPF is left out */

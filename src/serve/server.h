@@ -30,12 +30,13 @@ struct server {
     struct directory_cache *directory_cache;
     struct clients *clients;
     struct event_log *log;
-    struct key_ring *keys;        /* mta */
-    struct queue *queue;          /* mta */
-    struct resolver *resolver;    /* mta */
-    struct report_store *reports; /* mta */
-    atomic_int report_readers;    /* mails to the address for reports that are being read */
-    struct store *store;          /* mda */
+    struct key_ring *keys;         /* mta */
+    struct key_cache *opened_keys; /* mta: of others */
+    struct queue *queue;           /* mta */
+    struct resolver *resolver;     /* mta */
+    struct report_store *reports;  /* mta */
+    atomic_int report_readers;     /* mails to the address for reports that are being read */
+    struct store *store;           /* mda */
     atomic_int_least64_t in_flight_bytes;
     atomic_int_least64_t session_count; /* of all listeners */
     int64_t session_max;                /* what the descriptors of the process suffice for */

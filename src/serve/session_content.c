@@ -10,6 +10,7 @@
 #include "os/clock.h"
 #include "serve/client_name.h"
 #include "serve/inspection_report.h"
+#include "serve/key_cache.h"
 #include "serve/session.h"
 #include "serve/submit.h"
 
@@ -70,19 +71,22 @@ static void add_trace(struct session *s)
     buf_free(&field);
 }
 
-/* Puts the empty line between our trace field and a message without a header section, whose first
- * line would else become a part of ours. */
+/*
+ * Puts the empty line where the header section ends with a line that is no field: a reader that skips such a line would
+ * find fields behind it that nobody has checked, and in front of the first line it would become a part of our trace field.
+ */
 static struct fault keep_apart(void *arg, struct buf *content)
 {
     const struct session *s = arg;
-    struct str trace = str_head(buf_str(content), s->transaction.trace_size);
-    struct str message = str_skip(buf_str(content), trace.n);
-    if (!header_is_missing(message))
+    struct str message = str_skip(buf_str(content), s->transaction.trace_size);
+    size_t end = header_gap(message);
+    if (end == message.n)
         return FINE;
+    end += s->transaction.trace_size;
     struct buf apart = buf_make(content->limit);
-    buf_append(&apart, trace);
+    buf_append(&apart, str_head(buf_str(content), end));
     buf_append(&apart, STR("\r\n"));
-    buf_append(&apart, message);
+    buf_append(&apart, str_skip(buf_str(content), end));
     buf_free(content);
     *content = apart;
     return FINE;
@@ -235,6 +239,7 @@ static struct fault judge(void *arg, struct buf *top)
         .now_s = clock_real_ms() / 1000,
         .deadline_ms = visitor_deadline(INSPECTION_TIME_MS),
         .resolver = s->visitor.server->resolver,
+        .opener = key_cache_opener(s->visitor.server->opened_keys),
         .forwarders = listener->trusted_forwarders.item,
         .forwarder_count = listener->trusted_forwarders.count,
         .may_refuse = listener->authentication == CONF_AUTHENTICATION_REFUSE,

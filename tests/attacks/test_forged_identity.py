@@ -3,8 +3,8 @@
 Mail that claims to be somebody else's: results of checks that somebody forged, signatures that cover a part, signed messages that got a
 second author, and messages that want to know too much of the DNS.
 
-The defences are authres_is_of() in mail/authres.c, the treatment of l= in check/dkim_verify.c, the rule in serve/inspection.c, and the
-count of questions in check/ask.c.
+The defences are authres_is_of() in mail/authres.c, the treatment of l= in check/dkim_verify.c, the rule in serve/inspection.c, the
+count of questions in check/ask.c, and the empty line that keep_apart() in serve/session_content.c puts in.
 """
 import base64
 import email
@@ -127,6 +127,20 @@ def test_a_signed_message_gets_no_second_author(world, extra, code, is_on_top):
     whole = signed(PLAIN)
     assert send(server, whole).startswith("250 ")
     assert send(server, extra + whole if is_on_top else whole.replace(b"\r\n\r\n", b"\r\n" + extra + b"\r\n", 1)).startswith(code)
+
+
+@pytest.mark.parametrize("line", [b"no field\r\n", b"caf\xc3\xa9: x\r\n", b": x\r\n", b"a b: x\r\n"])
+@pytest.mark.parametrize("is_large", [False, True])
+def test_behind_a_line_that_is_no_field_there_are_no_fields(world, line, is_large):
+    """Readers that skip such a line would show the second author, and believe the results: for them, too, it is the body."""
+    server, _ = world()
+    hidden = line + f"From: <ceo@bank.test>\r\nAuthentication-Results: {HOST}; dmarc=pass\r\n\r\n".encode()
+    content = NOBODY.replace(b"\r\n\r\n", b"\r\n" + hidden, 1) + (b"x" * 70 + b"\r\n") * (20000 if is_large else 0)
+    assert send(server, content).startswith("250 ")
+    stored = only(server)
+    header = stored[:stored.index(b"\r\n\r\n")]
+    assert b"bank.test" not in header and header.lower().count(b"authentication-results:") == 1
+    assert stored[len(header) + 4:] == content[content.index(line):]
 
 
 @pytest.mark.parametrize("change", [

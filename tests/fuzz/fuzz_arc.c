@@ -28,7 +28,7 @@ static struct seen verify(struct str message, struct str more, struct str *recor
     dkim_body_feed(b, more);
     dkim_body_end(b);
     arc_verify_fetch(v, &asker);
-    const struct arc_verdict *verdict = arc_verify_finish(v);
+    const struct arc_verdict *verdict = arc_verify_finish(v, NULL);
     struct seen seen = {verdict->result, verdict->reason, verdict->instance, verdict->count};
     must((verdict->result == ARC_FAIL) == (*verdict->reason != '\0'));
     must((verdict->result == ARC_PASS) == (verdict->count > 0));

@@ -48,7 +48,7 @@ static enum dkim_result verify(struct str section, struct str body, struct str m
     struct dkim_verifier *v = dkim_verify_begin(section, b, &options);
     feed(b, body, more, cut);
     dkim_verify_fetch(v, &asker);
-    dkim_verify_finish(v);
+    dkim_verify_finish(v, NULL);
     must(dkim_verify_count(v) > 0);
     enum dkim_result result = dkim_verify_verdict(v, 0)->result;
     dkim_verify_free(v);

@@ -44,7 +44,7 @@ static struct seen verify(struct str message, struct str more, struct str *recor
     dkim_body_feed(b, more);
     dkim_body_end(b);
     dkim_verify_fetch(v, &asker);
-    dkim_verify_finish(v);
+    dkim_verify_finish(v, NULL);
     for (size_t i = 0; i < seen.count; i++) {
         const struct dkim_verdict *d = dkim_verify_verdict(v, i);
         check_verdict(d, choice & 1);

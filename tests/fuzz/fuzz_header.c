@@ -68,6 +68,9 @@ void fuzz_one(struct str message)
     must(i.rest.n + at + (i.has_separator ? 2 : 0) == message.n);
     must(header_size(message) + i.rest.n == message.n);
     must(measure(message, &fields) == header_size(message) && fields == count);
+    size_t gap = header_gap(message);
+    must(gap == message.n ||
+         (gap == header_size(message) && !str_starts(str_skip(message, gap), STR("\r\n"))));
     must(header_is_missing(message) == (message.n > 0 && header_size(message) == 0));
     must(count == 0 || header_count(message, f.name, SIZE_MAX) >= 1);
     check_append(message);

@@ -38,7 +38,7 @@ static void verify(struct str message, struct asker *asker, int64_t now_s)
     struct dkim_verifier *v = dkim_verify_begin(section, body, &options);
     feed(body, message);
     dkim_verify_fetch(v, asker);
-    dkim_verify_finish(v);
+    dkim_verify_finish(v, NULL);
     for (size_t i = 0; i < dkim_verify_count(v); i++) {
         const struct dkim_verdict *d = dkim_verify_verdict(v, i);
         printf("%s%s %s", i > 0 ? "|" : "", dkim_result_name(d->result), d->reason);
@@ -55,7 +55,7 @@ static void verify_arc(struct str message, struct asker *asker, int64_t now_s)
     struct arc_verifier *v = arc_verify_begin(section, body, now_s);
     feed(body, message);
     arc_verify_fetch(v, asker);
-    const struct arc_verdict *verdict = arc_verify_finish(v);
+    const struct arc_verdict *verdict = arc_verify_finish(v, NULL);
     printf("%s %s\n", arc_result_name(verdict->result), verdict->reason);
     arc_verify_free(v);
     dkim_body_free(body);

@@ -41,7 +41,7 @@ static void verify(struct str section, struct str body, const char *zone_text,
         dkim_body_feed(b, str_head(rest, 7));
     dkim_body_end(b);
     dkim_verify_fetch(v, &asker);
-    dkim_verify_finish(v);
+    dkim_verify_finish(v, NULL);
     out[0] = '\0';
     for (size_t i = 0, used = 0; i < dkim_verify_count(v); i++) {
         const struct dkim_verdict *d = dkim_verify_verdict(v, i);

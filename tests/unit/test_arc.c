@@ -52,7 +52,7 @@ static unsigned verify(struct str section, struct str body, const char *zone_row
     dkim_body_feed(b, body);
     dkim_body_end(b);
     arc_verify_fetch(v, &asker);
-    const struct arc_verdict *verdict = arc_verify_finish(v);
+    const struct arc_verdict *verdict = arc_verify_finish(v, NULL);
     if (verdict->result == ARC_FAIL)
         snprintf(out, 200, "fail %zu %s%s", verdict->instance, verdict->reason,
                  verdict->is_temporary ? " (temporary)" : "");
@@ -137,7 +137,7 @@ static void test_fifty_sets_pass(void **state)
     dkim_body_feed(b, STR(BODY));
     dkim_body_end(b);
     arc_verify_fetch(v, &asker);
-    const struct arc_verdict *verdict = arc_verify_finish(v);
+    const struct arc_verdict *verdict = arc_verify_finish(v, NULL);
     assert_int_equal(verdict->result, ARC_PASS);
     assert_int_equal(verdict->count, 50);
     assert_int_equal(zone->asked, 50);

@@ -324,7 +324,7 @@ static void test_verdicts_say_what_was_found(void **state)
     dkim_body_feed(body, STR(BODY));
     dkim_body_end(body);
     dkim_verify_fetch(v, &asker);
-    dkim_verify_finish(v);
+    dkim_verify_finish(v, NULL);
     assert_int_equal(dkim_verify_count(v), 1);
     const struct dkim_verdict *d = dkim_verify_verdict(v, 0);
     assert_int_equal(d->result, DKIM_PASS);
@@ -359,7 +359,7 @@ static void expect_b(const char *first, const char *second, const char *one, con
     struct dkim_verifier *v = dkim_verify_begin(str_from(section), body, &OPTIONS);
     dkim_body_end(body);
     dkim_verify_fetch(v, &asker);
-    dkim_verify_finish(v);
+    dkim_verify_finish(v, NULL);
     assert_true(str_equal(dkim_verify_verdict(v, 0)->b, str_from(one)));
     assert_true(str_equal(dkim_verify_verdict(v, 1)->b, str_from(other)));
     dkim_verify_free(v);

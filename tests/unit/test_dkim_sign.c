@@ -84,7 +84,7 @@ static size_t count_passes(struct str section, struct str body)
     dkim_body_feed(b, body);
     dkim_body_end(b);
     dkim_verify_fetch(v, &asker);
-    dkim_verify_finish(v);
+    dkim_verify_finish(v, NULL);
     for (size_t i = 0; i < dkim_verify_count(v); i++)
         passes += dkim_verify_verdict(v, i)->result == DKIM_PASS;
     dkim_verify_free(v);

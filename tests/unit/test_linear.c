@@ -310,9 +310,9 @@ static void run_dkim(struct str in)
     struct arc_verifier *chain = arc_verify_begin(in, b, 1700000000);
     dkim_body_end(b);
     dkim_verify_fetch(v, &asker);
-    dkim_verify_finish(v);
+    dkim_verify_finish(v, NULL);
     arc_verify_fetch(chain, &asker);
-    arc_verify_finish(chain);
+    arc_verify_finish(chain, NULL);
     arc_verify_free(chain);
     dkim_verify_free(v);
     dkim_body_free(b);

@@ -63,6 +63,15 @@ static void test_text_without_a_header_section(void **state)
     assert_false(header_is_missing(STR("")));
     assert_false(header_is_missing(STR("\r\nhello\r\n")));
     assert_false(header_is_missing(STR("a: b\r\nhello\r\n")));
+    assert_int_equal(header_gap(STR("a: b\r\nhello\r\nc: d\r\n")), 6);
+    assert_int_equal(header_gap(STR("hello\r\n")), 0);
+    assert_int_equal(header_gap(STR("hello")), 0);
+    assert_int_equal(header_gap(STR("a: b\r\n hel")), 10);
+    assert_int_equal(header_gap(STR("a: b\r\nhel")), 9);
+    assert_int_equal(header_gap(STR("a: b\r\n")), 6);
+    assert_int_equal(header_gap(STR("a: b\r\n\r\nhello\r\n")), 15);
+    assert_int_equal(header_gap(STR("\r\nhello\r\n")), 9);
+    assert_int_equal(header_gap(STR("")), 0);
 }
 
 static void test_header_lookup_and_count(void **state)

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * key_cache.c - the public keys of others, ready for use
+ */
+#include "serve/key_cache.h"
+
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/map.h"
+#include "os/random.h"
+#include "os/thread.h"
+
+struct entry {
+    struct map_node node;
+    enum dkim_key_kind kind;
+    unsigned bits;
+    EVP_PKEY *key;
+    char data[];
+};
+
+struct key_cache {
+    struct mutex mutex; /* protects the entries */
+    struct map entries; /* by what stands in p= */
+};
+
+struct key_cache *key_cache_make(void)
+{
+    struct key_cache *c = calloc(1, sizeof *c);
+    if (!c)
+        abort();
+    mutex_init(&c->mutex);
+    c->entries = map_make(random_u64(), random_u64());
+    return c;
+}
+
+static void forget_all(struct key_cache *c)
+{
+    size_t cursor = 0;
+    for (struct map_node *n = map_walk(&c->entries, &cursor, NULL); n;) {
+        struct map_node *next = map_walk(&c->entries, &cursor, n);
+        struct entry *e = MAP_ENTRY(n, struct entry, node);
+        EVP_PKEY_free(e->key);
+        free(e);
+        n = next;
+    }
+    map_free(&c->entries);
+    c->entries = map_make(random_u64(), random_u64());
+}
+
+void key_cache_free(struct key_cache *c)
+{
+    if (!c)
+        return;
+    forget_all(c);
+    mutex_destroy(&c->mutex);
+    free(c);
+}
+
+/* With a reference of its own. */
+static EVP_PKEY *find(struct key_cache *c, const struct dkim_key *key, unsigned *bits)
+{
+    EVP_PKEY *found = NULL;
+    mutex_lock(&c->mutex);
+    struct map_node *n = map_find(&c->entries, key->data);
+    struct entry *e = n ? MAP_ENTRY(n, struct entry, node) : NULL;
+    if (e && e->kind == key->kind) {
+        found = e->key;
+        *bits = e->bits;
+        EVP_PKEY_up_ref(found);
+    }
+    mutex_unlock(&c->mutex);
+    return found;
+}
+
+static void keep(struct key_cache *c, const struct dkim_key *key, unsigned bits, EVP_PKEY *opened)
+{
+    struct entry *e = malloc(sizeof *e + key->data.n);
+    if (!e)
+        abort();
+    *e = (struct entry){.kind = key->kind, .bits = bits, .key = opened};
+    memcpy(e->data, key->data.p, key->data.n);
+    mutex_lock(&c->mutex);
+    if (c->entries.count >= KEY_CACHE_MOST)
+        forget_all(c);
+    bool is_new = !map_find(&c->entries, key->data);
+    if (is_new) {
+        EVP_PKEY_up_ref(opened);
+        map_insert(&c->entries, &e->node, str_make(e->data, key->data.n));
+    }
+    mutex_unlock(&c->mutex);
+    if (!is_new)
+        free(e);
+}
+
+static EVP_PKEY *open_key(void *context, const struct dkim_key *key, unsigned *bits,
+                          struct dkim_finding *out)
+{
+    struct key_cache *c = context;
+    EVP_PKEY *opened = find(c, key, bits);
+    *out = (struct dkim_finding){DKIM_NONE, ""};
+    if (opened)
+        return opened;
+    opened = dkim_key_open(key, bits, out);
+    if (opened)
+        keep(c, key, *bits, opened);
+    return opened;
+}
+
+struct dkim_key_opener key_cache_opener(struct key_cache *c)
+{
+    return (struct dkim_key_opener){open_key, c};
+}
