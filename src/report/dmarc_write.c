@@ -13,11 +13,11 @@ static bool append_text(struct buf *out, struct str text)
     bool is_good = true;
     for (size_t i = 0; i < text.n && is_good; i++) {
         char c = text.p[i];
-        is_good = c == '&'   ? buf_append(out, STR("&amp;"))
-                  : c == '<' ? buf_append(out, STR("&lt;"))
-                  : c == '>' ? buf_append(out, STR("&gt;"))
-                  : c < ' '  ? buf_append_byte(out, '?')
-                             : buf_append_byte(out, c);
+        is_good = c == '&'                 ? buf_append(out, STR("&amp;"))
+                  : c == '<'               ? buf_append(out, STR("&lt;"))
+                  : c == '>'               ? buf_append(out, STR("&gt;"))
+                  : (unsigned char)c < ' ' ? buf_append_byte(out, '?')
+                                           : buf_append_byte(out, c);
     }
     return is_good;
 }
