@@ -45,6 +45,10 @@ struct bench_sink_options {
     bool is_lmtp;
 };
 
+/* Makes the message to send, as it goes over the wire with its final dot; the caller frees its octets. */
+int bench_message_make(const struct invocation *i, const struct bench_source_options *options,
+                       struct str *out);
+
 /* Sends messages until the count or the time is over and prints the result. */
 int bench_source_run(const struct invocation *i, const struct bench_source_options *options);
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: ISC
 """SPF, DKIM, ARC and DMARC of mail that comes in: what is said of it, and what becomes of it."""
 import re
+import signal
+import socket
 
 import dkim
 import pytest
@@ -214,3 +216,25 @@ def test_a_trusted_forwarder_vouches(serve):
     assert found["arc"].startswith("pass") and "trusted forwarder" in found["dmarc"] and message["X-Eilbote-Junk"] is None
     stranger = b"".join(dkim.arc_sign(text.encode(), b"key", b"strict.test", PEM, b"forwarder.test", include_headers=[b"from", b"to", b"subject"]))
     assert send(server, BAD, "f@lax.test", stranger.decode() + text).startswith("550 5.7.1 ")
+
+
+def test_checks_that_a_stop_cuts_short_decide_nothing(make_server):
+    """The DNS never answers; the server has 20 seconds to finish what it has begun, and less is left than the checks may take."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        server = make_server(conf=stub_zones(silent.getsockname()[1], "test"), start=False)
+        server.listener_conf("mx", 'proxy-from = {"127.0.0.1/32"}\n    client-name = off')
+        server.start()
+        with Talk(server.where("smtp")) as c:
+            c.send(b"PROXY TCP4 192.0.2.99 192.0.2.200 4711 25\r\n")
+            assert c.reply().startswith("220 ")
+            c.expect("EHLO helo.test", "250-")
+            c.expect("MAIL FROM:<a@strict.test>", "250 ")
+            c.expect("RCPT TO:<bob@example.test>", "250 ")
+            c.expect("DATA", "354 ")
+            server.process.send_signal(signal.SIGTERM)
+            server.wait_event("role.stopping")
+            c.send(mail("a@strict.test").encode() + b".\r\n")
+            assert c.reply().startswith("421 4.3.2 ")
+        server.stop()
+        assert server.events("message.accepted") == []
