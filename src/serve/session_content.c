@@ -248,7 +248,8 @@ static struct fault judge(void *arg, struct buf *top)
     inspection_decide(i, &visit);
     tell_inspection(s, i);
     /* No report about reports: two servers would tell each other of theirs for ever. */
-    if (s->visitor.live->conf->reports.is_sending && !s->transaction.is_report)
+    bool is_report = s->transaction.is_report && s->transaction.asked_rcpts == 1;
+    if (s->visitor.live->conf->reports.is_sending && !is_report)
         inspection_report(i, &visit, s->visitor.server->reports);
     if (i->action == INSPECTION_REFUSE)
         return i->fault;

@@ -13,10 +13,11 @@ import xml.etree.ElementTree as ET
 import zipfile
 from email.message import EmailMessage
 
+import clocks
 import pytest
 from nsd import Nsd, stub_zones
 from peers import transport
-from server import Talk, until
+from server import IS_SANITIZED, Talk, until
 from test_authentication import BAD, GOOD, SOA, key_record, mail, signed
 
 SCHEMA = pathlib.Path(__file__).parent / "dmarc_report.xsd"
@@ -149,6 +150,41 @@ def test_counts_survive_a_restart_and_periods_do_not_overlap(world, stub):
     assert spans[0][1] < spans[1][0] <= spans[1][1]
 
 
+@pytest.mark.skipif(IS_SANITIZED or not clocks.SHIM.exists(), reason="a sanitizer must be the first library in a process: nothing can be preloaded")
+def test_a_day_that_has_ended_is_reported_by_itself(make_server, nsd, stub, tmp_path):
+    """Nothing leaves on the day itself; later the whole day is told of."""
+    server = make_server(conf=stub_zones(nsd.port, "test") + transport("strict.test", stub.port), start=False)
+    server.listener_conf("mx", 'proxy-from = {"127.0.0.1/32"}\n    client-name = off')
+    clock = clocks.Clock(tmp_path / "clock")
+    with clock.preloaded():
+        server.start()
+        send(server, mail("ceo@strict.test"))
+        server.stop()
+        assert server.events("report.sent") == [] and stub.messages == []
+        clock.set_ahead(86400 + 86400 // 2)
+        server.start()
+    server.wait_event("report.sent", domain="strict.test")
+    text = opened(stub.wait()[0].data)[2]
+    begin, end = (int(ET.fromstring(text).findtext(f"{NS}report_metadata/{NS}date_range/{NS}{k}")) for k in ("begin", "end"))
+    assert begin % 86400 == 0 and end == begin + 86399
+
+
+def test_a_report_waits_for_the_dns(world, nsd):
+    """Where the DNS does not say whether an address wants it, nothing is sent and nothing lost."""
+    server = world()
+    send(server, mail("x@evil.test"))
+    server.stop()
+    before = server.conf.read_text()
+    server.conf.write_text(before.replace(f"127.0.0.1@{nsd.port}", "127.0.0.1@1"))
+    server.start()
+    assert send_reports(server) == {"sent": 0, "waiting": 1, "dropped": 0}
+    server.wait_event("report.deferred", domain="evil.test", status="4.4.3")
+    server.stop()
+    server.conf.write_text(before)
+    server.start()
+    assert send_reports(server) == {"sent": 0, "waiting": 0, "dropped": 1}
+
+
 def test_nobody_gets_reports_who_did_not_ask(world, stub):
     server = world()
     for domain in ("evil.test", "moved.test", "testing.test"):
@@ -240,6 +276,25 @@ def test_reports_about_tls(collector):
     assert (report["kind"], report["pass"], report["fail"], report["report_id"]) == ("tls", 5326, 303, "tls-1")
     shown = collector.cli("reports", "show", report["id"])
     assert "100 certificate-expired, from 192.0.2.8 to mx1.example.test" in shown
+
+
+def test_no_report_is_made_about_reports(collector):
+    """Or two servers would tell each other of theirs for ever; a message to others as well is one like any other."""
+    content = report_mail(gzip.compress(OLD.format(id="r").encode()), sender="ceo@strict.test")
+    assert send(collector, content, GOOD, "ceo@strict.test", "dmarc@example.test").startswith("250 ")
+    assert send_reports(collector) == {"sent": 0, "waiting": 0, "dropped": 0}
+    with Talk(collector.where("smtp")) as c:
+        c.send(f"PROXY TCP4 {GOOD} 192.0.2.200 4711 25\r\n".encode())
+        c.reply()
+        c.expect("EHLO helo.test", "250-")
+        c.expect("MAIL FROM:<ceo@strict.test>", "250 ")
+        for rcpt in ("dmarc@example.test", "bob@example.test"):
+            c.expect(f"RCPT TO:<{rcpt}>", "250 ")
+        c.expect("DATA", "354 ")
+        c.send(content.replace(b"\r\n.", b"\r\n..") + b".\r\n")
+        assert c.reply().startswith("250 ")
+    assert send_reports(collector)["sent"] == 1
+    assert [r["authentic"] for r in listed(collector)] == [True]
 
 
 def test_what_is_no_report_is_refused_or_delivered(world):
