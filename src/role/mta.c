@@ -140,7 +140,14 @@ static struct fault open_reports(struct mta *m)
     struct steward *s = &m->steward;
     struct arena a = arena_make(1 << 16);
     struct str path = arena_printf(&a, "%s/reports.db", s->data);
-    struct fault f = report_store_open(arena_c_string(&a, path), &s->server.reports);
+    char *file = arena_c_string(&a, path);
+    struct fault f = report_store_open(file, &s->server.reports);
+    if (f.kind) { /* mail does not wait for reports */
+        steward_tell(s, "report.store.failed", &f);
+        f = file_rename(file, arena_c_string(&a, arena_printf(&a, "%s.damaged", file)));
+        if (!f.kind)
+            f = report_store_open(file, &s->server.reports);
+    }
     arena_free(&a);
     m->courier = (struct courier){.store = s->server.reports,
                                   .queue = s->server.queue,

@@ -169,6 +169,17 @@ def test_a_day_that_has_ended_is_reported_by_itself(make_server, nsd, stub, tmp_
     assert begin % 86400 == 0 and end == begin + 86399
 
 
+def test_a_damaged_file_does_not_stop_the_mail(world):
+    server = world()
+    server.stop()
+    (server.directory / "spool" / "reports.db").write_bytes(b"no database" * 1000)
+    server.start()
+    server.wait_event("report.store.failed")
+    assert send(server, mail("ceo@strict.test"), GOOD).startswith("250 ")
+    assert send_reports(server)["sent"] == 1
+    assert (server.directory / "spool" / "reports.db.damaged").exists()
+
+
 def test_a_report_waits_for_the_dns(world, nsd):
     """Where the DNS does not say whether an address wants it, nothing is sent and nothing lost."""
     server = world()
