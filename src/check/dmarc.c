@@ -284,3 +284,12 @@ void dmarc_check(const struct dmarc_question *q, struct asker *a, struct dmarc_v
         conclude(q, &c);
     }
 }
+
+struct str dmarc_organization(struct str domain, struct asker *a, bool *has_failed)
+{
+    struct check c = {.asker = a};
+    begin_walk(&c, &c.author, spell(a->arena, domain));
+    end_walk(&c, &c.author);
+    *has_failed |= c.author.has_failed;
+    return c.author.organization;
+}

@@ -49,6 +49,12 @@ struct dmarc_verdict {
  */
 void dmarc_check(const struct dmarc_question *q, struct asker *a, struct dmarc_verdict *out);
 
+/*
+ * The Organizational Domain of a name (4.10.2), in the asker's arena; *has_failed becomes true when a question on the
+ * way to it failed. At most DMARC_WALK_MAX questions.
+ */
+struct str dmarc_organization(struct str domain, struct asker *a, bool *has_failed);
+
 const char *dmarc_result_name(enum dmarc_result result);
 
 #endif

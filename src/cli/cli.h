@@ -116,6 +116,9 @@ int cli_queue_ls(struct invocation *i);
 int cli_queue_show(struct invocation *i);
 int cli_queue_why(struct invocation *i);
 int cli_queue_act(struct invocation *i); /* retry, hold, release, drop, bounce */
+int cli_reports(struct invocation *i);
+int cli_reports_show(struct invocation *i);
+int cli_reports_send(struct invocation *i);
 int cli_trace(struct invocation *i);
 int cli_top(struct invocation *i);
 int cli_send(struct invocation *i);

@@ -117,20 +117,48 @@ static void add_keys(struct zone *z)
     }
 }
 
-static void add_reports(struct zone *z)
+/* Where the domain wants its reports: at the address that reads them, which may be another domain's. */
+static struct str reports_to(struct zone *z)
+{
+    const struct conf_names *list = &z->conf->reports.address;
+    for (size_t i = 0; i < list->count; i++) {
+        struct str item = list->item[i];
+        if (str_equal_nocase(str_skip(item, str_last_index(item, '@') + 1), z->domain))
+            return item;
+    }
+    return list->count > 0 ? list->item[0] : STR_NONE;
+}
+
+static struct str default_address(struct zone *z)
 {
     struct directory_result r = {0};
     struct fault f = directory_resolve(z->directory, STR("postmaster"), z->domain, &z->arena, &r);
-    struct str to = arena_printf(&z->arena, "rua=mailto:postmaster@" STR_FMT, STR_ARG(z->domain));
     bool has_postmaster = r.kind == DIRECTORY_MAILBOX || r.kind == DIRECTORY_ALIAS;
     z->is_good = z->is_good && !f.kind;
     if (!has_postmaster)
         say(z, "ATTENTION: there is no postmaster to get reports (and RFC 5321 4.5.1 wants one); "
                "eilbote alias add makes one.");
+    return arena_printf(&z->arena, "postmaster@" STR_FMT, STR_ARG(z->domain));
+}
+
+static void add_reports(struct zone *z)
+{
+    struct str address = reports_to(z);
+    if (address.n == 0)
+        address = default_address(z);
+    struct str host = str_skip(address, str_last_index(address, '@') + 1);
+    struct str to = arena_printf(&z->arena, "rua=mailto:" STR_FMT, STR_ARG(address));
     say(z, "DMARC (RFC 9989): begins with reports alone; p=quarantine, then p=reject once they "
            "show that all mail passes.");
     add(z, below(z, "_dmarc"), "TXT",
         arena_printf(&z->arena, "v=DMARC1; p=none; " STR_FMT, STR_ARG(to)));
+    if (!is_within(host, z->domain) && !is_within(z->domain, host)) {
+        say(z, "The reports go to another domain, which says that it wants them (RFC 9990).");
+        add(z,
+            arena_printf(&z->arena, STR_FMT "._report._dmarc." STR_FMT, STR_ARG(z->domain),
+                         STR_ARG(host)),
+            "TXT", STR("v=DMARC1"));
+    }
     say(z, "TLSRPT (RFC 8460): reports about TLS that failed.");
     add(z, below(z, "_smtp._tls"), "TXT",
         arena_printf(&z->arena, "v=TLSRPTv1; " STR_FMT, STR_ARG(to)));

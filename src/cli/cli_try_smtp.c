@@ -110,7 +110,7 @@ static struct fault decide_rcpt(struct smtp_trial *s)
     bool is_ours = false, may_relay = s->options.exemption == GATE_TRUSTED;
     struct str domain = a->domain.n > 0 ? a->domain : c->hostname;
     struct fault f = directory_cache_expand(s->cache, a->local, domain, scratch, &is_ours, &found);
-    f = recipient_judge(c, a->domain, may_relay, is_ours || a->kind == ADDRESS_POSTMASTER, &f);
+    f = recipient_judge(c, a, may_relay, is_ours || a->kind == ADDRESS_POSTMASTER, &f);
     if (f.kind)
         add(s, "rcpt", "recipient", f.kind == FAULT_NEVER ? "refuse" : "defer", a->domain,
             fault_text(&f), &f);

@@ -10,6 +10,7 @@
 #include "base/hostname.h"
 #include "conf/field.h"
 #include "conf/value.h"
+#include "mail/address.h"
 
 static bool fail(struct complete_error *error, const char *section, struct str title,
                  const char *format, ...) __attribute__((format(printf, 4, 5)));
@@ -349,6 +350,28 @@ static bool complete_policies(struct conf *c, struct complete_error *error)
     return true;
 }
 
+static bool is_address(struct conf *c, struct str text)
+{
+    struct address address;
+    return address_parse(&c->arena, text, 0, &address) && address.kind == ADDRESS_DOMAIN;
+}
+
+static bool check_reports(struct conf *c, struct complete_error *error)
+{
+    const struct conf_reports *r = &c->reports;
+    if (r->from.n > 0 && !is_address(c, r->from))
+        return fail(error, "reports", STR_NONE,
+                    "from is \"" STR_FMT "\"; allowed: an address like reports@example.org",
+                    STR_ARG(str_head(r->from, 60)));
+    for (size_t i = 0; i < r->address.count; i++)
+        if (!is_address(c, r->address.item[i]))
+            return fail(error, "reports", STR_NONE,
+                        "address has \"" STR_FMT
+                        "\"; allowed: addresses like dmarc-reports@example.org",
+                        STR_ARG(str_head(r->address.item[i], 60)));
+    return true;
+}
+
 bool complete_conf(struct conf *c, struct complete_error *error)
 {
     complete_state_directory(c);
@@ -362,7 +385,7 @@ bool complete_conf(struct conf *c, struct complete_error *error)
                     STR_ARG(c->hostname));
     if (!check_retries(c, error) || !complete_stub_zones(c, error) ||
         !complete_certificates(c, error) || !complete_hops(c, error) ||
-        !complete_tls_policies(c, error))
+        !complete_tls_policies(c, error) || !check_reports(c, error))
         return false;
     for (size_t i = 0; i < c->listener_count; i++)
         if (!complete_listener(c, &c->listener[i], error))

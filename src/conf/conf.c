@@ -337,6 +337,18 @@ bool conf_is_relay_domain(const struct conf *c, struct str domain)
     return false;
 }
 
+bool conf_is_report_address(const struct conf *c, struct str local, struct str domain)
+{
+    for (size_t i = 0; i < c->reports.address.count; i++) {
+        struct str item = c->reports.address.item[i];
+        size_t at = str_last_index(item, '@');
+        if (str_equal_nocase(str_head(item, at), local) &&
+            str_equal_nocase(str_skip(item, at + 1), domain))
+            return true;
+    }
+    return false;
+}
+
 bool conf_networks_contain(const struct conf_networks *networks, const struct ip_address *ip)
 {
     for (size_t i = 0; i < networks->count; i++)

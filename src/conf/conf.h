@@ -176,6 +176,14 @@ struct conf_queue {
     int64_t disk_reserve_bytes;
 };
 
+/* Reports about DMARC and TLS. */
+struct conf_reports {
+    bool is_sending;
+    struct str organization;   /* empty: the hostname */
+    struct str from;           /* the address that sends; empty: the host's postmaster */
+    struct conf_names address; /* where reports about us come in */
+};
+
 enum { CONF_STUB_SERVERS_MAX = 64 }; /* of all stub zones together */
 
 struct conf_stub_zone {
@@ -222,6 +230,7 @@ struct conf {
     struct conf_delivery delivery;
     struct conf_queue queue;
     struct conf_resolver resolver;
+    struct conf_reports reports;
     struct conf_stub_zone *stub_zone;
     size_t stub_zone_count;
     int64_t log_size_bytes;
@@ -255,6 +264,9 @@ const struct conf_next_hop *conf_transport(const struct conf *c, struct str doma
 const struct conf_tls_policy *conf_tls_policy(const struct conf *c, struct str domain);
 
 bool conf_is_relay_domain(const struct conf *c, struct str domain);
+
+/* Whether reports about us come to that address. */
+bool conf_is_report_address(const struct conf *c, struct str local, struct str domain);
 
 /* True when one of the networks holds the address. */
 bool conf_networks_contain(const struct conf_networks *networks, const struct ip_address *ip);

@@ -206,6 +206,15 @@ static const struct field resolver_fields[] = {
 };
 #undef AT
 
+#define AT(member) offsetof(struct conf_reports, member)
+static const struct field report_fields[] = {
+    TEXT("send",         FIELD_SWITCH, AT(is_sending), "on"),
+    TEXT("organization", FIELD_TEXT,   AT(organization), NULL),
+    TEXT("from",         FIELD_TEXT,   AT(from), NULL),
+    LIST("address",      FIELD_TEXT,   AT(address)),
+};
+#undef AT
+
 static const struct field stub_fields[] = {
     LIST("server", FIELD_ENDPOINT, offsetof(struct conf_stub_zone, server)),
 };
@@ -226,6 +235,7 @@ const struct section field_sections[] = {
     SECTION("delivery", delivery_fields, false, delivery, struct conf_delivery),
     SECTION("queue", queue_fields, false, queue, struct conf_queue),
     SECTION("resolver", resolver_fields, false, resolver, struct conf_resolver),
+    SECTION("reports", report_fields, false, reports, struct conf_reports),
     SECTION("stub-zone", stub_fields, true, stub_zone, struct conf_stub_zone),
     {"log", log_fields, COUNT_OF(log_fields), false, 0, sizeof(struct conf)},
 };

@@ -156,12 +156,50 @@ static void open_greylist(struct steward *s)
     arena_free(&a);
 }
 
+static struct fault open_report_store(struct steward *s)
+{
+    struct arena a = arena_make(1 << 16);
+    struct str path = arena_printf(&a, "%s/reports.db", s->data);
+    char *file = arena_c_string(&a, path);
+    struct fault f = report_store_open(file, &s->server.reports);
+    if (f.kind) {
+        steward_tell(s, "report.store.failed", &f);
+        f = file_rename(file, arena_c_string(&a, arena_printf(&a, "%s.damaged", file)));
+        if (!f.kind)
+            f = report_store_open(file, &s->server.reports);
+    }
+    arena_free(&a);
+    return f;
+}
+
+/* Mail does not wait for reports: without their file none are counted, sent or read. */
+static struct fault open_reports(struct mta *m)
+{
+    struct steward *s = &m->steward;
+    struct fault f = open_report_store(s);
+    if (f.kind) {
+        steward_tell(s, "report.store.failed", &f);
+        return FINE;
+    }
+    m->courier = (struct courier){.store = s->server.reports,
+                                  .queue = s->server.queue,
+                                  .live = &s->live,
+                                  .keys = s->server.keys,
+                                  .resolver = m->resolver,
+                                  .log = s->server.log};
+    if (!task_start(&s->chores, "reports", courier_run, &m->courier))
+        return fault_make(451, FAULT_STATUS(4, 3, 0), "no memory for a task");
+    return FINE;
+}
+
 static struct fault take_charge(struct steward *s, const struct conf *conf)
 {
     struct mta *m = mta_of(s);
     struct fault f = open_queue(m, conf);
     if (!f.kind)
         open_greylist(s);
+    if (!f.kind)
+        f = open_reports(m);
     if (!f.kind && (!task_start(&s->chores, "memory", tidy_memory, m) ||
                     !task_start(&s->chores, "policies", keep_policies, m)))
         f = fault_make(451, FAULT_STATUS(4, 3, 0), "no memory for a task");
@@ -205,6 +243,7 @@ static void close_mta(struct steward *s)
     struct mta *m = mta_of(s);
     if (s->server.queue)
         queue_close(s->server.queue);
+    report_store_close(s->server.reports);
     if (m->sender)
         sender_free(m->sender);
     if (m->resolver)
@@ -227,6 +266,7 @@ static const struct steward_kind kind = {
     .data = "spool",
     .sessions = sessions,
     .verbs = mta_verbs,
+    .more_verbs = report_verbs,
     .open = open_mta,
     .take_charge = take_charge,
     .adopt = adopt,

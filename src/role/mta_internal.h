@@ -5,6 +5,7 @@
 #ifndef ROLE_MTA_INTERNAL_H
 #define ROLE_MTA_INTERNAL_H
 
+#include "report/courier.h"
 #include "role/steward.h"
 #include "send/sender.h"
 
@@ -15,7 +16,11 @@ struct mta {
     struct resolver *resolver;
     struct sender *sender;
     const char *sts_folder; /* where the sender keeps MTA-STS policies */
+    struct courier courier; /* of reports */
 };
+
+/* report_verbs.c */
+extern const struct control_verb report_verbs[];
 
 /* The verbs of the control socket. */
 extern const struct control_verb mta_verbs[];

@@ -136,7 +136,8 @@ static struct fault start_chores(struct steward *s)
 
 static struct fault take_charge(struct steward *s, const struct conf *conf)
 {
-    const struct control_verb *const tables[] = {s->kind->verbs, steward_verbs, NULL};
+    const struct control_verb *const tables[] = {s->kind->verbs, steward_verbs, s->kind->more_verbs,
+                                                 NULL};
     struct arena a = arena_make(1 << 16);
     struct fault f = s->kind->take_charge(s, conf);
     if (!f.kind)

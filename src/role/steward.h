@@ -32,6 +32,7 @@ struct steward_kind {
     const char *data; /* its folder; below the disk reserve no mail comes in */
     const struct steward_session *sessions; /* ends with CONF_ROLE_NONE */
     const struct control_verb *verbs;       /* its own; steward_verbs come on top */
+    const struct control_verb *more_verbs;  /* or NULL */
 
     /* Opens what sessions need from their greeting on (NULL: nothing), then what the role keeps and
      * no two processes may have; on the first loop. What is open on a fault is closed by close. */

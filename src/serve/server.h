@@ -22,6 +22,7 @@
 #include "sign/key_ring.h"
 
 struct greylist_book;
+struct report_store;
 struct store;
 
 struct server {
@@ -35,6 +36,8 @@ struct server {
     struct queue *queue;            /* mta */
     struct greylist_book *greylist; /* mta, in charge; NULL: nobody is remembered */
     struct resolver *resolver;      /* mta */
+    struct report_store *reports;   /* mta, in charge; NULL: none are kept */
+    atomic_int report_readers;      /* mails to the address for reports that are being read */
     struct store *store;            /* mda */
     atomic_int_least64_t in_flight_bytes;
     atomic_int_least64_t session_count; /* of all listeners */

@@ -11,6 +11,7 @@
 #include "serve/gate.h"
 #include "serve/inspection.h"
 #include "serve/intake.h"
+#include "serve/report_intake.h"
 #include "serve/visitor.h"
 #include "sign/signing.h"
 
@@ -48,6 +49,8 @@ struct transaction {
     struct intake intake;
     struct inspection *inspection; /* or NULL */
     struct signing *signing;       /* or NULL */
+    bool is_report;                /* a recipient is the address for reports */
+    struct report_intake *report;  /* or NULL */
     size_t unread_header;          /* octets in front of the body that it has not been given */
 };
 

@@ -6,6 +6,7 @@
 #include "mail/header.h"
 #include "mail/received.h"
 #include "os/clock.h"
+#include "serve/inspection_report.h"
 #include "serve/key_cache.h"
 #include "serve/session.h"
 #include "serve/submit.h"
@@ -236,6 +237,11 @@ static struct fault judge(void *arg, struct buf *top)
     };
     inspection_decide(i, &visit);
     tell_inspection(s, i);
+    /* No report about reports: two servers would tell each other of theirs for ever. */
+    bool is_report = s->transaction.is_report && s->transaction.asked_rcpts == 1;
+    struct report_store *reports = s->visitor.server->reports;
+    if (reports && s->visitor.live->conf->reports.is_sending && !is_report)
+        inspection_report(i, &visit, reports);
     if (i->action == INSPECTION_REFUSE)
         return i->fault;
     if (!inspection_append(i, &visit, top))
@@ -325,6 +331,32 @@ static struct fault sign(void *arg, struct buf *top)
     return FINE;
 }
 
+/* Keeps the report that the mail brings, after the others have judged it. */
+static struct fault judge_report(void *arg, struct buf *top)
+{
+    struct session *s = arg;
+    struct transaction *t = &s->transaction;
+    char id[QUEUE_ID_TEXT_MAX];
+    const struct inspection *i = t->inspection;
+    struct fault f = FINE;
+    if (i)
+        f = judge(s, top);
+    else if (session_is_submission(s))
+        f = sign(s, top);
+    if (f.kind)
+        return f;
+    struct str sender = t->envelope.sender;
+    struct report_visit visit = {
+        .submitter = i ? i->dmarc.author : str_skip(sender, str_last_index(sender, '@') + 1),
+        .is_authentic = i && i->dmarc.result == DMARC_PASS,
+        .is_mail_too = t->envelope.rcpt_count > 0,
+        .now_s = clock_real_ms() / 1000,
+        .message = queue_id_text(t->id, id),
+        .session = str_from(s->visitor.id),
+    };
+    return report_intake_finish(t->report, &visit);
+}
+
 void session_begin_content(struct session *s)
 {
     ask_client_name(s);
@@ -338,4 +370,8 @@ void session_begin_content(struct session *s)
     else
         s->transaction.intake.reader =
             (struct intake_reader){.prepare = keep_apart, .judge = put_mark, .arg = s};
+    if (s->transaction.is_report) {
+        struct intake_reader *reader = &s->transaction.intake.reader;
+        s->transaction.report = report_intake_make(s->visitor.server, reader, judge_report);
+    }
 }

@@ -29,6 +29,7 @@ void session_forget(struct session *s)
     intake_drop(&s->transaction.intake);
     inspection_free(s->transaction.inspection);
     signing_free(s->transaction.signing);
+    report_intake_free(s->transaction.report);
     map_free(&s->transaction.rcpt_seen);
     struct arena arena = s->transaction.arena;
     arena_free(&arena);
@@ -359,12 +360,17 @@ static struct fault decide_rcpt(struct session *s, const struct smtp_rcpt *rcpt,
     bool is_ours;
     struct fault f = expand_rcpt(s, &rcpt->address, scratch, &is_ours, &expanded, &meant);
     bool may_relay = s->account.n > 0 || s->visitor.is_trusted;
-    f = recipient_judge(conf, rcpt->address.domain, may_relay, is_ours, &f);
+    bool has_mailbox = !f.kind && is_ours;
+    bool is_report = conf_is_report_address(conf, rcpt->address.local, rcpt->address.domain);
+    f = recipient_judge(conf, &rcpt->address, may_relay, is_ours, &f);
     if (f.kind)
         return f;
     f = session_pass_rcpt(s, address_text(scratch, &rcpt->address));
     if (f.kind)
         return f;
+    s->transaction.is_report |= is_report;
+    if (is_report && !has_mailbox)
+        return FINE; /* it is read, and no mailbox gets it */
     return is_ours ? take_expanded(s, rcpt, &meant, &expanded, scratch)
                    : take_as_is(s, rcpt, scratch);
 }
@@ -444,10 +450,23 @@ static void tell_message(const struct session *s, const struct transaction *t, u
     event_end(&e);
 }
 
+static void discard_body(void *arg)
+{
+    struct session *s = arg;
+    queue_body_discard(s->visitor.server->queue, s->transaction.id);
+}
+
 static struct fault accept_message(void *arg, struct buf *content, uint64_t file_size)
 {
     struct session *s = arg;
     struct transaction *t = &s->transaction;
+    if (t->envelope.rcpt_count == 0) { /* a report, which has been read */
+        if (file_size > 0)
+            offload(discard_body, s);
+        else
+            buf_free(content);
+        return FINE;
+    }
     return queue_accept(s->visitor.server->queue, t->id, &t->envelope, content, file_size);
 }
 

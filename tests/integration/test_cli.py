@@ -163,7 +163,7 @@ def test_unknown_commands_and_help():
     assert refused("domain", status=2) == ['eilbote: unknown command "domain"', "usage: eilbote domain add DOMAIN...",
                                            "usage: eilbote domain list ", "usage: eilbote domain remove DOMAIN"]
     commands = re.findall(r"^  ([a-z]+(?: [a-z]+)?) {2,}", good("--help"), re.M)
-    assert len(commands) == 41
+    assert len(commands) == 45
     for command in commands:
         assert good(*command.split(), "--help").startswith(f"usage: eilbote {command} ")
         assert ("age>DURATION" in good(*command.split(), "--help")) == command.startswith("queue ")
