@@ -105,3 +105,44 @@ bool certificate_key_digest(struct str pem, struct str host, char hex[CERTIFICAT
     ERR_clear_error();
     return is_good;
 }
+
+/* Whether the certificate, or its key, is what the record has. */
+static bool is_of(X509 *certificate, const struct dns_tlsa *t)
+{
+    enum { KEY = 1, FULL = 0, SHA_512 = 2 };
+    unsigned char *der = NULL, digest[EVP_MAX_MD_SIZE];
+    unsigned digest_n = 0;
+    int n = t->selector == KEY ? i2d_PUBKEY(X509_get0_pubkey(certificate), &der)
+                               : i2d_X509(certificate, &der);
+    if (n <= 0)
+        return false;
+    struct str whole = str_make((const char *)der, (size_t)n);
+    bool is_same =
+        t->matching == FULL
+            ? str_equal(whole, t->data)
+            : EVP_Digest(whole.p, whole.n, digest, &digest_n,
+                         t->matching == SHA_512 ? EVP_sha512() : EVP_sha256(), NULL) == 1 &&
+                  str_equal(str_make((const char *)digest, digest_n), t->data);
+    OPENSSL_free(der);
+    return is_same;
+}
+
+bool certificate_fits(struct str pem, struct str host, const struct dns_tlsa *record)
+{
+    enum { DANE_EE = 3 };
+    BIO *memory = BIO_new_mem_buf(pem.p, (int)pem.n);
+    X509 *one;
+    bool is_fit = false, is_for_host = record->usage == DANE_EE;
+    for (bool is_first = true; memory && dns_tlsa_is_usable(record) && !is_fit &&
+                               (is_first || record->usage != DANE_EE) &&
+                               (one = PEM_read_bio_X509(memory, NULL, NULL, NULL));
+         is_first = false) {
+        if (is_first)
+            is_for_host = is_for_host || X509_check_host(one, host.p, host.n, 0, NULL) == 1;
+        is_fit = is_for_host && is_of(one, record);
+        X509_free(one);
+    }
+    BIO_free(memory);
+    ERR_clear_error();
+    return is_fit;
+}

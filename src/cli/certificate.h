@@ -6,6 +6,7 @@
 #define CLI_CERTIFICATE_H
 
 #include "base/buf.h"
+#include "proto/dns.h"
 
 /*
  * Makes an ECDSA P-256 key and a certificate for the names (the first is its subject; addresses are
@@ -23,5 +24,11 @@ bool certificate_digest(struct str bytes, char hex[CERTIFICATE_DIGEST_HEX_SIZE])
  * certificate is not for that host, or there is none.
  */
 bool certificate_key_digest(struct str pem, struct str host, char hex[CERTIFICATE_DIGEST_HEX_SIZE]);
+
+/*
+ * Whether a TLSA record that SMTP can use is about a PEM chain (RFC 6698 section 2.1, RFC 7672 section 3.1): about the first
+ * certificate, or with DANE-TA, which wants the first to be for the host, any of them.
+ */
+bool certificate_fits(struct str pem, struct str host, const struct dns_tlsa *record);
 
 #endif

@@ -102,6 +102,7 @@ int cli_dkim_list(struct invocation *i);
 int cli_dkim_rotate(struct invocation *i);
 int cli_dkim_prune(struct invocation *i);
 int cli_dns_print(struct invocation *i);
+int cli_dns_check(struct invocation *i);
 int cli_user_add(struct invocation *i);
 int cli_user_list(struct invocation *i);
 int cli_user_remove(struct invocation *i);

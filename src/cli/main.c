@@ -27,6 +27,8 @@ static const struct command commands[] = {
     {"dkim rotate", "DOMAIN [--activate]", "Makes a domain's next keys and says what to publish; then has them sign.", cli_dkim_rotate, true},
     {"dkim prune", "[DOMAIN]", "Removes keys that have retired and whose mail has drained.", cli_dkim_prune, true},
     {"dns print", "DOMAIN", "Prints the records that a domain needs, as text for its zone.", cli_dns_print},
+    {"dns check", "DOMAIN [--address IP]... [--dnsbl ZONE]... [--resolver HOST:PORT]... [--trust-anchor FILE]",
+        "Asks the DNS what it says of a domain's mail, and prints the records that mend it.", cli_dns_check},
     {"user add", "ADDRESS [--password-stdin] [--quota SIZE]",
         "Adds an account; without --password-stdin its password is made and printed.", cli_user_add, true},
     {"user list", "", "Lists the accounts.", cli_user_list},

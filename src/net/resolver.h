@@ -40,6 +40,7 @@ enum {
     RESOLVER_TXT = 16,
     RESOLVER_PTR = 12,
     RESOLVER_AAAA = 28,
+    RESOLVER_SRV = 33,
     RESOLVER_TLSA = 52
 };
 

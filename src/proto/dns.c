@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * dns.c - the data of DNS records, as mail reads them (RFC 1035 section 3, RFC 3596, RFC 7505)
+ * dns.c - the data of DNS records, as mail reads them (RFC 1035 section 3, RFC 2782, RFC 3596, RFC 7505)
  */
 #include "proto/dns.h"
 
@@ -28,11 +28,16 @@ bool dns_name_read(struct str wire, struct arena *arena, struct str *out)
     return wire.n == 1;
 }
 
+static uint16_t read_u16(const char *p)
+{
+    return (uint16_t)((unsigned char)p[0] << 8 | (unsigned char)p[1]);
+}
+
 bool dns_exchange_read(struct str data, struct arena *arena, uint16_t *preference, struct str *host)
 {
     if (data.n < 3 || !dns_name_read(str_skip(data, 2), arena, host))
         return false;
-    *preference = (uint16_t)((unsigned char)data.p[0] << 8 | (unsigned char)data.p[1]);
+    *preference = read_u16(data.p);
     return true;
 }
 
@@ -70,6 +75,17 @@ bool dns_address_read(struct str data, bool is_v6, struct ip_address *out)
         return false;
     *out = (struct ip_address){{[10] = 0xFF, [11] = 0xFF}};
     memcpy(out->byte + 16 - data.n, data.p, data.n);
+    return true;
+}
+
+bool dns_srv_read(struct str data, struct arena *arena, struct dns_srv *out)
+{
+    enum { HEAD = 6 };
+    if (data.n <= HEAD || !dns_name_read(str_skip(data, HEAD), arena, &out->host))
+        return false;
+    out->priority = read_u16(data.p);
+    out->weight = read_u16(data.p + 2);
+    out->port = read_u16(data.p + 4);
     return true;
 }
 

@@ -43,6 +43,14 @@ bool dns_mx_is_null(struct str data);
  * type wants: that of the other type is wrong, too. */
 bool dns_address_read(struct str data, bool is_v6, struct ip_address *out);
 
+struct dns_srv {
+    struct str host; /* lower case; empty: there is no such service */
+    uint16_t priority, weight, port;
+};
+
+/* The data of an SRV record (RFC 2782). False when it is malformed. */
+bool dns_srv_read(struct str data, struct arena *arena, struct dns_srv *out);
+
 enum { DNS_TLSA_DATA_MAX = 8192 }; /* a whole certificate, at most */
 
 struct dns_tlsa {

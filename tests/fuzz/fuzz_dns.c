@@ -74,6 +74,22 @@ static void check_tlsa(struct str in)
     must(!dns_tlsa_is_usable(&t) || ((t.usage == 2 || t.usage == 3) && t.selector < 2));
 }
 
+/* Each number and the name stand where they came from. */
+static void check_service(struct str in, struct arena *arena)
+{
+    struct dns_srv srv;
+    if (!dns_srv_read(in, arena, &srv))
+        return;
+    struct buf wire = buf_make(1024), name = write_name(srv.host);
+    const uint16_t numbers[] = {srv.priority, srv.weight, srv.port};
+    for (size_t i = 0; i < 3; i++)
+        must(buf_append_byte(&wire, (char)(numbers[i] >> 8)) &&
+             buf_append_byte(&wire, (char)(numbers[i] & 0xFF)));
+    must(buf_append(&wire, buf_str(&name)) && str_equal_nocase(buf_str(&wire), in));
+    buf_free(&wire);
+    buf_free(&name);
+}
+
 const struct fuzz_memory fuzz_memory = {.factor = 2, .base = 8192};
 
 void fuzz_one(struct str in)
@@ -86,6 +102,7 @@ void fuzz_one(struct str in)
     check_written(in, &arena);
     check_text(in, &arena);
     check_tlsa(in);
+    check_service(in, &arena);
     if (dns_mx_read(in, &arena, &mx)) {
         must(dns_name_read(str_skip(in, 2), &arena, &name) && str_equal(name, mx.host));
         must(mx.preference == (uint8_t)in.p[0] * 256 + (uint8_t)in.p[1]);
