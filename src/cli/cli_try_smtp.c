@@ -18,6 +18,7 @@
 #include "net/offload.h"
 #include "serve/gate.h"
 #include "serve/recipient.h"
+#include "sign/srs_ring.h"
 
 struct words {
     const char *ip, *helo, *mail, *rcpt, *data, *listener, *time;
@@ -35,6 +36,7 @@ struct smtp_trial {
     struct directory *directory;
     struct directory_cache *cache;
     struct greylist_book *book;
+    struct srs_ring *srs;
     int64_t now_s;
     const char *unchecked; /* why the message would not be looked at; NULL: it would */
     json_t *decisions;
@@ -100,6 +102,30 @@ static bool is_valid_helo(struct str helo)
     return idna_domain_is_valid(helo, false) || idna_literal_parse(helo, &literal);
 }
 
+/* A rewritten sender of ours stands for the address that it was. */
+static struct fault reverse_rcpt(struct smtp_trial *s, bool *is_bounce)
+{
+    struct arena *a = &s->trial.arena;
+    struct directory_recipients found;
+    struct srs_secrets secrets;
+    struct recipient_bounce b = {.conf = s->trial.conf,
+                                 .secrets = &secrets,
+                                 .has_sender = s->from.address.n > 0,
+                                 .now_s = s->now_s};
+    *is_bounce = false;
+    if (!srs_is_rewritten(s->rcpt.local))
+        return FINE;
+    directory_cache_expand(s->cache, STR("postmaster"), s->rcpt.domain, a, &b.is_ours, &found);
+    srs_ring_get(s->srs, &secrets);
+    struct fault f = recipient_reverse(&b, a, &s->rcpt, is_bounce);
+    if (f.kind || *is_bounce)
+        add(s, "rcpt", "srs", f.kind ? "refuse" : "pass", s->rcpt.domain,
+            f.kind ? fault_text(&f)
+                   : arena_printf(a, "a bounce for " STR_FMT, STR_ARG(address_text(a, &s->rcpt))),
+            f.kind ? &f : NULL);
+    return f;
+}
+
 /* RCPT as the server decides it: is there anybody, and then the policy. */
 static struct fault decide_rcpt(struct smtp_trial *s)
 {
@@ -107,9 +133,13 @@ static struct fault decide_rcpt(struct smtp_trial *s)
     const struct conf *c = s->trial.conf;
     const struct address *a = &s->rcpt;
     struct arena *scratch = &s->trial.arena;
-    bool is_ours = false, may_relay = s->options.exemption == GATE_TRUSTED;
+    bool is_ours = false, is_bounce, may_relay = s->options.exemption == GATE_TRUSTED;
+    struct fault f = reverse_rcpt(s, &is_bounce);
+    if (f.kind)
+        return f;
+    may_relay |= is_bounce;
     struct str domain = a->domain.n > 0 ? a->domain : c->hostname;
-    struct fault f = directory_cache_expand(s->cache, a->local, domain, scratch, &is_ours, &found);
+    f = directory_cache_expand(s->cache, a->local, domain, scratch, &is_ours, &found);
     f = recipient_judge(c, a, may_relay, is_ours || a->kind == ADDRESS_POSTMASTER, &f);
     if (f.kind)
         add(s, "rcpt", "recipient", f.kind == FAULT_NEVER ? "refuse" : "defer", a->domain,
@@ -327,6 +357,9 @@ static int open_memory(struct smtp_trial *s)
     if (!s->directory)
         return CLI_FAILED;
     s->cache = directory_cache_make(s->directory);
+    s->srs = srs_ring_make(conf_state_path(t->conf, &t->arena, "spool/" SRS_RING_NAME));
+    if (cli_result(t->i, srs_ring_load(s->srs, false)) != CLI_DONE)
+        return CLI_FAILED;
     const char *path = conf_state_path(t->conf, &t->arena, "spool/" GREYLIST_BOOK_NAME);
     if (s->options.rules->greylisting.act == POLICY_OFF)
         return CLI_DONE;
@@ -371,6 +404,7 @@ int cli_try_smtp(struct invocation *i)
     gate_free(s.gate);
     json_decref(s.decisions);
     greylist_book_close(s.book);
+    srs_ring_free(s.srs);
     directory_cache_free(s.cache);
     directory_close(s.directory);
     trial_free(&s.trial);

@@ -131,6 +131,7 @@ static const struct {
     {"smtp.session.dropped", "session {session} on {listener} from {client} dropped: {reply} [{status} ]{text}"},
     {"smtp.session.refused", "session {session} on {listener} from {client} refused: {reply} [{status} ]{text}"},
     {"delivery.done", "{message} delivered to <{to}>[ by {remote}], attempt {attempt}, {ms} ms"},
+    {"srs.rewritten", "{message} goes to {domain} as mail of <{as}>, so that bounces to <{from}> come back by us"},
     {"delivery.expanded", "{message} goes to the addresses behind the alias <{to}>, and its sender is told so"},
     {"delivery.deferred", "{message} not delivered to <{to}> yet, attempt {attempt}[, {remote}]: {reply} [{status} ]{text}"},
     {"delivery.failed", "{message} cannot be delivered to <{to}>[, {remote}]: {reply} [{status} ]{text}"},

@@ -327,6 +327,11 @@ const struct conf_tls_policy *conf_tls_policy(const struct conf *c, struct str d
     return best;
 }
 
+struct str conf_srs_domain(const struct conf *c)
+{
+    return c->srs_domain.n > 0 ? c->srs_domain : c->hostname;
+}
+
 bool conf_is_relay_domain(const struct conf *c, struct str domain)
 {
     for (size_t i = 0; i < c->relay_domains.count; i++) {

@@ -212,6 +212,8 @@ struct conf {
     int64_t offload_threads;
     struct conf_names relay_domains;
     int signing;               /* enum conf_signing */
+    bool is_srs_used;          /* senders of forwarded mail are rewritten (check/srs.h) */
+    struct str srs_domain;     /* their domain then; empty: the hostname */
     struct conf_limits limits; /* what listeners begin with */
     struct conf_listener *listener;
     size_t listener_count;
@@ -262,6 +264,9 @@ const struct conf_next_hop *conf_transport(const struct conf *c, struct str doma
 
 /* The TLS policy set for a domain, found in the same way; NULL for none. */
 const struct conf_tls_policy *conf_tls_policy(const struct conf *c, struct str domain);
+
+/* The domain of rewritten senders. */
+struct str conf_srs_domain(const struct conf *c);
 
 bool conf_is_relay_domain(const struct conf *c, struct str domain);
 

@@ -42,6 +42,8 @@ static const struct field top_fields[] = {
     NUMBER("offload-threads", FIELD_COUNT,  AT(offload_threads), "8", 1, 256),
     LIST("relay-domains",     FIELD_NAME,   AT(relay_domains)),
     WORD("signing",           AT(signing), "on", signing_words),
+    TEXT("srs",               FIELD_SWITCH, AT(is_srs_used), "on"),
+    TEXT("srs-domain",        FIELD_NAME,   AT(srs_domain), NULL),
 };
 
 static const struct field tls_fields[] = {

@@ -11,7 +11,7 @@
 #include "mail/idna.h"
 
 struct draft {
-    char local[ADDRESS_LOCAL_MAX];
+    char local[ADDRESS_REWRITTEN_MAX];
     size_t local_n;
     size_t local_printed_n; /* with quotes and backslashes */
     char domain[IDNA_DOMAIN_MAX];
@@ -171,12 +171,21 @@ static bool skip_source_route(struct str *in)
     return false;
 }
 
+/* SRS0 or SRS1, and a separator. */
+static bool is_rewritten(struct str local)
+{
+    return local.n > 4 &&
+           (str_starts_nocase(local, STR("SRS0")) || str_starts_nocase(local, STR("SRS1"))) &&
+           (local.p[4] == '=' || local.p[4] == '+' || local.p[4] == '-');
+}
+
 static bool take_mailbox(struct str *in, unsigned allow, struct draft *d)
 {
     if (in->n == 0 || !(in->p[0] == '"' ? take_quoted(in, d) : take_dot_string(in, d)))
         return false;
     d->local_printed_n = printed_size(str_make(d->local, d->local_n));
-    if (d->local_printed_n > ADDRESS_LOCAL_MAX)
+    struct str local = str_make(d->local, d->local_n);
+    if (d->local_printed_n > (is_rewritten(local) ? ADDRESS_REWRITTEN_MAX : ADDRESS_LOCAL_MAX))
         return false;
     if (in->n > 0 && in->p[0] == '@') {
         *in = str_skip(*in, 1);

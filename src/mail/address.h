@@ -15,6 +15,8 @@
 
 enum {
     ADDRESS_LOCAL_MAX = 64,
+    ADDRESS_REWRITTEN_MAX =
+        200, /* of a local part that SRS has made (check/srs.h), which has another address in it */
     ADDRESS_PATH_MAX = 256, /* with the angle brackets */
 };
 

@@ -25,13 +25,19 @@ enum {
  */
 enum { QUEUE_NOTIFY_EXPANDED = 128 };
 
+/*
+ * In notify, too: an address elsewhere that one of ours stands for, in mail of somebody else's. The next hop gets the sender
+ * rewritten (check/srs.h), while the envelope keeps it.
+ */
+enum { QUEUE_NOTIFY_FORWARDED = 64 };
+
 /* The domain of that delivery; no address has it. */
 #define QUEUE_EXPANDED_DOMAIN STR("*expanded")
 
 struct queue_rcpt {
     struct str address; /* "local@domain", canonical */
     struct str orcpt;   /* ORCPT as received, empty when none */
-    uint8_t notify;     /* enum dsn_notify, 0 when absent */
+    uint8_t notify;     /* enum dsn_notify, 0 when absent, and the above */
 };
 
 struct queue_envelope {

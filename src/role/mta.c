@@ -81,6 +81,7 @@ static struct fault open_queue(struct mta *m, const struct conf *conf)
     struct sender_options s = {.live = &m->steward.live,
                                .directory = m->steward.server.directory_cache,
                                .keys = m->steward.server.keys,
+                               .srs = m->steward.server.srs,
                                .resolver = m->resolver,
                                .log = m->steward.server.log,
                                .loops = m->loops,
@@ -135,11 +136,21 @@ static struct mta *mta_of(struct steward *s)
     return (struct mta *)(void *)s;
 }
 
+/* Without a secret forwarded mail keeps its senders. */
+static void load_srs(struct steward *s, const struct conf *conf)
+{
+    struct fault f = srs_ring_load(s->server.srs, conf->is_srs_used);
+    if (f.kind)
+        steward_tell(s, "srs.failed", &f);
+}
+
 static struct fault open_mta(struct steward *s, const struct conf *conf)
 {
     struct arena a = arena_make(1 << 16);
     s->server.keys =
         key_ring_make(s->server.directory, s->server.log, conf_state_path(conf, &a, "keys"));
+    s->server.srs = srs_ring_make(arena_printf(&a, "%s/" SRS_RING_NAME, s->data).p);
+    load_srs(s, conf);
     arena_free(&a);
     s->server.opened_keys = key_cache_make();
     return start_resolver(mta_of(s), conf);
@@ -212,6 +223,7 @@ static void adopt(struct steward *s, const struct conf *conf)
     struct queue_options o;
     queue_options_from(m, conf, &o);
     queue_set_options(s->server.queue, &o);
+    load_srs(s, conf);
 }
 
 static void forget(struct steward *s)
@@ -250,6 +262,7 @@ static void close_mta(struct steward *s)
         resolver_stop(m->resolver);
     greylist_book_close(s->server.greylist);
     key_ring_free(s->server.keys);
+    srs_ring_free(s->server.srs);
     key_cache_free(s->server.opened_keys);
 }
 

@@ -17,6 +17,7 @@
 #include "queue/queue.h"
 #include "send/tls_outcome.h"
 #include "sign/key_ring.h"
+#include "sign/srs_ring.h"
 
 struct sender;
 
@@ -30,6 +31,7 @@ struct sender_options {
     struct live_holder *live;
     struct directory_cache *directory;
     struct key_ring *keys;
+    struct srs_ring *srs; /* NULL: no sender is rewritten */
     struct resolver *resolver;
     struct event_log *log;
     const struct sender_loop *loops; /* kept until sender_free */

@@ -129,7 +129,7 @@ static void add_told(struct verdict *v, size_t i, enum dsn_action action)
 /* RFC 3461 section 4.1: what the sender wants to hear; absent means failures and delays. */
 static bool wants(const struct queue_rcpt *r, unsigned what)
 {
-    if (r->notify == 0)
+    if ((r->notify & ~QUEUE_NOTIFY_FORWARDED) == 0)
         return what != DSN_NOTIFY_SUCCESS;
     return r->notify & what;
 }

@@ -15,6 +15,7 @@
 #include "mail/dotline.h"
 #include "mail/dsn.h"
 #include "net/loop.h"
+#include "send/forward.h"
 #include "send/outgoing.h"
 
 enum {
@@ -28,7 +29,8 @@ struct transaction {
     size_t first; /* of the job's recipients */
     struct smtp_client_mail mail;
     struct outgoing content;
-    struct smtp_client_rcpt rcpt[]; /* then a byte for each, is_accepted */
+    char sender[FORWARD_SENDER_MAX]; /* rewritten */
+    struct smtp_client_rcpt rcpt[];  /* then a byte for each, is_accepted */
 };
 
 static int64_t deadline_after(int64_t ms)
@@ -245,8 +247,7 @@ static const struct queue_rcpt *rcpt_of(const struct job *j, size_t i)
     return &j->delivery->message->envelope.rcpt[j->delivery->rcpt[i]];
 }
 
-/* How many recipients go together. One with an address that the server cannot take fails without
- * the others. */
+/* How many recipients go together: of one sender. One with an address that the server cannot take fails without the others. */
 static size_t count_part(const struct transfer *t, const struct job *j)
 {
     size_t most = RCPTS_A_TRANSACTION, left = j->delivery->rcpt_count - j->begun, count = 1;
@@ -254,10 +255,11 @@ static size_t count_part(const struct transfer *t, const struct job *j)
         most = t->client.rcpt_max;
     if (left < most)
         most = left;
-    if (t->client.capabilities & SMTP_HAS_SMTPUTF8)
-        return most;
+    bool has_utf8 = t->client.capabilities & SMTP_HAS_SMTPUTF8;
+    bool is_forwarded = forward_is_wanted(rcpt_of(j, j->begun));
     bool is_8bit = str_has_8bit(rcpt_of(j, j->begun)->address);
-    while (count < most && str_has_8bit(rcpt_of(j, j->begun + count)->address) == is_8bit)
+    while (count < most && forward_is_wanted(rcpt_of(j, j->begun + count)) == is_forwarded &&
+           (has_utf8 || str_has_8bit(rcpt_of(j, j->begun + count)->address) == is_8bit))
         count++;
     return count;
 }
@@ -295,6 +297,8 @@ static struct transaction *make_transaction(struct transfer *t, struct job *j)
         x->rcpt[x->mail.rcpt_count++] =
             (struct smtp_client_rcpt){r->address, notify_name(r->notify), r->orcpt};
     }
+    if (forward_is_wanted(rcpt_of(j, first)))
+        x->mail.sender = forward_sender(j, t->carrier->route->live->conf, x->sender);
     return x;
 }
 

@@ -20,6 +20,7 @@
 #include "queue/queue.h"
 #include "serve/clients.h"
 #include "sign/key_ring.h"
+#include "sign/srs_ring.h"
 
 struct greylist_book;
 struct report_store;
@@ -32,6 +33,7 @@ struct server {
     struct clients *clients;
     struct event_log *log;
     struct key_ring *keys;          /* mta */
+    struct srs_ring *srs;           /* mta */
     struct key_cache *opened_keys;  /* mta: of others */
     struct queue *queue;            /* mta */
     struct greylist_book *greylist; /* mta, in charge; NULL: nobody is remembered */

@@ -159,8 +159,9 @@ static void add_rcpt(struct transaction *t, const struct queue_rcpt *rcpt)
 {
     struct queue_envelope *e = &t->envelope;
     const struct queue_rcpt *same = find_rcpt(t, rcpt->address);
-    if (same && same->notify == rcpt->notify &&
-        (rcpt->notify == 0 || str_equal(same->orcpt, rcpt->orcpt)))
+    int wanted = rcpt->notify & ~QUEUE_NOTIFY_FORWARDED;
+    if (same && (same->notify & ~QUEUE_NOTIFY_FORWARDED) == wanted &&
+        (wanted == 0 || str_equal(same->orcpt, rcpt->orcpt)))
         return;
     append_rcpt(t, rcpt);
     if (e->rcpt_count > 1 && !same)
@@ -203,6 +204,35 @@ static void add_alias(struct transaction *t, struct str address, struct str orig
     t->alias_count++;
 }
 
+static struct fault expand(const struct session *s, struct str local, struct str domain,
+                           struct arena *scratch, bool *is_ours, struct directory_recipients *out)
+{
+    return directory_cache_expand(s->visitor.server->directory_cache, local, domain, scratch,
+                                  is_ours, out);
+}
+
+static bool leads_elsewhere(const struct directory_recipients *r)
+{
+    for (size_t i = 0; i < r->count; i++)
+        if (r->item[i].account.n == 0)
+            return true;
+    return false;
+}
+
+/* Whether the message at hand is of somebody else's domain, so that its sender is rewritten when it is forwarded. */
+static bool is_strangers(const struct session *s, struct arena *scratch)
+{
+    const struct conf *conf = s->visitor.live->conf;
+    struct str sender = s->transaction.envelope.sender;
+    struct str domain = str_skip(sender, str_last_index(sender, '@') + 1);
+    struct directory_recipients found;
+    bool is_ours = idna_equal(domain, conf->hostname) || idna_equal(domain, conf_srs_domain(conf));
+    if (!conf->is_srs_used || sender.n == 0 || is_ours)
+        return false;
+    struct fault f = expand(s, STR("postmaster"), domain, scratch, &is_ours, &found);
+    return !f.kind && !is_ours;
+}
+
 /*
  * Takes what the directory says the address stands for, which is what the client said or what is
  * meant by it here. The directory knows it without its quotes, and such a one is not fit for an
@@ -213,6 +243,7 @@ static struct fault take_expanded(struct session *s, const struct smtp_rcpt *rcp
                                   struct arena *scratch)
 {
     struct transaction *t = &s->transaction;
+    bool is_forwarded = leads_elsewhere(r) && is_strangers(s, scratch);
     bool is_alias_told = r->count > 1 && rcpt->notify & DSN_NOTIFY_SUCCESS;
     if (t->envelope.rcpt_count + r->count + is_alias_told > ENVELOPE_RCPT_MAX)
         return fault_make(452, FAULT_STATUS(4, 5, 3), "too many recipients behind aliases");
@@ -235,6 +266,8 @@ static struct fault take_expanded(struct session *s, const struct smtp_rcpt *rcp
             to.notify = DSN_NOTIFY_NEVER;
         else if (r->count > 1)
             to.notify &= (uint8_t)~DSN_NOTIFY_SUCCESS;
+        if (is_forwarded && r->item[i].account.n == 0)
+            to.notify |= QUEUE_NOTIFY_FORWARDED;
         add_rcpt(t, &to);
     }
     if (is_alias_told)
@@ -272,13 +305,6 @@ static void find_first(void *arg)
 {
     struct first_domain *first = arg;
     directory_list_domains(first->directory, keep_first, first);
-}
-
-static struct fault expand(const struct session *s, struct str local, struct str domain,
-                           struct arena *scratch, bool *is_ours, struct directory_recipients *out)
-{
-    return directory_cache_expand(s->visitor.server->directory_cache, local, domain, scratch,
-                                  is_ours, out);
 }
 
 /*
@@ -349,23 +375,51 @@ static struct fault expand_rcpt(const struct session *s, const struct address *a
     return f;
 }
 
+/* The address that a bounce to a rewritten sender of ours goes back to takes its place. */
+static struct fault reverse_rcpt(const struct session *s, struct address *a, struct arena *scratch,
+                                 bool *is_bounce)
+{
+    struct directory_recipients found;
+    struct srs_secrets secrets;
+    bool is_ours = false;
+    if (a->kind != ADDRESS_DOMAIN || !srs_is_rewritten(a->local))
+        return FINE;
+    struct fault f = expand(s, STR("postmaster"), a->domain, scratch, &is_ours, &found);
+    if (f.kind == FAULT_LATER)
+        return f;
+    srs_ring_get(s->visitor.server->srs, &secrets);
+    const struct recipient_bounce b = {.conf = s->visitor.live->conf,
+                                       .secrets = &secrets,
+                                       .is_ours = is_ours,
+                                       .has_sender = s->transaction.envelope.sender.n > 0,
+                                       .now_s = clock_real_ms() / 1000};
+    f = recipient_reverse(&b, scratch, a, is_bounce);
+    explicit_bzero(&secrets, sizeof secrets);
+    return f;
+}
+
 /* What is allocated in scratch goes when the command is answered, or a client that asks for ever
  * would fill the memory of its transaction. */
-static struct fault decide_rcpt(struct session *s, const struct smtp_rcpt *rcpt,
+static struct fault decide_rcpt(struct session *s, const struct smtp_rcpt *asked,
                                 struct arena *scratch)
 {
     const struct conf *conf = s->visitor.live->conf;
     struct directory_recipients expanded;
     struct address meant;
-    bool is_ours;
-    struct fault f = expand_rcpt(s, &rcpt->address, scratch, &is_ours, &expanded, &meant);
-    bool may_relay = s->account.n > 0 || s->visitor.is_trusted;
+    struct smtp_rcpt reversed = *asked;
+    const struct smtp_rcpt *rcpt = &reversed;
+    bool is_ours, is_bounce = false;
+    struct fault f = reverse_rcpt(s, &reversed.address, scratch, &is_bounce);
+    if (f.kind)
+        return f;
+    f = expand_rcpt(s, &rcpt->address, scratch, &is_ours, &expanded, &meant);
+    bool may_relay = s->account.n > 0 || s->visitor.is_trusted || is_bounce;
     bool has_mailbox = !f.kind && is_ours;
     bool is_report = conf_is_report_address(conf, rcpt->address.local, rcpt->address.domain);
     f = recipient_judge(conf, &rcpt->address, may_relay, is_ours, &f);
     if (f.kind)
         return f;
-    f = session_pass_rcpt(s, address_text(scratch, &rcpt->address));
+    f = session_pass_rcpt(s, address_text(scratch, &asked->address));
     if (f.kind)
         return f;
     s->transaction.is_report |= is_report;

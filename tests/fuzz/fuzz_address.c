@@ -14,7 +14,10 @@ static bool is_plain_mailbox(struct str s)
                                 "!#$%&'*+-/=?^_`{|}~";
     size_t at = str_index(s, '@');
     struct str part[2] = {str_head(s, at), str_skip(s, at + 1)};
-    if (at > ADDRESS_LOCAL_MAX || s.n + 2 > ADDRESS_PATH_MAX)
+    bool is_rewritten = at > 4 && str_starts_nocase(s, STR("SRS")) &&
+                        (s.p[3] == '0' || s.p[3] == '1') && strchr("=+-", s.p[4]);
+    if (at > (is_rewritten ? ADDRESS_REWRITTEN_MAX : ADDRESS_LOCAL_MAX) ||
+        s.n + 2 > ADDRESS_PATH_MAX)
         return false;
     for (size_t k = 0; k < 2; k++) {
         size_t length = 0; /* of the atom or label */
