@@ -157,6 +157,17 @@ static const char *why_unchecked(const struct smtp_trial *s)
                                                   : NULL;
 }
 
+static int64_t count_days(void *arg)
+{
+    struct smtp_trial *s = arg;
+    int64_t days = 0;
+    struct fault f =
+        greylist_book_days(s->book, s->options.rules, &s->options.ip, s->now_s * 1000, &days);
+    if (f.kind)
+        add(s, "data", "local-history", "error", STR_NONE, fault_text(&f), NULL);
+    return days;
+}
+
 /* The message itself, by serve/inspection. */
 static struct fault decide_data(struct smtp_trial *s)
 {
@@ -178,6 +189,9 @@ static struct fault decide_data(struct smtp_trial *s)
                                      .mark = gate_mark(s->gate),
                                      .forwarders = l->trusted_forwarders.item,
                                      .forwarder_count = l->trusted_forwarders.count,
+                                     .count_days = count_days,
+                                     .arg = s,
+                                     .history_days = l->history_days,
                                      .may_refuse = l->authentication == CONF_AUTHENTICATION_REFUSE,
                                      .may_mark = l->authentication >= CONF_AUTHENTICATION_MARK};
     if (s->specimen.fault.kind || !i)
@@ -191,9 +205,10 @@ static struct fault decide_data(struct smtp_trial *s)
     bool is_refused = i->action == INSPECTION_REFUSE;
     s->is_marked = i->action == INSPECTION_MARK_JUNK;
     add(s, "data", "authentication", names[i->action], i->dmarc.author,
-        is_refused     ? fault_text(&i->fault)
-        : s->is_marked ? i->mark
-                       : i->dmarc.reason,
+        is_refused         ? fault_text(&i->fault)
+        : i->history.n > 0 ? i->history
+        : s->is_marked     ? i->mark
+                           : i->dmarc.reason,
         is_refused ? &i->fault : NULL);
     return is_refused ? i->fault : FINE;
 }
@@ -361,10 +376,8 @@ static int open_memory(struct smtp_trial *s)
     if (cli_result(t->i, srs_ring_load(s->srs, false)) != CLI_DONE)
         return CLI_FAILED;
     const char *path = conf_state_path(t->conf, &t->arena, "spool/" GREYLIST_BOOK_NAME);
-    if (s->options.rules->greylisting.act == POLICY_OFF)
-        return CLI_DONE;
     struct fault f = greylist_book_open(path, true, &s->book);
-    s->options.book = s->book;
+    s->options.book = s->options.rules->greylisting.act == POLICY_OFF ? NULL : s->book;
     return cli_result(t->i, f);
 }
 

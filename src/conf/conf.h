@@ -108,7 +108,8 @@ struct conf_listener {
     bool is_client_named; /* MX only: trace fields have the client's name by the DNS */
     int authentication;   /* MX only: enum conf_authentication */
     struct conf_names trusted_forwarders; /* whose ARC seals are believed */
-    const struct policy_rules *policy;    /* its policy section, or the defaults of one */
+    int64_t history_days;              /* of genuine mail that make a network known; 0: none does */
+    const struct policy_rules *policy; /* its policy section, or the defaults of one */
     struct conf_limits limits;
 };
 

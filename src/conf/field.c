@@ -89,6 +89,7 @@ static const struct field listener_fields[] = {
     TEXT("client-name",   FIELD_SWITCH,  AT(is_client_named), "on"),
     WORD("authentication", AT(authentication), "refuse", authentication_words),
     LIST("trusted-forwarders", FIELD_NAME, AT(trusted_forwarders)),
+    NUMBER("local-history", FIELD_COUNT, AT(history_days), "7", 0, 1000),
     LIMIT_FIELDS(AT(limits)),
 };
 #undef AT

@@ -15,6 +15,8 @@ enum {
     KEY_MAX = 32,
     BUSY_MS = 2000,  /* beside a process of before, or a command that looks */
     TIDY_EVERY = 64, /* tries between two looks at the size */
+    NOTED = 1024,    /* networks of which is known that today is written down */
+    DAY_MS = 24 * 60 * 60 * 1000,
 };
 
 enum statement { GET, PUT, COUNT, FORGET_OLDEST, FORGET_OVER, BEGIN, COMMIT, STATEMENTS };
@@ -42,6 +44,11 @@ struct greylist_book {
     struct mutex mutex;
     bool is_read_only;
     unsigned tries;
+    struct mutex noted_mutex; /* never held while the file is used */
+    struct {
+        struct ip_address network;
+        int64_t day;
+    } noted[NOTED];
 };
 
 static struct fault db_fault(const struct greylist_book *b)
@@ -83,6 +90,7 @@ struct fault greylist_book_open(const char *path, bool is_read_only, struct grey
         abort();
     *out = b;
     mutex_init(&b->mutex);
+    mutex_init(&b->noted_mutex);
     b->is_read_only = is_read_only;
     if (is_read_only && !file_exists(path))
         return FINE;
@@ -107,6 +115,7 @@ void greylist_book_close(struct greylist_book *b)
         return;
     shut(b);
     mutex_destroy(&b->mutex);
+    mutex_destroy(&b->noted_mutex);
     free(b);
 }
 
@@ -128,15 +137,17 @@ struct key {
     unsigned char octet[KEY_MAX];
 };
 
+enum key_kind { TRIPLET = 't', NETWORK = 'n', HISTORY = 'h' };
+
 /* Both parts are of known length, or behind a NUL, which no address has. */
-static struct key make_key(const struct greylist_try *t, bool is_triplet)
+static struct key make_key(const struct greylist_try *t, enum key_kind kind)
 {
     struct key k;
     struct ip_network n = greylist_network_of(&t->ip);
     struct buf text = buf_make(4096);
-    buf_append(&text, is_triplet ? STR("t") : STR("n"));
+    buf_append_byte(&text, (char)kind);
     buf_append(&text, str_make((const char *)n.address.byte, sizeof n.address.byte));
-    for (int part = 0; is_triplet && part < 2; part++) {
+    for (int part = 0; kind == TRIPLET && part < 2; part++) {
         struct str s = str_head(part == 0 ? t->sender : t->recipient, 1024);
         for (size_t i = 0; i < s.n; i++)
             buf_append_byte(&text, str_lower_byte(s.p[i]));
@@ -196,7 +207,7 @@ static struct fault try_locked(struct greylist_book *b, const struct policy_rule
                                const struct greylist_try *t, struct greylist_verdict *out)
 {
     struct fault f = FINE;
-    struct key triplet = make_key(t, true), network = make_key(t, false);
+    struct key triplet = make_key(t, TRIPLET), network = make_key(t, NETWORK);
     struct greylist_memory triplet_memory = {0}, network_memory = {0};
     if (b->db && !b->is_read_only)
         run(b, BEGIN, &f);
@@ -225,5 +236,85 @@ struct fault greylist_book_try(struct greylist_book *b, const struct policy_rule
     mutex_unlock(&b->mutex);
     if (f.kind)
         *out = (struct greylist_verdict){.may_pass = true, .reason = "the memory cannot be used"};
+    return f;
+}
+
+static struct greylist_memory recall(struct greylist_book *b, const struct policy_rules *rules,
+                                     const struct key *k, int64_t now_ms, struct fault *f)
+{
+    struct greylist_memory m = get(b, k, f);
+    return greylist_is_over(&rules->greylist, &m, now_ms) ? (struct greylist_memory){0} : m;
+}
+
+static struct fault praise_locked(struct greylist_book *b, const struct policy_rules *rules,
+                                  const struct key *k, int64_t now_ms)
+{
+    struct fault f = FINE;
+    run(b, BEGIN, &f);
+    if (f.kind)
+        return f;
+    struct greylist_memory m = recall(b, rules, k, now_ms, &f);
+    if (m.passes == 0 || m.last_ms / DAY_MS != now_ms / DAY_MS) {
+        m.first_ms = m.first_ms ? m.first_ms : now_ms;
+        m.last_ms = now_ms;
+        m.passes++;
+        put(b, k, &m, &f);
+        if (b->tries++ % TIDY_EVERY == 0)
+            tidy(b, rules, now_ms, &f);
+    }
+    run(b, COMMIT, &f);
+    if (!sqlite3_get_autocommit(b->db))
+        sqlite3_exec(b->db, "ROLLBACK", NULL, NULL, NULL);
+    return f;
+}
+
+static size_t place_of(const struct ip_address *network)
+{
+    size_t sum = 0;
+    for (size_t i = 0; i < sizeof network->byte; i++)
+        sum = sum * 31 + network->byte[i];
+    return sum % NOTED;
+}
+
+bool greylist_book_has_praised(struct greylist_book *b, const struct ip_address *ip, int64_t now_ms)
+{
+    struct ip_network n = greylist_network_of(ip);
+    size_t place = place_of(&n.address);
+    mutex_lock(&b->noted_mutex);
+    bool is_noted =
+        b->noted[place].day == now_ms / DAY_MS && ip_equal(&b->noted[place].network, &n.address);
+    mutex_unlock(&b->noted_mutex);
+    return is_noted;
+}
+
+struct fault greylist_book_praise(struct greylist_book *b, const struct policy_rules *rules,
+                                  const struct ip_address *ip, int64_t now_ms)
+{
+    struct key k = make_key(&(struct greylist_try){.ip = *ip}, HISTORY);
+    struct ip_network n = greylist_network_of(ip);
+    struct fault f = FINE;
+    mutex_lock(&b->mutex);
+    if (b->db && !b->is_read_only)
+        f = praise_locked(b, rules, &k, now_ms);
+    mutex_unlock(&b->mutex);
+    mutex_lock(&b->noted_mutex);
+    if (!f.kind) {
+        b->noted[place_of(&n.address)].network = n.address;
+        b->noted[place_of(&n.address)].day = now_ms / DAY_MS;
+    }
+    mutex_unlock(&b->noted_mutex);
+    return f;
+}
+
+struct fault greylist_book_days(struct greylist_book *b, const struct policy_rules *rules,
+                                const struct ip_address *ip, int64_t now_ms, int64_t *days)
+{
+    struct key k = make_key(&(struct greylist_try){.ip = *ip}, HISTORY);
+    struct fault f = FINE;
+    mutex_lock(&b->mutex);
+    *days = b->db ? recall(b, rules, &k, now_ms, &f).passes : 0;
+    mutex_unlock(&b->mutex);
+    if (f.kind)
+        *days = 0;
     return f;
 }

@@ -4,7 +4,7 @@
  *
  * A triplet is 32 octets of a digest, so what strangers say costs a row of known size; rows are bounded, and the oldest
  * make room. Nothing here is worth a sync: what a power cut takes makes somebody come once more. A book that is damaged
- * is begun anew.
+ * is begun anew. The networks whose mail was genuine are in it, too: they speak for what comes later (serve/inspection).
  */
 #ifndef SERVE_GREYLIST_BOOK_H
 #define SERVE_GREYLIST_BOOK_H
@@ -36,5 +36,20 @@ void greylist_book_close(struct greylist_book *b);
  */
 struct fault greylist_book_try(struct greylist_book *b, const struct policy_rules *rules,
                                const struct greylist_try *t, struct greylist_verdict *out);
+
+/*
+ * Remembers that a message of the address's network was genuine: a network has one row, which counts the days (UTC) on which
+ * such mail came, and is forgotten like the others. What was noted today is not written again. Blocks.
+ */
+struct fault greylist_book_praise(struct greylist_book *b, const struct policy_rules *rules,
+                                  const struct ip_address *ip, int64_t now_ms);
+
+/* Whether the network was praised today, as far as is known without asking the file. Any thread, at once. */
+bool greylist_book_has_praised(struct greylist_book *b, const struct ip_address *ip,
+                               int64_t now_ms);
+
+/* On how many days genuine mail came from the network; *days is 0 on a fault. Blocks. */
+struct fault greylist_book_days(struct greylist_book *b, const struct policy_rules *rules,
+                                const struct ip_address *ip, int64_t now_ms, int64_t *days);
 
 #endif

@@ -151,6 +151,18 @@ static struct fault dmarc_refusal(const struct dmarc_verdict *v)
                       STR_ARG(str_head(v->record_domain, 120)), STR_ARG(v->reason));
 }
 
+/* Whether local history speaks for the message. */
+static bool is_known_here(struct inspection *i, const struct inspection_visit *visit)
+{
+    int64_t days = visit->history_days > 0 && visit->count_days ? visit->count_days(visit->arg) : 0;
+    if (days == 0 || days < visit->history_days)
+        return false;
+    i->history =
+        arena_printf(&i->arena, "not refused: genuine mail came from this network on %lld days",
+                     (long long)days);
+    return true;
+}
+
 /* The rule (inspection.h). */
 static void rule(struct inspection *i, const struct inspection_visit *visit)
 {
@@ -162,7 +174,8 @@ static void rule(struct inspection *i, const struct inspection_visit *visit)
                                     : i->from_fields == 0 ? "the message has no From field"
                                                           : "the From field has no address");
         refuse(i, &f);
-    } else if (has_failed && v->policy == DMARC_ASKS_REJECT && visit->may_refuse && !i->is_list) {
+    } else if (has_failed && v->policy == DMARC_ASKS_REJECT && visit->may_refuse && !i->is_list &&
+               !is_known_here(i, visit)) {
         struct fault f = dmarc_refusal(v);
         refuse(i, &f);
     } else if (has_failed && v->policy != DMARC_ASKS_NONE && visit->may_mark) {
@@ -228,7 +241,9 @@ static void add_dmarc(struct authres *a, const struct inspection *i)
 {
     const struct dmarc_verdict *v = &i->dmarc;
     authres_add(a, "dmarc", i->authors == 0 ? "permerror" : dmarc_result_name(v->result),
-                i->vouched_by.n > 0 ? STR("a trusted forwarder vouches for it") : v->reason);
+                i->vouched_by.n > 0 ? STR("a trusted forwarder vouches for it")
+                : i->history.n > 0  ? i->history
+                                    : v->reason);
     authres_property(a, "header.from", v->author);
     if (v->record_domain.n > 0)
         authres_property(a, "policy.dmarc", str_from(dmarc_policy_name(v->policy)));

@@ -9,6 +9,8 @@
  *   DMARC fails, the domain asks for reject      refused, unless something speaks for the message
  *     it looks like the mail of a list           marked: what lists change breaks signatures (RFC 9989 section 8)
  *     a forwarder that is trusted vouches (ARC)  taken
+ *     its network has sent genuine mail on       marked: a forwarder that is known here
+ *     enough days (local history)
  *   DMARC fails, the domain asks for quarantine  marked for the junk mailbox
  *   the policy of the listener marks it          marked for the junk mailbox (check/policy.h)
  *   everything else                              taken
@@ -50,6 +52,10 @@ struct inspection_visit {
     struct dkim_key_opener opener; /* zeroed: each key is opened anew */
     const struct str *forwarders;  /* domains whose ARC seals are believed */
     size_t forwarder_count;
+    /* On how many days genuine mail came from the client's network; asked only where it counts. NULL: nobody knows. */
+    int64_t (*count_days)(void *arg);
+    void *arg;
+    int64_t history_days; /* that are enough; 0: none are */
     bool may_refuse, may_mark;
     bool is_client_unknown; /* nobody knows who brings it: SPF is left out */
 };
@@ -64,7 +70,9 @@ struct inspection {
     const struct arc_verdict *arc;
     struct dmarc_verdict dmarc; /* of the author that counts */
     size_t from_fields, authors;
-    bool is_list;          /* fields of a list are there */
+    bool is_list; /* fields of a list are there */
+    struct str
+        history; /* why the client's network is known, when that kept the message from being refused */
     struct str vouched_by; /* the trusted forwarder whose seal makes up for DMARC */
     unsigned questions;    /* that were asked */
     enum inspection_action action;

@@ -5,9 +5,11 @@
  */
 #include "mail/header.h"
 #include "mail/received.h"
+#include "net/offload.h"
 #include "os/clock.h"
 #include "serve/inspection_report.h"
 #include "serve/key_cache.h"
+#include "serve/greylist_book.h"
 #include "serve/session.h"
 #include "serve/submit.h"
 
@@ -209,7 +211,62 @@ __attribute__((noinline)) static void tell_inspection(const struct session *s,
         event_flag(&e, "list", true);
     if (i->vouched_by.n > 0)
         event_text(&e, "vouched", i->vouched_by);
+    if (i->history.n > 0)
+        event_text(&e, "history", i->history);
     end_check_event(&e, i->dmarc.reason);
+}
+
+struct history {
+    const struct session *session;
+    int64_t days;
+    struct fault fault;
+};
+
+static void ask_history(void *arg)
+{
+    struct history *h = arg;
+    const struct session *s = h->session;
+    h->fault = greylist_book_days(s->visitor.server->greylist, s->visitor.listener->policy,
+                                  &s->visitor.ip, clock_real_ms(), &h->days);
+}
+
+static void add_history(void *arg)
+{
+    struct history *h = arg;
+    const struct session *s = h->session;
+    h->fault = greylist_book_praise(s->visitor.server->greylist, s->visitor.listener->policy,
+                                    &s->visitor.ip, clock_real_ms());
+}
+
+static void tell_history(const struct history *h)
+{
+    struct event e;
+    if (!h->fault.kind)
+        return;
+    session_begin_event(h->session, &e, "policy.failed");
+    event_fault(&e, &h->fault);
+    event_end(&e);
+}
+
+static int64_t count_days(void *arg)
+{
+    struct history h = {.session = arg};
+    if (h.session->visitor.server->greylist)
+        offload(ask_history, &h);
+    tell_history(&h);
+    return h.days;
+}
+
+/* What is genuine and not marked speaks for the network that it came from. */
+static void praise(const struct session *s, const struct inspection *i)
+{
+    struct history h = {.session = s};
+    struct greylist_book *book = s->visitor.server->greylist;
+    if (!book || i->action != INSPECTION_TAKE || i->dmarc.result != DMARC_PASS ||
+        greylist_book_has_praised(book, &s->visitor.ip, clock_real_ms()))
+        return;
+    offload(add_history, &h);
+    tell_history(&h);
 }
 
 /* All of the message is here: what the checks say decides, and stands on top of it. */
@@ -232,10 +289,14 @@ static struct fault judge(void *arg, struct buf *top)
         .opener = key_cache_opener(s->visitor.server->opened_keys),
         .forwarders = listener->trusted_forwarders.item,
         .forwarder_count = listener->trusted_forwarders.count,
+        .count_days = count_days,
+        .arg = s,
+        .history_days = listener->history_days,
         .may_refuse = listener->authentication == CONF_AUTHENTICATION_REFUSE,
         .may_mark = listener->authentication >= CONF_AUTHENTICATION_MARK,
     };
     inspection_decide(i, &visit);
+    praise(s, i);
     tell_inspection(s, i);
     /* No report about reports: two servers would tell each other of theirs for ever. */
     bool is_report = s->transaction.is_report && s->transaction.asked_rcpts == 1;

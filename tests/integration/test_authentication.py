@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: ISC
 """SPF, DKIM, ARC and DMARC of mail that comes in: what is said of it, and what becomes of it."""
+import json
 import re
 import signal
 import socket
+import sqlite3
 
 import dkim
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from nsd import Nsd, stub_zones
-from server import Talk
+from server import Talk, until
 from test_clients import mail_of
 
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -28,6 +30,8 @@ ZONES = {"test": SOA + f"""ns A 127.0.0.1
 strict TXT "v=spf1 ip4:192.0.2.1 -all"
 _dmarc.strict TXT "v=DMARC1; p=reject"
 key._domainkey.strict TXT {key_record()}
+known TXT "v=spf1 ip4:192.0.2.1 -all"
+_dmarc.known TXT "v=DMARC1; p=reject; rua=mailto:r@known.test"
 junk TXT "v=spf1 ip4:192.0.2.1 -all"
 _dmarc.junk TXT "v=DMARC1; p=quarantine"
 lax TXT "v=spf1 ip4:192.0.2.1 ~all"
@@ -238,3 +242,46 @@ def test_checks_that_a_stop_cuts_short_decide_nothing(make_server):
             assert c.reply().startswith("421 4.3.2 ")
         server.stop()
         assert server.events("message.accepted") == []
+
+
+def remember(server, days):
+    """As if the mail that was noted had come on so many days."""
+    path = server.directory / "spool" / "greylist.db"
+    with sqlite3.connect(path, timeout=30) as book:
+        assert book.execute("UPDATE memory SET passes = ?", (days,)).rowcount == 1
+    book.close()
+
+
+def test_local_history_speaks_for_a_message(serve):
+    """A network whose mail was genuine on many days is that of a forwarder whom we know; one good message is not enough, nor another network."""
+    server = serve("local-history = 3")
+    forged = genuine = mail("a@known.test")
+    refused = "550 5.7.1"
+    assert send(server, BAD, "a@other.test", forged).startswith(refused)
+    assert send(server, GOOD, "a@known.test", genuine).startswith("250 ")
+    until(lambda: (server.directory / "spool" / "greylist.db").exists())
+    assert send(server, BAD, "a@other.test", forged).startswith(refused)
+    remember(server, 2)
+    assert send(server, BAD, "a@other.test", forged).startswith(refused)
+    remember(server, 3)
+    assert send(server, BAD, "a@other.test", forged).startswith("250 ")
+    assert send(server, "198.51.100.9", "a@other.test", forged).startswith(refused)
+    marked = next(m for m in mail_of(server, 2) if m["X-Eilbote-Junk"])
+    assert marked["X-Eilbote-Junk"] == "dmarc" and "genuine mail came from this network on 3 days" in re.sub(r"\s+", " ", marked["Authentication-Results"])
+    assert "3 days" in server.wait_event("check.dmarc", action="mark")["history"]
+    with sqlite3.connect(server.directory / "spool" / "reports.db", timeout=30) as reports:
+        until(lambda: any("local_policy" in row[0] for row in reports.execute("SELECT text FROM outcome")))
+    reports.close()
+    letter = server.base / "letter"
+    letter.write_bytes(forged.encode())
+    for ip, result in ((BAD, "mark"), ("198.51.100.9", "refuse")):
+        got = json.loads(server.cli("try", "smtp", "--json", "--from-ip", ip, "--helo", "helo.test", "--mail", "a@other.test", "--rcpt",
+                                    "bob@example.test", "--data", letter))
+        assert got["result"] == result, got
+
+
+def test_what_is_marked_or_forged_makes_no_history(serve):
+    server = serve("local-history = 1")
+    assert send(server, BAD, "a@other.test", mail("a@lax.test")).startswith("250 ")
+    assert send(server, BAD, "a@other.test", mail("a@junk.test")).startswith("250 ")
+    assert send(server, BAD, "a@other.test", mail("a@strict.test")).startswith("550 5.7.1")
