@@ -15,7 +15,7 @@
 #include "conf/scan.h"
 #include "conf/value.h"
 
-enum { ARENA_LIMIT = 32 << 20, FOUND_MAX = 64, LIST_MAX = 128, NAME_MOST = 63 };
+enum { ARENA_LIMIT = 32 << 20, FOUND_MAX = 64, LIST_MAX = 144, NAME_MOST = 63 };
 
 struct syntax {
     const char *path;

@@ -73,10 +73,12 @@ static const struct {
                                  "one value, in double quotes when it has blanks"},
     {HOST "include(\"x\")\n", ":2: unknown option \"include\"; allowed outside of sections: "
                               "hostname, state-directory, port-offset, mta-user, mda-user, "
-                              "mta-threads, mda-threads, offload-threads, relay-domains, signing"},
+                              "mta-threads, mda-threads, offload-threads, relay-domains, signing, "
+                              "srs, srs-domain"},
     {HOST "include \"x\"\n", ":2: unknown option \"include\"; allowed outside of sections: "
                              "hostname, state-directory, port-offset, mta-user, mda-user, "
-                             "mta-threads, mda-threads, offload-threads, relay-domains, signing"},
+                             "mta-threads, mda-threads, offload-threads, relay-domains, signing, "
+                             "srs, srs-domain"},
     {HOST "limits { recipients = 100 } }\n", ":2: \"}\" closes no section"},
     {HOST "hostname: a.test\n", ":2: unknown option \"hostname:\"; did you mean \"hostname\"?"},
     {HOST "[limits]\nrecipients = 100\n",
