@@ -163,7 +163,7 @@ def test_unknown_commands_and_help():
     assert refused("domain", status=2) == ['eilbote: unknown command "domain"', "usage: eilbote domain add DOMAIN...",
                                            "usage: eilbote domain list ", "usage: eilbote domain remove DOMAIN"]
     commands = re.findall(r"^  ([a-z]+(?: [a-z]+)?) {2,}", good("--help"), re.M)
-    assert len(commands) == 45
+    assert len(commands) == 46
     for command in commands:
         assert good(*command.split(), "--help").startswith(f"usage: eilbote {command} ")
         assert ("age>DURATION" in good(*command.split(), "--help")) == command.startswith("queue ")
@@ -355,7 +355,8 @@ def test_manual_page_has_the_defaults_and_limits_of_the_program(server):
     policy = 'hostname = a.test\nlistener "mx" {\n role = mx\n tls = none\n}\npolicy "mx" {\n'
     server.write_text(policy + "}\n")
     defaults = json.loads(good("check", "--print", "--json", conf=server))
-    defaults["policy"] = defaults["policy"]["mx"]
+    defaults["policy"], defaults["listener"] = defaults["policy"]["mx"], defaults["listener"]["mx"]
+    begins = {"policy": policy, "listener": policy.replace('}\npolicy "mx" {\n', "")}
     section, option, count = None, None, 0
     for line in page.split("\n"):
         if found := re.match(r"Options of (?:the|a) sections? \\fB([a-z-]+)", line):
@@ -364,7 +365,7 @@ def test_manual_page_has_the_defaults_and_limits_of_the_program(server):
             option = found[1]
         elif found := re.match(r"Default: (\w+), from (\w+) to (\w+)\.$", line):
             value = str((defaults[section] if section else defaults)[option])
-            begin = policy if section == "policy" else f"hostname = a.test\n{section} {{\n"
+            begin = begins.get(section, f"hostname = a.test\n{section} {{\n")
             server.write_text(f"{begin} {option} = x\n}}\n" if section else f"{option} = x\n")
             allowed = re.search(r"allowed: a \w+ from (\w+) to (\w+)$", refused("check", conf=server)[0])
             assert (section, option, *found.groups()) == (section, option, value, re.sub("^0s$", "0", allowed[1]), allowed[2])
