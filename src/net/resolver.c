@@ -66,7 +66,12 @@ static struct fault set_servers(struct ub_ctx *context, const struct resolver_op
         if (error)
             return bad_option("server", text, error);
     }
-    if (o->server_count == 0 && o->stub_count == 0) {
+    if (o->root_hints) {
+        int error = ub_ctx_set_option(context, "root-hints:", o->root_hints);
+        if (error)
+            return bad_option("root hints", o->root_hints, error);
+    }
+    if (o->server_count == 0 && o->stub_count == 0 && !o->root_hints) {
         int error = ub_ctx_resolvconf(context, NULL);
         if (error)
             return bad_option("file", "/etc/resolv.conf", error);

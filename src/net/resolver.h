@@ -24,6 +24,7 @@ struct resolver_options {
     size_t server_count;
     const struct resolver_stub *stubs;
     size_t stub_count;
+    const char *root_hints;   /* file with the root's servers, from which on is asked; or NULL */
     const char *trust_anchor; /* file with DS or DNSKEY of the root; NULL: no validation */
     size_t cache_bytes;       /* for answers, here and in the library; 0: the library's default */
     size_t edns_size_bytes;   /* the largest answer by UDP; 0: the library's default */

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: ISC
+"""Mail between hosts of a miniature internet (internet.py), on the real ports, with the DNS asked from its signed root on."""
+import json
+import shutil
+import types
+
+import pytest
+from authority import Authority, PolicyServer
+from internet import NET, Host, Names, Wire, why_not
+from peers import SmtpStub
+from postfix import Postfix
+from server import Smtp, until
+
+REASON = why_not()
+pytestmark = pytest.mark.skipif(REASON != "", reason=REASON)
+
+A, B, C, P, WEB, GOOD, WRONG, CLEAR, LATE = (f"{NET}.{n}" for n in (11, 12, 13, 14, 15, 21, 22, 23, 24))
+POLICY = "version: STSv1\r\nmode: {mode}\r\nmx: {mx}\r\nmax_age: 86400\r\n"
+STS = {"right": ("enforce", GOOD), "wrong": ("enforce", WRONG), "testing": ("testing", WRONG), "stripped": ("enforce", CLEAR)}
+TLSRPT = '_smtp._tls.{name} TXT "v=TLSRPTv1; rua=mailto:reports@b.eb"\n'
+
+
+def mx(name, address, more=""):
+    return f"{name} MX 10 mx.{name}\nmx.{name} A {address}\n{more}"
+
+
+def signed_zone(good):
+    return "".join((mx("match", GOOD, f"_25._tcp.mx.match TLSA 3 1 1 {good.digest()}\n"),
+                    mx("mismatch", GOOD, f"_25._tcp.mx.mismatch TLSA 3 1 1 {'00' * 32}\n"),
+                    mx("bogus", GOOD, f"_25._tcp.mx.bogus TLSA 3 1 1 {good.digest()}\n"),
+                    mx("strip", CLEAR, f"_25._tcp.mx.strip TLSA 3 1 1 {good.digest()}\n"),
+                    "null MX 0 .\n"))
+
+
+def open_zone():
+    return "".join((*(mx(name, address, f'mta-sts.{name} A {WEB}\n_mta-sts.{name} TXT "v=STSv1; id=1;"\n') for name, (_, address) in STS.items()),
+                    f"two MX 10 first.two\ntwo MX 20 second.two\nfirst.two A {LATE}\nsecond.two A {CLEAR}\n",
+                    mx("sender", A), TLSRPT.format(name="wrong")))
+
+
+@pytest.fixture(scope="module", name="net")
+def internet(tmp_path_factory):
+    folder, closers = tmp_path_factory.mktemp("net"), []
+    for place in (folder, folder.parent, folder.parent.parent):
+        place.chmod(0o755)
+    net = types.SimpleNamespace(wire=Wire())
+    closers.append(net.wire)
+    try:
+        build(net, folder, closers)
+        yield net
+    finally:
+        for closer in reversed(closers):
+            closer.close()
+
+
+def build(net, folder, closers):
+    authority = Authority(folder)
+    net.good = authority.issue("mx.right.open.eb")
+    net.wrong = authority.issue("somebody.else")
+    spaces = {name: net.wire.add(name, *addresses) for name, addresses in (
+        ("names", [f"{NET}.{n}" for n in (1, 2, 3)]), ("a", [A]), ("b", [B]), ("c", [C]), ("p", [P]), ("web", [WEB]), ("far", [GOOD, WRONG, CLEAR, LATE]))}
+    net.far = spaces["far"]
+    delivery = f'delivery {{\n ca-file = "{authority.file}"\n}}\n'
+    net.a = Host(spaces["a"], "a.eb", folder, delivery, ("--trust", "127.0.0.1/32"))
+    net.b = Host(spaces["b"], "b.eb", folder, delivery)
+    net.c = Host(spaces["c"], "c.eb", folder, delivery)
+    net.c.conf.write_text(net.c.conf.read_text().replace('policy "mx" {\n', 'policy "mx" {\n    greylisting = defer\n    greylist-delay = 1s\n'))
+    net.b.cli("alias", "add", "onward@b.eb", "you@match.signed.eb")
+    zones = {f"{h.domain}": (h.records(address), True, ()) for h, address in ((net.a, A), (net.b, B), (net.c, C))}
+    zones["signed.eb"] = signed_zone(net.good), True, ["_25._tcp.mx.bogus.signed.eb. TLSA"]
+    zones["open.eb"] = open_zone(), False, ()
+    zones["p.eb"] = f'@ MX 10 mx\nmx A {P}\n@ TXT "v=spf1 mx -all"\n', True, ()
+    closers.append(Names(folder, spaces["names"], zones))
+    with spaces["web"]:
+        net.web = PolicyServer(WEB, 443, authority.issue(*(f"mta-sts.{name}.open.eb" for name in STS)))
+    closers.append(net.web)
+    for name, (mode, _) in STS.items():
+        net.web.publish(f"{name}.open.eb", POLICY.format(mode=mode, mx=f"mx.{name}.open.eb"))
+    with spaces["far"]:
+        net.secure = SmtpStub(GOOD, 25, tls=net.good.context(), tls_extensions=("REQUIRETLS",))
+        net.other = SmtpStub(WRONG, 25, tls=net.wrong.context())
+        net.clear = SmtpStub(CLEAR, 25)
+    closers.extend((net.secure, net.other, net.clear))
+    for host in (net.a, net.b, net.c):
+        closers.append(host)
+        host.start()
+
+
+def done(host, ident):
+    return host.wait_event("delivery.done", message=ident)
+
+
+def waits(host, ident):
+    """Why a message waits, to the operator's eye; then it is taken away."""
+    deferred = host.wait_event("delivery.deferred", message=ident)
+    said = host.cli("queue", "why", ident)
+    host.cli("queue", "drop", ident)
+    return deferred["status"], said
+
+
+def test_two_servers_believe_each_other(net):
+    """From the records that the one prints the other knows its mail: SPF by the real address, DKIM, DMARC; and the way there is DANE's."""
+    done(net.a, net.a.submit("bob@b.eb", "From: bob@a.eb\r\nSubject: believed\r\n\r\nx\r\n"))
+    assert net.a.wait_event("tls.session", mx="mx.b.eb")["policy"] == "tlsa"
+    message = net.b.wait_mail("Subject: believed")
+    for verdict in ("spf=pass", "dkim=pass", "dmarc=pass"):
+        assert verdict in message.split("Subject:")[0]
+
+
+def test_a_forger_is_refused(net):
+    with net.far, Smtp((B, 25)) as c:
+        c.expect("MAIL FROM:<bob@a.eb>", "250 ")
+        c.expect("RCPT TO:<bob@b.eb>", "250 ")
+        c.expect("DATA", "354 ")
+        assert c.ask("From: bob@a.eb\r\nSubject: forged\r\n\r\nx\r\n.").startswith("550 5.7.1 ")
+
+
+def test_dane(net):
+    done(net.a, net.a.submit("you@match.signed.eb"))
+    assert net.secure.messages[-1].is_tls
+    for name, status, text in (("mismatch", "4.7.5", "DANE"), ("bogus", "4.7.5", "TLSA"), ("strip", "4.7.10", "STARTTLS")):
+        got, said = waits(net.a, net.a.submit(f"you@{name}.signed.eb"))
+        assert got == status and text in said
+
+
+def test_mta_sts(net):
+    done(net.a, net.a.submit("you@right.open.eb"))
+    assert net.a.wait_event("tls.session", domain="right.open.eb")["result"] == "success"
+    for name, status in (("wrong", "4.7.5"), ("stripped", "4.7.10")):
+        got, said = waits(net.a, net.a.submit(f"you@{name}.open.eb"))
+        assert got == status and "MTA-STS" in said
+    done(net.a, net.a.submit("you@testing.open.eb"))
+    assert net.a.wait_event("tls.session", domain="testing.open.eb")["result"] == "certificate-host-mismatch"
+
+
+def test_mail_exchangers_in_their_order(net):
+    done(net.a, net.a.submit("you@two.open.eb"))
+    assert "second.two" in net.a.events("delivery.done", to="you@two.open.eb")[-1]["remote"]
+    with net.far:
+        late = SmtpStub(LATE, 25)
+    try:
+        until(lambda: net.a.submit("you@two.open.eb") and late.messages, why="the best host is never asked again")
+    finally:
+        late.close()
+    net.a.wait_event("delivery.failed", message=net.a.submit("you@null.signed.eb"))
+    assert net.a.events("delivery.failed")[-1]["status"] == "5.1.10"
+
+
+def test_requiretls_over_two_hops(net):
+    before = len(net.secure.messages)
+    done(net.a, net.a.submit("onward@b.eb", mail=" REQUIRETLS"))
+    until(lambda: len(net.secure.messages) > before)
+    assert net.secure.messages[-1].is_tls and net.secure.messages[-1].mail.endswith(" REQUIRETLS")
+
+
+def test_greylisting_is_passed_by_our_own_queue(net):
+    with net.a.space, Smtp(("127.0.0.1", 25)) as c:
+        ident = c.message("new@sender.open.eb", ["bob@c.eb"], "From: new@sender.open.eb\r\nSubject: grey\r\n\r\nx\r\n")
+    assert net.a.wait_event("delivery.deferred", message=ident)["reply"] == 451
+    assert done(net.a, ident)["attempt"] > 1
+    net.c.wait_mail("Subject: grey")
+
+
+@pytest.mark.skipif(not shutil.which("postfix", path="/usr/sbin:/usr/bin"), reason="postfix (Debian package) is not there")
+def test_postfix_in_both_directions(net):
+    more = f"myhostname = mx.p.eb\ninet_interfaces = all\nrelayhost = [{B}]\nvirtual_mailbox_domains = p.eb\nvirtual_mailbox_maps = static:box\n"
+    with net.wire.namespaces["p"]:
+        peer = Postfix(25, 25, more)
+        try:
+            done(net.a, net.a.submit("you@p.eb", "From: bob@a.eb\r\nSubject: to postfix\r\n\r\nx\r\n"))
+            until(lambda: "Subject: to postfix" in peer.box(), why=peer.log)
+            with Smtp(("127.0.0.1", 25)) as c:
+                c.expect("MAIL FROM:<you@p.eb>", "250 ")
+                c.expect("RCPT TO:<bob@b.eb>", "250 ")
+                c.expect("DATA", "354 ")
+                c.expect("From: you@p.eb\r\nSubject: from postfix\r\n\r\nx\r\n.", "250 ")
+        finally:
+            until(lambda: net.b.events("message.accepted", **{"from": "you@p.eb"}), why=peer.log)
+            peer.close()
+    assert "spf=pass" in net.b.wait_mail("Subject: from postfix")
+
+
+def test_reports_travel_between_two_servers(net):
+    """About the mail above: B tells A of DMARC, A tells B of TLS, and each reads what came."""
+    def kinds(host):
+        return {(r["kind"], r["domain"]) for r in map(json.loads, host.cli("--json", "reports", "list").splitlines())}
+
+    done(net.a, net.a.submit("bob@b.eb"))
+
+    def have_come():
+        net.a.cli("reports", "send")
+        net.b.cli("reports", "send")
+        return ("dmarc", "a.eb") in kinds(net.a) and ("tls", "b.eb") in kinds(net.b)
+    until(have_come, why=lambda: f"{kinds(net.a)} {kinds(net.b)} {net.a.events('report.sent')} {net.b.events('report.sent')}")
