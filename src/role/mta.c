@@ -24,6 +24,7 @@ enum {
     SPARES_MAX = 8,
     HOT_SHARE = 5, /* of the deliveries in memory: what waits before a checkpoint */
     LOADED_SHARE = 10,
+    PROOF_MS = 30000,
     QUIET_MS = 3000,
     QUIET_MOST_MS = 100 * QUIET_MS
 };
@@ -161,6 +162,15 @@ static void keep_policies(void *arg)
     sender_keep_policies(m->sender);
 }
 
+/* Says at the start what would keep all mail waiting: a trust anchor, and a resolver that passes no signatures on. */
+static void prove_resolver(void *arg)
+{
+    struct mta *m = arg;
+    struct fault f = resolver_prove(m->resolver, clock_now_ms() + PROOF_MS);
+    if (f.kind && !task_is_cancelled())
+        steward_tell(&m->steward, "resolver.unproven", &f);
+}
+
 static struct mta *mta_of(struct steward *s)
 {
     return (struct mta *)(void *)s;
@@ -240,6 +250,9 @@ static struct fault take_charge(struct steward *s, const struct conf *conf)
         f = start_reports(m);
     if (!f.kind && (!task_start(&s->chores, "memory", tidy_memory, m) ||
                     !task_start(&s->chores, "policies", keep_policies, m)))
+        f = fault_make(451, FAULT_STATUS(4, 3, 0), "no memory for a task");
+    bool is_anchored = conf->resolver.is_validating && conf->resolver.trust_anchor_file.n > 0;
+    if (!f.kind && is_anchored && !task_start(&s->chores, "resolver", prove_resolver, m))
         f = fault_make(451, FAULT_STATUS(4, 3, 0), "no memory for a task");
     return f;
 }

@@ -155,7 +155,7 @@ class Host(Server):
         self.base.chmod(0o755)
         self.directory, self.is_single, self.offset = self.base / "d", IS_SANITIZED, 0
         self.conf, self.process, self.output, self.reader, self.before_exec = self.directory / "eilbote.conf", None, [], None, None
-        words = ["init", "--dir", self.directory, "--domain", domain, "--user", f"bob@{domain}", "--hostname", self.name, "--password-stdin", *init]
+        words = ["init", "--dir", self.directory, "--domain", domain, "--user", f"bob@{domain}", "--hostname", self.name, "--password-stdin", "--trust-anchor", "/nowhere", *init]
         done = subprocess.run([EILBOTE, *map(str, words)], input=PASSWORD + "\n", capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         self.listener_conf("mx", "greeting-delay = 0")

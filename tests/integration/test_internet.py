@@ -1,19 +1,23 @@
 # SPDX-License-Identifier: ISC
 """Mail between hosts of a miniature internet (internet.py), on the real ports, with the DNS asked from its signed root on."""
 import json
+import pathlib
 import shutil
+import subprocess
+import tempfile
 import types
 
 import pytest
 from authority import Authority, PolicyServer
-from internet import NET, Host, Names, Wire, why_not
+from internet import HEAD, NET, ROOT, Host, NameServer, Names, Wire, why_not
 from peers import SmtpStub
 from postfix import Postfix
-from server import Smtp, until
+from server import EILBOTE, Smtp, until
 
 REASON = why_not()
 pytestmark = pytest.mark.skipif(REASON != "", reason=REASON)
 
+STRIPPING = f"{NET}.4"  # a name server that passes no signatures on
 A, B, C, P, WEB, GOOD, WRONG, CLEAR, LATE = (f"{NET}.{n}" for n in (11, 12, 13, 14, 15, 21, 22, 23, 24))
 POLICY = "version: STSv1\r\nmode: {mode}\r\nmx: {mx}\r\nmax_age: 86400\r\n"
 STS = {"right": ("enforce", GOOD), "wrong": ("enforce", WRONG), "testing": ("testing", WRONG), "stripped": ("enforce", CLEAR)}
@@ -39,10 +43,9 @@ def open_zone():
 
 
 @pytest.fixture(scope="module", name="net")
-def internet(tmp_path_factory):
-    folder, closers = tmp_path_factory.mktemp("net"), []
-    for place in (folder, folder.parent, folder.parent.parent):
-        place.chmod(0o755)
+def internet():
+    folder, closers = pathlib.Path(tempfile.mkdtemp(prefix="eb-net-")), []
+    folder.chmod(0o755)  # the roles read it, which have users of their own
     net = types.SimpleNamespace(wire=Wire())
     closers.append(net.wire)
     try:
@@ -51,6 +54,7 @@ def internet(tmp_path_factory):
     finally:
         for closer in reversed(closers):
             closer.close()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def build(net, folder, closers):
@@ -58,7 +62,7 @@ def build(net, folder, closers):
     net.good = authority.issue("mx.right.open.eb")
     net.wrong = authority.issue("somebody.else")
     spaces = {name: net.wire.add(name, *addresses) for name, addresses in (
-        ("names", [f"{NET}.{n}" for n in (1, 2, 3)]), ("a", [A]), ("b", [B]), ("c", [C]), ("p", [P]), ("web", [WEB]), ("far", [GOOD, WRONG, CLEAR, LATE]))}
+        ("names", [f"{NET}.{n}" for n in (1, 2, 3, 4)]), ("a", [A]), ("b", [B]), ("c", [C]), ("p", [P]), ("web", [WEB]), ("far", [GOOD, WRONG, CLEAR, LATE]))}
     net.far = spaces["far"]
     delivery = f'delivery {{\n ca-file = "{authority.file}"\n}}\n'
     net.a = Host(spaces["a"], "a.eb", folder, delivery, ("--trust", "127.0.0.1/32"))
@@ -71,6 +75,9 @@ def build(net, folder, closers):
     zones["open.eb"] = open_zone(), False, ()
     zones["p.eb"] = f'@ MX 10 mx\nmx A {P}\n@ TXT "v=spf1 mx -all"\n', True, ()
     closers.append(Names(folder, spaces["names"], zones))
+    net.folder, net.zones = folder, spaces["names"]
+    with spaces["names"]:
+        closers.append(NameServer(STRIPPING, {".": HEAD.format(origin=".", ns="a.root.") + f"a.root. A {STRIPPING}\n"}))
     with spaces["web"]:
         net.web = PolicyServer(WEB, 443, authority.issue(*(f"mta-sts.{name}.open.eb" for name in STS)))
     closers.append(net.web)
@@ -125,7 +132,8 @@ def test_dane(net):
 
 def test_mta_sts(net):
     done(net.a, net.a.submit("you@right.open.eb"))
-    assert net.a.wait_event("tls.session", domain="right.open.eb")["result"] == "success"
+    session = net.a.wait_event("tls.session", domain="right.open.eb")
+    assert session["result"] == "success", (session, net.a.events("sts.failed"))
     for name, status in (("wrong", "4.7.5"), ("stripped", "4.7.10")):
         got, said = waits(net.a, net.a.submit(f"you@{name}.open.eb"))
         assert got == status and "MTA-STS" in said
@@ -192,3 +200,45 @@ def test_reports_travel_between_two_servers(net):
         net.b.cli("reports", "send")
         return ("dmarc", "a.eb") in kinds(net.a) and ("tls", "b.eb") in kinds(net.b)
     until(have_come, why=lambda: f"{kinds(net.a)} {kinds(net.b)} {net.a.events('report.sent')} {net.b.events('report.sent')}")
+
+
+def with_resolver(net, tmp_path, address, *words):
+    """Runs eilbote where /etc/resolv.conf names that server."""
+    (tmp_path / "resolv.conf").write_text(f"nameserver {address}\n")
+    shell = f'mount --bind "{tmp_path}/resolv.conf" /etc/resolv.conf && exec "$@"'
+    with net.zones:
+        return subprocess.run(["unshare", "-m", "sh", "-c", shell, "sh", EILBOTE, *map(str, words)], input="secret\n", capture_output=True, text=True, check=False)
+
+
+def init(net, tmp_path, address):
+    folder = tmp_path / address
+    done = with_resolver(net, tmp_path, address, "init", "--dir", folder, "--domain", "new.eb", "--user", "x@new.eb", "--password-stdin", "--trust-anchor", net.folder / "anchor")
+    assert done.returncode == 0, done.stderr
+    return folder / "eilbote.conf"
+
+
+def test_dane_is_switched_on_where_it_works(net, tmp_path):
+    conf = init(net, tmp_path, ROOT)
+    assert f'\n    trust-anchor-file = "{net.folder}/anchor"' in conf.read_text()
+    assert with_resolver(net, tmp_path, ROOT, "-c", conf, "check").stderr == ""
+    # The same configuration behind a resolver that strips signatures: no error of its own, but nothing would leave.
+    done = with_resolver(net, tmp_path, STRIPPING, "-c", conf, "check")
+    assert done.returncode == 0 and "no proven answer comes" in done.stderr
+
+
+def test_dane_is_left_off_where_signatures_do_not_come(net, tmp_path):
+    conf = init(net, tmp_path, STRIPPING)
+    assert "\n#     trust-anchor-file" in conf.read_text() and "\n    trust-anchor-file" not in conf.read_text()
+    done = with_resolver(net, tmp_path, STRIPPING, "-c", conf, "check")
+    assert done.returncode == 0 and "no trust-anchor-file" in done.stderr
+
+
+def test_a_server_tells_that_signatures_do_not_come(net):
+    host = Host(net.zones, "lone.eb", net.folder)
+    try:
+        host.conf.write_text(host.conf.read_text().replace(f'root-hints = "{net.folder}/hints"', f'server = {{"{STRIPPING}"}}'))
+        host.start()
+        assert host.wait_event("resolver.unproven")["reply"] == 451
+    finally:
+        host.close()
+    assert net.a.events("resolver.unproven") == []
