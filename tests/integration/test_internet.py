@@ -182,8 +182,8 @@ def test_postfix_in_both_directions(net):
                 c.expect("RCPT TO:<bob@b.eb>", "250 ")
                 c.expect("DATA", "354 ")
                 c.expect("From: you@p.eb\r\nSubject: from postfix\r\n\r\nx\r\n.", "250 ")
-        finally:
             until(lambda: net.b.events("message.accepted", **{"from": "you@p.eb"}), why=peer.log)
+        finally:
             peer.close()
     assert "spf=pass" in net.b.wait_mail("Subject: from postfix")
 
