@@ -11,14 +11,13 @@ import pytest
 from authority import Authority, PolicyServer
 from internet import HEAD, NET, ROOT, Host, NameServer, Names, Wire, why_not
 from peers import SmtpStub
-from postfix import Postfix
 from server import EILBOTE, Smtp, until
 
 REASON = why_not()
 pytestmark = pytest.mark.skipif(REASON != "", reason=REASON)
 
 STRIPPING = f"{NET}.4"  # a name server that passes no signatures on
-A, B, C, P, WEB, GOOD, WRONG, CLEAR, LATE = (f"{NET}.{n}" for n in (11, 12, 13, 14, 15, 21, 22, 23, 24))
+A, B, C, WEB, GOOD, WRONG, CLEAR, LATE = (f"{NET}.{n}" for n in (11, 12, 13, 15, 21, 22, 23, 24))
 POLICY = "version: STSv1\r\nmode: {mode}\r\nmx: {mx}\r\nmax_age: 86400\r\n"
 STS = {"right": ("enforce", GOOD), "wrong": ("enforce", WRONG), "testing": ("testing", WRONG), "stripped": ("enforce", CLEAR)}
 TLSRPT = '_smtp._tls.{name} TXT "v=TLSRPTv1; rua=mailto:reports@b.eb"\n'
@@ -62,7 +61,7 @@ def build(net, folder, closers):
     net.good = authority.issue("mx.right.open.eb")
     net.wrong = authority.issue("somebody.else")
     spaces = {name: net.wire.add(name, *addresses) for name, addresses in (
-        ("names", [f"{NET}.{n}" for n in (1, 2, 3, 4)]), ("a", [A]), ("b", [B]), ("c", [C]), ("p", [P]), ("web", [WEB]), ("far", [GOOD, WRONG, CLEAR, LATE]))}
+        ("names", [f"{NET}.{n}" for n in (1, 2, 3, 4)]), ("a", [A]), ("b", [B]), ("c", [C]), ("web", [WEB]), ("far", [GOOD, WRONG, CLEAR, LATE]))}
     net.far = spaces["far"]
     delivery = f'delivery {{\n ca-file = "{authority.file}"\n}}\n'
     net.a = Host(spaces["a"], "a.eb", folder, delivery, ("--trust", "127.0.0.1/32"))
@@ -73,7 +72,6 @@ def build(net, folder, closers):
     zones = {f"{h.domain}": (h.records(address), True, ()) for h, address in ((net.a, A), (net.b, B), (net.c, C))}
     zones["signed.eb"] = signed_zone(net.good), True, ["_25._tcp.mx.bogus.signed.eb. TLSA"]
     zones["open.eb"] = open_zone(), False, ()
-    zones["p.eb"] = f'@ MX 10 mx\nmx A {P}\n@ TXT "v=spf1 mx -all"\n', True, ()
     closers.append(Names(folder, spaces["names"], zones))
     net.folder, net.zones = folder, spaces["names"]
     with spaces["names"]:
@@ -167,25 +165,6 @@ def test_greylisting_is_passed_by_our_own_queue(net):
     assert net.a.wait_event("delivery.deferred", message=ident)["reply"] == 451
     assert done(net.a, ident)["attempt"] > 1
     net.c.wait_mail("Subject: grey")
-
-
-@pytest.mark.skipif(not shutil.which("postfix", path="/usr/sbin:/usr/bin"), reason="postfix (Debian package) is not there")
-def test_postfix_in_both_directions(net):
-    more = f"myhostname = mx.p.eb\ninet_interfaces = all\nrelayhost = [{B}]\nvirtual_mailbox_domains = p.eb\nvirtual_mailbox_maps = static:box\n"
-    with net.wire.namespaces["p"]:
-        peer = Postfix(25, 25, more)
-        try:
-            done(net.a, net.a.submit("you@p.eb", "From: bob@a.eb\r\nSubject: to postfix\r\n\r\nx\r\n"))
-            until(lambda: "Subject: to postfix" in peer.box(), why=peer.log)
-            with Smtp(("127.0.0.1", 25)) as c:
-                c.expect("MAIL FROM:<you@p.eb>", "250 ")
-                c.expect("RCPT TO:<bob@b.eb>", "250 ")
-                c.expect("DATA", "354 ")
-                c.expect("From: you@p.eb\r\nSubject: from postfix\r\n\r\nx\r\n.", "250 ")
-            until(lambda: net.b.events("message.accepted", **{"from": "you@p.eb"}), why=peer.log)
-        finally:
-            peer.close()
-    assert "spf=pass" in net.b.wait_mail("Subject: from postfix")
 
 
 def test_reports_travel_between_two_servers(net):
