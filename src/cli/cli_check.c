@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cli/conf_json.h"
+#include "cli/validation.h"
 #include "conf/scan.h"
 #include "net/endpoint.h"
 #include "net/listen.h"
@@ -24,6 +25,7 @@ struct check {
     struct buf source; /* of the configuration */
     struct arena arena;
     json_t *errors;
+    json_t *warnings; /* it is good all the same */
 };
 
 static void add_error(struct check *k, const char *format, ...)
@@ -155,17 +157,54 @@ static void check_ports(struct check *k)
     }
 }
 
+/* A server of the internet's: it is reached from outside, and what it sends goes where the DNS says. */
+static bool is_public(const struct conf *c)
+{
+    for (size_t n = 0; n < c->listener_count && c->smarthost.host.n == 0; n++)
+        for (size_t a = 0; a < c->listener[n].address.count; a++)
+            if (!ip_is_loopback(&c->listener[n].address.item[a]))
+                return true;
+    return false;
+}
+
+/* Without proven answers DANE has no say; with a trust anchor that the resolver gives no signatures for, nothing has. */
+static void check_validation(struct check *k, struct conf *c)
+{
+    const struct conf_resolver *r = &c->resolver;
+    if (!r->is_validating || !is_public(c))
+        return;
+    if (r->trust_anchor_file.n == 0) {
+        json_array_append_new(
+            k->warnings, json_string("resolver: there is no trust-anchor-file, so DANE has no say; "
+                                     "Debian's dns-root-data has " VALIDATION_ROOT_ANCHOR));
+        return;
+    }
+    struct fault f = validation_try(k->i, c, NULL);
+    if (f.kind)
+        json_array_append_new(
+            k->warnings,
+            json_sprintf("resolver: no proven answer comes, so no mail will leave by the DNS: %s",
+                         f.text));
+}
+
+static int report_json(const struct check *k, bool is_good)
+{
+    json_t *o = json_pack("{s:b,s:O}", "ok", (int)is_good, "errors", k->errors);
+    if (json_array_size(k->warnings) > 0)
+        json_object_set(o, "warnings", k->warnings);
+    int result = cli_print_json(o);
+    return is_good ? result : CLI_FAILED;
+}
+
 static int report(struct check *k)
 {
     size_t index;
     json_t *error;
     bool is_good = json_array_size(k->errors) == 0;
     if (k->i->is_json)
-        return cli_print_json(json_pack("{s:b,s:O}", "ok", (int)is_good, "errors", k->errors)) ==
-                           CLI_DONE &&
-                       is_good
-                   ? CLI_DONE
-                   : CLI_FAILED;
+        return report_json(k, is_good);
+    json_array_foreach(k->warnings, index, error)
+        fprintf(stderr, "warning: %s\n", json_string_value(error));
     json_array_foreach(k->errors, index, error) cli_fail(k->i, "%s", json_string_value(error));
     if (is_good)
         printf("%s is good\n", k->conf->path.p);
@@ -193,7 +232,8 @@ int cli_check(struct invocation *i)
     struct check k = {.i = i,
                       .source = buf_make(CONF_SOURCE_LIMIT),
                       .arena = arena_make(1024 * 1024),
-                      .errors = json_array()};
+                      .errors = json_array(),
+                      .warnings = json_array()};
     struct conf *c = NULL;
     struct fault f = conf_read(i->conf_path, &k.source);
     if (!f.kind)
@@ -217,10 +257,13 @@ int cli_check(struct invocation *i)
             check_password_file(&k, "transport", &c->transport[n]);
         if (has_ports)
             check_ports(&k);
+        if (json_array_size(k.errors) == 0)
+            check_validation(&k, c);
     }
     if (f.kind || !is_printed)
         result = report(&k);
     json_decref(k.errors);
+    json_decref(k.warnings);
     conf_free(c);
     buf_free(&k.source);
     arena_free(&k.arena);

@@ -13,6 +13,7 @@
 #include "base/hostname.h"
 #include "base/num.h"
 #include "cli/certificate.h"
+#include "cli/validation.h"
 #include "directory/edit.h"
 #include "os/clock.h"
 #include "os/file.h"
@@ -23,7 +24,7 @@ enum { FIRST_ID = 61100, CONF_LIMIT = 64 * 1024 };
 struct plan {
     struct invocation *i;
     struct arena arena;
-    const char *dir, *domain, *user, *hostname, *port_offset, *relay;
+    const char *dir, *domain, *user, *hostname, *port_offset, *relay, *trust_anchor;
     const char *conf; /* of the configuration; NULL: in dir */
     const char *trust[CLI_WORDS_MAX];
     bool is_password_read, is_local;
@@ -264,7 +265,26 @@ static bool write_policy(const struct plan *p, struct buf *out)
                                "}\n"));
 }
 
-static bool write_conf(const struct plan *p, struct buf *out)
+/* DANE, where answers can be proven: a trust anchor in front of a resolver without signatures would stop all mail. */
+static bool write_resolver(struct plan *p, struct buf *out)
+{
+    if (p->is_local || p->relay)
+        return true;
+    struct fault f = file_exists(p->trust_anchor)
+                         ? validation_try(p->i, NULL, p->trust_anchor)
+                         : fault_make(451, FAULT_STATUS(4, 3, 5), "it is not there");
+    const char *start = f.kind ? "# " : "";
+    char *why = arena_c_string(&p->arena, str_from(f.kind ? f.text : "works here"));
+    for (char *at = why; *at; at++)
+        if (*at < ' ' || *at > '~')
+            *at = '?';
+    return buf_printf(out,
+                      "\n# DNSSEC, which DANE needs: %s.\n"
+                      "%sresolver {\n%s    trust-anchor-file = \"%s\"\n%s}\n",
+                      why, start, start, p->trust_anchor, start);
+}
+
+static bool write_conf(struct plan *p, struct buf *out)
 {
     struct str host, port;
     bool is_good =
@@ -281,7 +301,7 @@ static bool write_conf(const struct plan *p, struct buf *out)
         buf_append(out, STR("\n# Self-signed; other servers accept it, mail programs ask once.\n"
                             "certificate \"main\" {\n    chain = \"tls/certificate.pem\"\n"
                             "    key = \"tls/key.pem\"\n}\n\n")) &&
-        write_listeners(p, out) && write_policy(p, out);
+        write_listeners(p, out) && write_policy(p, out) && write_resolver(p, out);
     if (!is_good || !p->relay)
         return is_good;
     split_relay(p->relay, &host, &port);
@@ -350,6 +370,8 @@ static int prepare(struct plan *p)
     int result = check_words(p);
     if (result != CLI_DONE)
         return result;
+    if (!p->trust_anchor)
+        p->trust_anchor = VALIDATION_ROOT_ANCHOR;
     if (!p->hostname)
         p->hostname = p->is_local ? "localhost" : arena_printf(&p->arena, "mail.%s", p->domain).p;
     cli_make_password(made);
@@ -375,11 +397,17 @@ int cli_init(struct invocation *i)
     struct plan p = {.i = i, .arena = arena_make(1024 * 1024)};
     p.password = buf_make(VERIFIER_PASSWORD_MAX + 1);
     const struct cli_option options[] = {
-        {"--dir", NULL, &p.dir, NULL},        {"--domain", NULL, &p.domain, NULL},
-        {"--user", NULL, &p.user, NULL},      {"--hostname", NULL, &p.hostname, NULL},
-        {"--conf", NULL, &p.conf, NULL},      {"--password-stdin", &p.is_password_read, NULL, NULL},
-        {"--local", &p.is_local, NULL, NULL}, {"--port-offset", NULL, &p.port_offset, NULL},
-        {"--relay", NULL, &p.relay, NULL},    {"--trust", NULL, NULL, p.trust},
+        {"--dir", NULL, &p.dir, NULL},
+        {"--domain", NULL, &p.domain, NULL},
+        {"--user", NULL, &p.user, NULL},
+        {"--hostname", NULL, &p.hostname, NULL},
+        {"--conf", NULL, &p.conf, NULL},
+        {"--password-stdin", &p.is_password_read, NULL, NULL},
+        {"--local", &p.is_local, NULL, NULL},
+        {"--port-offset", NULL, &p.port_offset, NULL},
+        {"--relay", NULL, &p.relay, NULL},
+        {"--trust", NULL, NULL, p.trust},
+        {"--trust-anchor", NULL, &p.trust_anchor, NULL},
     };
     int result = cli_parse(i, options, sizeof options / sizeof options[0], 0, 0, NULL);
     if (result == CLI_DONE)

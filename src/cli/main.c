@@ -13,7 +13,8 @@
 /* clang-format off */
 static const struct command commands[] = {
     {"init", "--dir DIR --domain DOMAIN --user USER@DOMAIN [--password-stdin] [--hostname NAME] [--conf FILE]\n"
-        "           [--local] [--port-offset N] [--relay HOST:PORT] [--trust CIDR]...",
+        "           [--local] [--port-offset N] [--relay HOST:PORT] [--trust CIDR]...\n"
+        "           [--trust-anchor FILE]",
         "Makes a new server: configuration, keys, directory and state.", cli_init},
     {"check", "[--ports] [--print]", "Checks the configuration and what it names.", cli_check},
     {"serve", "[--single]", "Serves: binds the ports, starts the roles and keeps them running.", cli_serve},

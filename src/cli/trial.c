@@ -112,6 +112,7 @@ static int take_options(struct trial *t, struct resolver_options *o)
         o->servers = list;
         o->server_count = count;
         o->stub_count = 0;
+        o->root_hints = NULL;
         o->is_everything_asked = true;
     }
     if (t->trust_anchor)

@@ -376,6 +376,7 @@ bool complete_conf(struct conf *c, struct complete_error *error)
 {
     complete_state_directory(c);
     resolve(&c->arena, c->state_directory, &c->resolver.trust_anchor_file);
+    resolve(&c->arena, c->state_directory, &c->resolver.root_hints);
     if (c->hostname.n == 0)
         return fail(error, NULL, STR("hostname"),
                     "hostname is missing; it is this host's name, like mail.example.org");

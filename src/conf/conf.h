@@ -194,7 +194,8 @@ struct conf_stub_zone {
 
 struct conf_resolver {
     struct conf_endpoints server; /* none: ask from the root down */
-    struct str trust_anchor_file; /* empty: the built-in root anchor */
+    struct str trust_anchor_file; /* empty: nothing is validated */
+    struct str root_hints;        /* file; empty: see server */
     bool is_validating;
     int64_t edns_size_bytes;
     int64_t cache_bytes;

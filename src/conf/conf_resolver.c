@@ -17,6 +17,8 @@ void conf_resolver_options(const struct conf *c, struct arena *a, struct resolve
         for (size_t k = 0; k < c->stub_zone[i].server.count; k++)
             stubs[out->stub_count++] = (struct resolver_stub){
                 arena_c_string(a, c->stub_zone[i].zone), c->stub_zone[i].server.item[k]};
+    if (r->root_hints.n > 0)
+        out->root_hints = arena_c_string(a, r->root_hints);
     if (r->is_validating && r->trust_anchor_file.n > 0)
         out->trust_anchor = arena_c_string(a, r->trust_anchor_file);
 }

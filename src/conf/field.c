@@ -202,6 +202,7 @@ static const struct field queue_fields[] = {
 #define AT(member) offsetof(struct conf_resolver, member)
 static const struct field resolver_fields[] = {
     LIST("server",             FIELD_ENDPOINT, AT(server)),
+    TEXT("root-hints",         FIELD_PATH,     AT(root_hints), NULL),
     TEXT("trust-anchor-file",  FIELD_PATH,     AT(trust_anchor_file), NULL),
     TEXT("validate",           FIELD_SWITCH,   AT(is_validating), "on"),
     NUMBER("edns-size",        FIELD_SIZE,     AT(edns_size_bytes), "1232", 512, 4096),

@@ -66,7 +66,12 @@ static struct fault set_servers(struct ub_ctx *context, const struct resolver_op
         if (error)
             return bad_option("server", text, error);
     }
-    if (o->server_count == 0 && o->stub_count == 0) {
+    if (o->root_hints) {
+        int error = ub_ctx_set_option(context, "root-hints:", o->root_hints);
+        if (error)
+            return bad_option("root hints", o->root_hints, error);
+    }
+    if (o->server_count == 0 && o->stub_count == 0 && !o->root_hints) {
         int error = ub_ctx_resolvconf(context, NULL);
         if (error)
             return bad_option("file", "/etc/resolv.conf", error);
@@ -349,5 +354,16 @@ struct fault resolver_lookup(struct resolver *r, struct arena *arena, const char
     struct fault f = inquire(r, arena, name, type, deadline_ms, out);
     if (!f.kind)
         answer_cache_put(r->cache, name, type, clock_now_ms(), out);
+    return f;
+}
+
+struct fault resolver_prove(struct resolver *r, int64_t deadline_ms)
+{
+    struct arena arena = arena_make(1 << 20);
+    struct resolver_answer answer;
+    struct fault f = resolver_lookup(r, &arena, ".", RESOLVER_NS, deadline_ms, &answer);
+    if (!f.kind && !answer.is_secure)
+        f = failure(".", "the answer is not proven");
+    arena_free(&arena);
     return f;
 }

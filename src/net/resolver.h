@@ -24,6 +24,7 @@ struct resolver_options {
     size_t server_count;
     const struct resolver_stub *stubs;
     size_t stub_count;
+    const char *root_hints;   /* file with the root's servers, from which on is asked; or NULL */
     const char *trust_anchor; /* file with DS or DNSKEY of the root; NULL: no validation */
     size_t cache_bytes;       /* for answers, here and in the library; 0: the library's default */
     size_t edns_size_bytes;   /* the largest answer by UDP; 0: the library's default */
@@ -35,6 +36,7 @@ enum resolver_status { RESOLVER_FOUND, RESOLVER_NO_DATA, RESOLVER_NO_NAME };
 
 enum {
     RESOLVER_A = 1,
+    RESOLVER_NS = 2,
     RESOLVER_CNAME = 5,
     RESOLVER_MX = 15,
     RESOLVER_TXT = 16,
@@ -71,5 +73,11 @@ void resolver_stop(struct resolver *r);
  */
 struct fault resolver_lookup(struct resolver *r, struct arena *arena, const char *name,
                              uint16_t type, int64_t deadline_ms, struct resolver_answer *out);
+
+/*
+ * Asks for the root's name servers: 451 4.4.3 when there is no proven answer, because nobody answers, or somebody on the
+ * way does not pass signatures on. With a trust anchor of the root this is what all other answers need.
+ */
+struct fault resolver_prove(struct resolver *r, int64_t deadline_ms);
 
 #endif

@@ -29,6 +29,16 @@ static void set_text(json_t *o, const char *name, struct str s)
         json_object_set_new(o, name, text_of(s));
 }
 
+/* Takes the object. The text is to be freed. */
+static char *dump(json_t *o)
+{
+    char *text = json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS);
+    if (!text)
+        abort();
+    json_decref(o);
+    return text;
+}
+
 static void count(struct report_store *s, struct report_outcome *o, struct str policy,
                   struct str text)
 {
@@ -36,20 +46,6 @@ static void count(struct report_store *s, struct report_outcome *o, struct str p
     o->text = text;
     o->count = 1;
     report_store_count(s, o);
-}
-
-static void count_json(struct report_store *s, struct report_outcome *o, json_t *policy,
-                       json_t *outcome)
-{
-    enum { FLAGS = JSON_COMPACT | JSON_SORT_KEYS };
-    char *policy_text = json_dumps(policy, FLAGS), *text = json_dumps(outcome, FLAGS);
-    if (!policy_text || !text)
-        abort();
-    count(s, o, str_from(policy_text), str_from(text));
-    free(policy_text);
-    free(text);
-    json_decref(policy);
-    json_decref(outcome);
 }
 
 /* What is counted for each message is written without the library, which would take longer than a check of SPF. */
@@ -190,6 +186,8 @@ static json_t *strings_of(const struct str *item, size_t count)
 static json_t *policy_of(const struct report_tls *t)
 {
     json_t *policy = json_pack("{s:s}", "type", t->policy_type);
+    if (!str_equal_nocase(t->policy_domain, t->domain))
+        set_text(policy, "domain", t->policy_domain);
     if (t->policy_string_count > 0)
         json_object_set_new(policy, "string", strings_of(t->policy_string, t->policy_string_count));
     if (t->mx_pattern_count > 0)
@@ -197,8 +195,26 @@ static json_t *policy_of(const struct report_tls *t)
     return policy;
 }
 
-/* One report has all policies of a domain, so they are a part of the outcome. */
-void report_count_tls(struct report_store *s, const struct report_tls *t)
+/* The texts lie behind the outcome. One report has all policies of a domain, so they are a part of its text. */
+static struct report_outcome *keep_outcome(const struct report_tls *t, struct str text)
+{
+    const struct str policy = STR("{}");
+    struct report_outcome *o = malloc(sizeof *o + t->domain.n + policy.n + text.n);
+    if (!o)
+        abort();
+    char *room = (char *)(o + 1);
+    *o = (struct report_outcome){.kind = REPORT_TLS, .time_s = t->time_s, .count = 1};
+    const struct str from[] = {t->domain, policy, text};
+    struct str *const to[] = {&o->domain, &o->policy, &o->text};
+    for (size_t i = 0; i < sizeof from / sizeof *from; i++) {
+        memcpy(room, from[i].p, from[i].n);
+        *to[i] = str_make(room, from[i].n);
+        room += from[i].n;
+    }
+    return o;
+}
+
+struct report_outcome *report_tls_outcome(const struct report_tls *t)
 {
     json_t *o = json_pack("{s:o}", "policy", policy_of(t));
     if (t->failure) {
@@ -209,8 +225,8 @@ void report_count_tls(struct report_store *s, const struct report_tls *t)
         set_text(o, "helo", t->receiving_helo);
         set_text(o, "reason", t->reason);
     }
-    count_json(s,
-               &(struct report_outcome){
-                   .kind = REPORT_TLS, .domain = t->domain, .rua = t->rua, .time_s = t->time_s},
-               json_object(), o);
+    char *text = dump(o);
+    struct report_outcome *outcome = keep_outcome(t, str_from(text));
+    free(text);
+    return outcome;
 }

@@ -36,9 +36,9 @@ void report_count_dmarc(struct report_store *s, const struct report_message *m);
 
 /* What came of TLS with a domain's host (RFC 8460 section 4). Texts are borrowed; empty ones are left out. */
 struct report_tls {
-    struct str domain;       /* of the policy */
-    struct str rua;          /* of its record (check/tlsrpt_record.h) */
-    const char *policy_type; /* "tlsa", "sts" or "no-policy-found" */
+    struct str domain;        /* of the recipients, which is told */
+    struct str policy_domain; /* of DANE that of the host (RFC 7672 section 2.2.3); empty: domain */
+    const char *policy_type;  /* "tlsa", "sts" or "no-policy-found" */
     const struct str *policy_string;
     size_t policy_string_count;
     const struct str *mx_pattern; /* of an MTA-STS policy */
@@ -48,7 +48,7 @@ struct report_tls {
     int64_t time_s;
 };
 
-/* Counts a session. */
-void report_count_tls(struct report_store *s, const struct report_tls *t);
+/* A session as an outcome of its own, without the address that wants to know: the caller's to free(). */
+struct report_outcome *report_tls_outcome(const struct report_tls *t);
 
 #endif

@@ -178,6 +178,7 @@ static bool sign(struct trip *t, struct buf *text)
 static struct fault hand_over(struct trip *t, struct buf *text)
 {
     struct queue_envelope e = {.sender = t->by.address,
+                               .is_tls_optional = t->draft.ticket.kind == REPORT_TLS,
                                .arrival_ms = t->now_s * 1000,
                                .rcpt = t->rcpt,
                                .rcpt_count = t->rcpt_count};

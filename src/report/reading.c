@@ -4,6 +4,7 @@
  */
 #include "report/reading.h"
 
+#include "mail/header.h"
 #include "mail/mime_reader.h"
 #include "report/archive.h"
 #include "report/dmarc_read.h"
@@ -14,6 +15,7 @@ enum { HEAD_MAX = 4096 };
 /* What is unpacked goes to the reader that its first octets call for. */
 struct reading {
     struct document *out;
+    struct str message;
     struct dmarc_reader *xml;
     struct buf json;
     bool is_json, is_neither, is_full;
@@ -57,18 +59,27 @@ static bool take_piece(void *arg, struct str piece)
     return !r->is_full;
 }
 
+/* Policies of DANE are about the hosts' domains; whom the whole is about is in the header (RFC 8460 section 5.3). */
+static void take_domain(struct reading *r)
+{
+    struct header_field field;
+    if (header_find(r->message, STR("TLS-Report-Domain"), &field))
+        r->out->domain = document_name(r->out, str_trim(field.value));
+}
+
 static struct fault finish(struct reading *r)
 {
     if (r->xml)
         return dmarc_reader_end(r->xml);
     if (r->is_full)
         return fault_make(552, FAULT_STATUS(5, 3, 4), "the report is too large");
+    take_domain(r);
     return tls_report_read(buf_str(&r->json), r->out);
 }
 
-static struct fault read_packed(struct str packed, struct document *out)
+static struct fault read_packed(struct str message, struct str packed, struct document *out)
 {
-    struct reading r = {.out = out, .json = buf_make(TLS_READ_MAX)};
+    struct reading r = {.out = out, .message = message, .json = buf_make(TLS_READ_MAX)};
     struct fault f = archive_read(packed, take_piece, &r);
     if (!f.kind && (r.is_neither || (!r.xml && !r.is_json)))
         f = fault_make(554, FAULT_STATUS(5, 6, 0), "the archive holds no report");
@@ -107,7 +118,7 @@ struct fault report_read(struct str message, struct document *out)
         if (!may_be_report(buf_str(&bytes)))
             continue;
         document_free(out);
-        f = read_packed(buf_str(&bytes), out);
+        f = read_packed(message, buf_str(&bytes), out);
         break;
     }
     buf_free(&bytes);

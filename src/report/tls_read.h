@@ -10,7 +10,7 @@
 enum { TLS_READ_MAX = 8 << 20 /* octets of JSON */, TLS_READ_DEPTH_MAX = 16 };
 
 /*
- * Reads a whole document into out, which was started. A record is a policy with its counts, or a kind of failure under
+ * Reads a whole document into out, which was started; its domain is that of the first policy, unless it has one. A record is a policy with its counts, or a kind of failure under
  * it. 554 5.6.0 with the reason when it is no report.
  */
 struct fault tls_report_read(struct str json, struct document *out);

@@ -42,12 +42,14 @@ static json_t *failure_of(const struct report_row *row)
     return o;
 }
 
-/* The head of a policy's entry. */
+/* The head of a policy's entry. That of DANE is about a host's domain (RFC 8460 section 1.1). */
 static json_t *entry_of(const struct report_draft *d, const json_t *policy)
 {
+    json_t *domain = json_object_get(policy, "domain");
     json_t *strings = json_object_get(policy, "string"), *mx = json_object_get(policy, "mx");
-    json_t *o = json_pack("{s:O, s:o}", "policy-type", json_object_get(policy, "type"),
-                          "policy-domain", text_of(d->ticket.domain));
+    json_t *o =
+        json_pack("{s:O, s:o}", "policy-type", json_object_get(policy, "type"), "policy-domain",
+                  domain ? json_incref(domain) : text_of(d->ticket.domain));
     if (strings)
         json_object_set(o, "policy-string", strings);
     if (mx)

@@ -9,6 +9,7 @@
 
 #include "conf/conf_resolver.h"
 #include "net/offload.h"
+#include "os/clock.h"
 #include "os/memory.h"
 #include "role/bench_hooks.h"
 #include "role/mta_internal.h"
@@ -23,6 +24,7 @@ enum {
     SPARES_MAX = 8,
     HOT_SHARE = 5, /* of the deliveries in memory: what waits before a checkpoint */
     LOADED_SHARE = 10,
+    PROOF_MS = 30000,
     QUIET_MS = 3000,
     QUIET_MOST_MS = 100 * QUIET_MS
 };
@@ -71,6 +73,34 @@ static struct fault start_resolver(struct mta *m, const struct conf *conf)
     return f;
 }
 
+/* A session with another server, for the report to the domain's owner; any loop. */
+static void tell_tls(void *arg, const struct tls_outcome *o)
+{
+    struct mta *m = arg;
+    char sending[IP_TEXT_MAX], receiving[IP_TEXT_MAX];
+    struct live *live = live_keep(&m->steward.live);
+    bool is_sending = live->conf->reports.is_sending;
+    live_drop(&m->steward.live, live);
+    if (!m->tls_gather || !is_sending)
+        return;
+    struct report_tls t = {
+        .domain = o->domain,
+        .policy_domain = o->policy_domain,
+        .policy_type = tls_policy_type_name(o->policy_type),
+        .policy_string = o->policy_string,
+        .policy_string_count = o->policy_string_count,
+        .mx_pattern = o->mx_host,
+        .mx_pattern_count = o->mx_host_count,
+        .failure = o->result == TLS_SUCCESS ? NULL : tls_result_name(o->result),
+        .sending_ip = o->has_addresses ? ip_format(&o->sending_ip, sending) : STR_NONE,
+        .receiving_ip = o->has_addresses ? ip_format(&o->receiving_ip, receiving) : STR_NONE,
+        .receiving_mx = o->receiving_mx,
+        .receiving_helo = o->receiving_helo,
+        .reason = o->reason,
+        .time_s = clock_real_ms() / 1000};
+    tls_gather_tell(m->tls_gather, &t);
+}
+
 static struct fault open_queue(struct mta *m, const struct conf *conf)
 {
     m->sts_folder = arena_c_string(&m->steward.arena,
@@ -87,7 +117,9 @@ static struct fault open_queue(struct mta *m, const struct conf *conf)
                                .loops = m->loops,
                                .loop_count = m->steward.crew.count,
                                .scope = &m->steward.crew.member[0].work,
-                               .sts_folder = m->sts_folder};
+                               .sts_folder = m->sts_folder,
+                               .tell_tls = tell_tls,
+                               .tell_tls_arg = m};
     m->sender = sender_make(&s);
     struct queue_options o;
     queue_options_from(m, conf, &o);
@@ -129,6 +161,15 @@ static void keep_policies(void *arg)
 {
     struct mta *m = arg;
     sender_keep_policies(m->sender);
+}
+
+/* Says at the start what would keep all mail waiting: a trust anchor, and a resolver that passes no signatures on. */
+static void prove_resolver(void *arg)
+{
+    struct mta *m = arg;
+    struct fault f = resolver_prove(m->resolver, clock_now_ms() + PROOF_MS);
+    if (f.kind && !task_is_cancelled())
+        steward_tell(&m->steward, "resolver.unproven", &f);
 }
 
 static struct mta *mta_of(struct steward *s)
@@ -183,22 +224,28 @@ static struct fault open_report_store(struct steward *s)
     return f;
 }
 
-/* Mail does not wait for reports: without their file none are counted, sent or read. */
-static struct fault open_reports(struct mta *m)
+/* Mail does not wait for reports: without their file none are counted, sent or read. Before the first delivery. */
+static void open_reports(struct mta *m)
 {
     struct steward *s = &m->steward;
     struct fault f = open_report_store(s);
-    if (f.kind) {
+    if (f.kind)
         steward_tell(s, "report.store.failed", &f);
-        return FINE;
-    }
+    else
+        m->tls_gather = tls_gather_make(s->server.reports, m->resolver, s->server.log);
+}
+
+static struct fault start_reports(struct mta *m)
+{
+    struct steward *s = &m->steward;
     m->courier = (struct courier){.store = s->server.reports,
                                   .queue = s->server.queue,
                                   .live = &s->live,
                                   .keys = s->server.keys,
                                   .resolver = m->resolver,
                                   .log = s->server.log};
-    if (!task_start(&s->chores, "reports", courier_run, &m->courier))
+    if (s->server.reports && (!task_start(&s->chores, "reports", courier_run, &m->courier) ||
+                              !tls_gather_start(m->tls_gather, &s->chores)))
         return fault_make(451, FAULT_STATUS(4, 3, 0), "no memory for a task");
     return FINE;
 }
@@ -206,13 +253,17 @@ static struct fault open_reports(struct mta *m)
 static struct fault take_charge(struct steward *s, const struct conf *conf)
 {
     struct mta *m = mta_of(s);
+    open_reports(m);
     struct fault f = open_queue(m, conf);
     if (!f.kind)
         open_greylist(s);
     if (!f.kind)
-        f = open_reports(m);
+        f = start_reports(m);
     if (!f.kind && (!task_start(&s->chores, "memory", tidy_memory, m) ||
                     !task_start(&s->chores, "policies", keep_policies, m)))
+        f = fault_make(451, FAULT_STATUS(4, 3, 0), "no memory for a task");
+    bool is_anchored = conf->resolver.is_validating && conf->resolver.trust_anchor_file.n > 0;
+    if (!f.kind && is_anchored && !task_start(&s->chores, "resolver", prove_resolver, m))
         f = fault_make(451, FAULT_STATUS(4, 3, 0), "no memory for a task");
     return f;
 }
@@ -255,6 +306,7 @@ static void close_mta(struct steward *s)
     struct mta *m = mta_of(s);
     if (s->server.queue)
         queue_close(s->server.queue);
+    tls_gather_free(m->tls_gather);
     report_store_close(s->server.reports);
     if (m->sender)
         sender_free(m->sender);

@@ -6,6 +6,7 @@
 #define ROLE_MTA_INTERNAL_H
 
 #include "report/courier.h"
+#include "report/tls_gather.h"
 #include "role/steward.h"
 #include "send/sender.h"
 
@@ -15,8 +16,9 @@ struct mta {
     struct scope keeping; /* the queue's keeper, the last to go */
     struct resolver *resolver;
     struct sender *sender;
-    const char *sts_folder; /* where the sender keeps MTA-STS policies */
-    struct courier courier; /* of reports */
+    const char *sts_folder;        /* where the sender keeps MTA-STS policies */
+    struct courier courier;        /* of reports */
+    struct tls_gather *tls_gather; /* NULL: no reports about TLS */
 };
 
 /* report_verbs.c */

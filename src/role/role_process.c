@@ -100,6 +100,7 @@ static void add_folders(struct places *p, const struct role_kind *kind)
     add_folder(p, conf->smarthost.password_file);
     add_folder(p, conf->local.password_file);
     add_folder(p, conf->resolver.trust_anchor_file);
+    add_folder(p, conf->resolver.root_hints);
     for (size_t i = 0; i < conf->transport_count; i++)
         add_folder(p, conf->transport[i].password_file);
 }

@@ -141,7 +141,10 @@ static void tell_event(const struct demand *d, const struct tls_outcome *o)
     event_end(&e);
 }
 
-/* Tells what came of it, of mail exchangers alone. */
+/*
+ * Tells what came of it, of mail exchangers alone. Mail with TLS-Required: No follows no policy, so it says nothing about
+ * one; reports about TLS are of that kind, and are not to be reported (RFC 8460).
+ */
 static void tell(const struct demand *d)
 {
     const struct route *r = d->route;
@@ -151,7 +154,8 @@ static void tell(const struct demand *d)
     struct arena a = arena_make(STRINGS_ROOM * 4);
     struct str *strings = arena_alloc(&a, STRINGS_MAX * sizeof *strings);
     bool is_sts = d->type == TLS_POLICY_STS;
-    struct tls_outcome o = {.policy_type = d->type,
+    struct tls_outcome o = {.domain = r->domain,
+                            .policy_type = d->type,
                             .policy_domain = is_sts || d->type == TLS_POLICY_NONE || !d->host
                                                  ? r->domain
                                                  : d->host->dane.base,
@@ -172,7 +176,7 @@ static void tell(const struct demand *d)
         o.receiving_helo = str_from(d->t->client.server_name);
     }
     tell_event(d, &o);
-    if (options->tell_tls)
+    if (options->tell_tls && r->wish != ROUTE_TLS_OPTIONAL)
         options->tell_tls(options->tell_tls_arg, &o);
     arena_free(&a);
 }

@@ -31,8 +31,9 @@ enum tls_result {
 };
 
 struct tls_outcome {
+    struct str domain; /* of the recipients, A-labels */
     enum tls_policy_type policy_type;
-    struct str policy_domain;
+    struct str policy_domain; /* the same, but with DANE the TLSA base domain (section 1.1) */
     const struct str
         *policy_string; /* the TLSA records as "3 1 1 hex", or the lines of the MTA-STS policy */
     size_t policy_string_count;

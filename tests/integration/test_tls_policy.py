@@ -21,6 +21,7 @@ mx-back A 127.0.0.7
 WRONG = "00" * 32
 POLICY = "version: STSv1\r\nmode: {mode}\r\nmx: {mx}\r\nmax_age: {age}\r\n"
 STS_DOMAINS = ("one", "two", "three")
+TLSRPT = 'TXT "v=TLSRPTv1; rua=https://127.0.0.1/report,mailto:tls@box.signed"'
 
 
 def mx(name, address, extra=""):
@@ -48,12 +49,15 @@ def signed_zone(port, good, authority):
         "second MX 10 mx-bad\nsecond MX 20 mx-ee\n",
         "unproven MX 10 mx-bogus\nunproven MX 20 mx-ee\n",
         "outward MX 10 mx-clear.open.\n",
+        mx("mute", "127.0.0.3", "_tls.mute NS ns\n"),  # which does not answer for it
+        "box MX 10 mx-ee\n",  # where reports go, which are not reported
+        *(f"_smtp._tls.{d} {TLSRPT}\n" for d in ("ee", "bad", "strip", "unproven", "box")),
         *(f"mta-sts.{d} A 127.0.0.5\n_mta-sts.{d} TXT \"v=STSv1; id=1;\"\n" for d in ("ee", "bad")),
     ))
 
 
 def open_zone(port):
-    records = "".join(f"{d} MX 10 mx.{d}\nmx.{d} A 127.0.0.4\nmta-sts.{d} A 127.0.0.5\n_mta-sts.{d} TXT \"v=STSv1; id=1;\"\n" for d in STS_DOMAINS)
+    records = "".join(f"{d} MX 10 mx.{d}\nmx.{d} A 127.0.0.4\nmta-sts.{d} A 127.0.0.5\n_mta-sts.{d} TXT \"v=STSv1; id=1;\"\n_smtp._tls.{d} {TLSRPT}\n" for d in STS_DOMAINS)
     return HEAD.format(zone="open") + records + mx("clear", "127.0.0.3", tlsa(port, "clear", f"3 1 1 {WRONG}")) + mx("tls", "127.0.0.2") + (
         "inward MX 10 mx-bad.signed.\ntwice MX 10 mx.one\n_mta-sts.twice TXT \"v=STSv1; id=1;\"\n_mta-sts.twice TXT \"v=STSv1; id=2;\"\n"
         "mta-sts.twice A 127.0.0.5\nprivate MX 10 mx.one\nmta-sts.private A 127.0.0.5\n_mta-sts.private TXT \"v=STSv1; id=1;\"\n")
