@@ -216,13 +216,23 @@ struct fault draft_collect(struct draft *d, const struct milter_event *e)
                : too_much();
 }
 
+/* A signature above our trace field would be taken for one of ours (sign/signing.h). */
+static size_t place_for_field(const struct header_edit *h, const struct draft_edit *e)
+{
+    size_t trace = 0;
+    while (trace < h->count && !h->item[trace].is_hidden)
+        trace++;
+    bool is_signature = str_equal_nocase(e->name, STR("DKIM-Signature"));
+    return is_signature && e->index <= trace ? trace + 1 : e->index;
+}
+
 static void edit_header(struct header_edit *h, const struct draft_edit *e, bool has_space)
 {
     bool is_done = true;
     if (e->kind == MILTER_CHANGE_FIELD)
         is_done = header_edit_change(h, e->index, e->name, e->value, has_space);
     else if (e->kind == MILTER_INSERT_FIELD)
-        is_done = header_edit_insert(h, e->index, e->name, e->value, has_space);
+        is_done = header_edit_insert(h, place_for_field(h, e), e->name, e->value, has_space);
     else
         is_done = header_edit_insert(h, h->count, e->name, e->value, has_space);
     assert(is_done); /* draft_collect has counted what it takes */
