@@ -117,10 +117,18 @@ class Filter:
         return result
 
     def close(self):
+        self.hang_up()
+        self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
+
+    def hang_up(self):
+        """Ends all connections."""
         with self.lock:
             for peer in self.sockets:
-                peer.close()
+                try:
+                    peer.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass  # it has ended
 
     def conf(self, name, more=""):
         return f'milter "{name}" {{\n    socket = "{self.where()}"\n    {more}\n}}\n'

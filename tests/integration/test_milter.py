@@ -423,8 +423,7 @@ def test_a_connection_that_is_lost_between_messages_is_made_anew(serve, filters)
     server = serve(f)
     with talk(server) as c:
         c.message("a@b.test", ["bob@example.test"], MESSAGE)
-        for peer in f.sockets:
-            peer.shutdown(socket.SHUT_RDWR)
+        f.hang_up()
         c.message("a@b.test", ["bob@example.test"], MESSAGE)
     assert f.connections == 2 and f.letters().count("C") == 2 and f.letters().count("H") == 2
 
