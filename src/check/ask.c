@@ -16,7 +16,7 @@ static bool spell(struct str name, char out[NAME_MAX_OCTETS + 1])
         return false;
     for (size_t i = 0; i < name.n; i++) {
         unsigned char c = (unsigned char)name.p[i];
-        if (c <= ' ' || c > '~' || c == '\\')
+        if (c < ' ' || c > '~' || c == '\\')
             return false;
         if (c == '.' ? label == 0 : label == LABEL_MAX)
             return false;

@@ -6,7 +6,12 @@
 
 #include <stdlib.h>
 
+#include "base/buf.h"
+
 enum { STRINGS_MAX = 20 /* of a policy */, STRING_MAX = 500 };
+
+/* Octets of an outcome: strings of the longest kind, each octet of them escaped. */
+enum { TEXT_MAX = (3 * REPORT_SIGNATURES_MAX + 20) * 2 * STRING_MAX };
 
 /* A JSON string: what is not printable ASCII is '?', no text of a stranger is longer. */
 static json_t *text_of(struct str s)
@@ -24,28 +29,74 @@ static void set_text(json_t *o, const char *name, struct str s)
         json_object_set_new(o, name, text_of(s));
 }
 
-static void count(struct report_store *s, struct report_outcome *o, json_t *policy, json_t *outcome)
+static void count(struct report_store *s, struct report_outcome *o, struct str policy,
+                  struct str text)
+{
+    o->policy = policy;
+    o->text = text;
+    o->count = 1;
+    report_store_count(s, o);
+}
+
+static void count_json(struct report_store *s, struct report_outcome *o, json_t *policy,
+                       json_t *outcome)
 {
     enum { FLAGS = JSON_COMPACT | JSON_SORT_KEYS };
     char *policy_text = json_dumps(policy, FLAGS), *text = json_dumps(outcome, FLAGS);
     if (!policy_text || !text)
         abort();
-    o->policy = str_from(policy_text);
-    o->text = str_from(text);
-    o->count = 1;
-    report_store_count(s, o);
+    count(s, o, str_from(policy_text), str_from(text));
     free(policy_text);
     free(text);
     json_decref(policy);
     json_decref(outcome);
 }
 
-static json_t *published(const struct dmarc_record *r)
+/* What is counted for each message is written without the library, which would take longer than a check of SPF. */
+static void put_string(struct buf *out, struct str s)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "p", dmarc_policy_name(r->p), "sp",
-                     dmarc_policy_name(r->sp), "np", dmarc_policy_name(r->np), "adkim",
-                     r->is_dkim_strict ? "s" : "r", "aspf", r->is_spf_strict ? "s" : "r", "testing",
-                     r->is_test ? "y" : "n");
+    s = str_head(s, STRING_MAX);
+    buf_append_byte(out, '"');
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i] >= ' ' && s.p[i] <= '~' ? s.p[i] : '?';
+        if (c == '"' || c == '\\')
+            buf_append_byte(out, '\\');
+        buf_append_byte(out, c);
+    }
+    buf_append_byte(out, '"');
+}
+
+static void put_name(struct buf *out, const char *name)
+{
+    buf_append_byte(out, out->used == 0 ? '{' : ',');
+    put_string(out, str_from(name));
+    buf_append_byte(out, ':');
+}
+
+static void put(struct buf *out, const char *name, const char *value)
+{
+    put_name(out, name);
+    put_string(out, str_from(value));
+}
+
+/* Nothing for an empty text. */
+static void put_text(struct buf *out, const char *name, struct str value)
+{
+    if (value.n == 0)
+        return;
+    put_name(out, name);
+    put_string(out, value);
+}
+
+static void put_published(struct buf *out, const struct dmarc_record *r)
+{
+    put(out, "p", dmarc_policy_name(r->p));
+    put(out, "sp", dmarc_policy_name(r->sp));
+    put(out, "np", dmarc_policy_name(r->np));
+    put(out, "adkim", r->is_dkim_strict ? "s" : "r");
+    put(out, "aspf", r->is_spf_strict ? "s" : "r");
+    put(out, "testing", r->is_test ? "y" : "n");
+    buf_append_byte(out, '}');
 }
 
 /* Why the message was not treated as its policy asked. */
@@ -59,19 +110,26 @@ static const char *find_reason(const struct report_message *m)
 }
 
 /* What passed comes first. */
-static json_t *signatures(const struct report_message *m)
+static void put_signatures(struct buf *out, const struct report_message *m)
 {
-    json_t *list = json_array();
+    size_t count = 0;
+    put_name(out, "signatures");
+    buf_append_byte(out, '[');
     for (int passed = 1; passed >= 0; passed--)
         for (size_t i = 0; i < m->signature_count; i++) {
             const struct report_signature *g = &m->signature[i];
-            bool is_here = (strcmp(g->result, "pass") == 0) == passed && g->domain.n > 0 &&
-                           json_array_size(list) < REPORT_SIGNATURES_MAX;
-            if (is_here)
-                json_array_append_new(list, json_pack("[o, o, s]", text_of(g->domain),
-                                                      text_of(g->selector), g->result));
+            if ((strcmp(g->result, "pass") == 0) != passed || g->domain.n == 0 ||
+                count == REPORT_SIGNATURES_MAX)
+                continue;
+            buf_append(out, count++ == 0 ? STR("[") : STR(",["));
+            put_string(out, g->domain);
+            buf_append_byte(out, ',');
+            put_string(out, g->selector);
+            buf_append_byte(out, ',');
+            put_string(out, str_from(g->result));
+            buf_append_byte(out, ']');
         }
-    return list;
+    buf_append_byte(out, ']');
 }
 
 static const char *disposition_name(const struct report_message *m)
@@ -81,31 +139,44 @@ static const char *disposition_name(const struct report_message *m)
                                                             : dmarc_policy_name(m->disposition);
 }
 
-void report_count_dmarc(struct report_store *s, const struct report_message *m)
+static void put_message(struct buf *out, const struct report_message *m)
 {
     char ip[IP_TEXT_MAX];
     const struct dmarc_verdict *v = m->dmarc;
+    const char *reason = find_reason(m);
+    put_text(out, "ip", ip_format(&m->ip, ip));
+    put(out, "disposition", disposition_name(m));
+    put(out, "dkim", v->is_dkim_aligned ? "pass" : "fail");
+    put(out, "spf", v->is_spf_aligned ? "pass" : "fail");
+    put_name(out, "from");
+    put_string(out, v->author);
+    put_signatures(out, m);
+    if (reason)
+        put(out, "reason", reason);
+    put_text(out, "envelope_from", m->envelope_domain);
+    if (m->spf_result && m->spf_domain.n > 0) {
+        put_text(out, "spf_domain", m->spf_domain);
+        put(out, "spf_result", m->spf_result);
+    }
+    buf_append_byte(out, '}');
+}
+
+void report_count_dmarc(struct report_store *s, const struct report_message *m)
+{
+    const struct dmarc_verdict *v = m->dmarc;
     if (v->record_domain.n == 0 || v->record.rua.n == 0 || v->result == DMARC_NONE)
         return;
-    json_t *o =
-        json_pack("{s:o, s:s, s:s, s:s, s:o, s:o}", "ip", text_of(ip_format(&m->ip, ip)),
-                  "disposition", disposition_name(m), "dkim", v->is_dkim_aligned ? "pass" : "fail",
-                  "spf", v->is_spf_aligned ? "pass" : "fail", "from", text_of(v->author),
-                  "signatures", signatures(m));
-    const char *reason = find_reason(m);
-    if (reason)
-        json_object_set_new(o, "reason", json_string(reason));
-    set_text(o, "envelope_from", m->envelope_domain);
-    if (m->spf_result && m->spf_domain.n > 0) {
-        set_text(o, "spf_domain", m->spf_domain);
-        json_object_set_new(o, "spf_result", json_string(m->spf_result));
-    }
+    struct buf policy = buf_make(TEXT_MAX), text = buf_make(TEXT_MAX);
+    put_published(&policy, &v->record);
+    put_message(&text, m);
     count(s,
           &(struct report_outcome){.kind = REPORT_DMARC,
                                    .domain = v->record_domain,
                                    .rua = v->record.rua,
                                    .time_s = m->time_s},
-          published(&v->record), o);
+          buf_str(&policy), buf_str(&text));
+    buf_free(&policy);
+    buf_free(&text);
 }
 
 static json_t *strings_of(const struct str *item, size_t count)
@@ -138,8 +209,8 @@ void report_count_tls(struct report_store *s, const struct report_tls *t)
         set_text(o, "helo", t->receiving_helo);
         set_text(o, "reason", t->reason);
     }
-    count(s,
-          &(struct report_outcome){
-              .kind = REPORT_TLS, .domain = t->domain, .rua = t->rua, .time_s = t->time_s},
-          json_object(), o);
+    count_json(s,
+               &(struct report_outcome){
+                   .kind = REPORT_TLS, .domain = t->domain, .rua = t->rua, .time_s = t->time_s},
+               json_object(), o);
 }

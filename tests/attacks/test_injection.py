@@ -23,7 +23,7 @@ EVIL = ["\r\nX-Injected: yes", "\nX-Injected: yes", "\rX-Injected: yes", '"},{"e
         "=?utf-8?q?=0D=0AX-Injected:_yes?=", "%0d%0aX-Injected: yes", "+0D+0AX-Injected:+20yes", "<x@injected.test>", "> SIZE=1 BODY=8BITMIME",
         "(comment) injected", "; injected", "\tinjected", "injected\x0b\x0c", "${injected}", "%s%n%p", "\udcff\udcfeinjected"]
 FIELDS = {"received", "return-path", "delivered-to", "subject", "date", "message-id", "from", "to", "mime-version", "content-type", "auto-submitted", "references",
-          "in-reply-to"}
+          "in-reply-to", "dkim-signature"}
 
 
 def harmless(server, stub=None):

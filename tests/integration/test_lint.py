@@ -53,7 +53,7 @@ def test_include_against_the_direction(tree):
 
 def test_siblings_do_not_include_each_other(tree):
     plant(tree, "src/serve/talk.c", '#include "send/route.h"\n')
-    assert lint(tree, "direction") == ['src/serve/talk.c:1: serve (layer 8) may not include "send/route.h" (layer 8)']
+    assert lint(tree, "direction") == ['src/serve/talk.c:1: serve (layer 9) may not include "send/route.h" (layer 9)']
 
 
 def test_include_not_written_from_src(tree):
