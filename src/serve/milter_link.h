@@ -22,6 +22,7 @@ struct milter_link {
     const struct conf_milter *conf;
     struct conn *conn; /* NULL: closed */
     struct milter engine;
+    unsigned read_count;
     bool has_session;         /* it has heard of the client */
     bool has_message;         /* it has heard of a message that has not ended */
     bool is_session_accepted; /* it wants to hear no more of this client */
