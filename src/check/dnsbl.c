@@ -21,7 +21,7 @@ struct str dnsbl_reverse(const struct ip_address *ip, char room[DNSBL_NAME_MAX])
 static struct str full_name(const struct dnsbl_site *site, struct str name,
                             char room[2 * DNSBL_NAME_MAX])
 {
-    int n = snprintf(room, 2 * DNSBL_NAME_MAX, STR_FMT "." STR_FMT,
+    int n = snprintf(room, (size_t)2 * DNSBL_NAME_MAX, STR_FMT "." STR_FMT,
                      STR_ARG(str_head(name, DNSBL_NAME_MAX)), STR_ARG(site->zone));
     return str_make(room, (size_t)n);
 }
@@ -51,7 +51,7 @@ void dnsbl_check(const struct dnsbl_site *sites, size_t count, struct str name, 
     for (size_t i = 0; i < count; i++) {
         struct dnsbl_finding *f = &out->finding[i];
         size_t same = 0;
-        while (!str_equal_nocase(sites[same].zone, sites[i].zone))
+        while (same < i && !str_equal_nocase(sites[same].zone, sites[i].zone))
             same++;
         if (same == i)
             ask(a, full_name(&sites[i], name, room), ASK_A, &answers[i]);

@@ -11,7 +11,7 @@
 
 enum { TEXT_MAX = 80 };
 
-#define WINDOW_MS_MAX (31 * 24 * INT64_C(3600000))
+#define WINDOW_MS_MAX (31 * INT64_C(24) * 3600000)
 #define COUNT_MAX     (INT64_C(1) << 50)
 
 static const char *const acts[] = {"off", "record", "mark", "weight", "defer", "refuse"};

@@ -131,7 +131,8 @@ static int print_records(struct desk *k, const struct signing_keys *keys,
     for (size_t n = 0; n < keys->count && is_good; n++)
         if (keys->item[n].state == state)
             is_good = zone_text_txt(&text, name_of(k, &keys->item[n]), keys->item[n].record);
-    fwrite(text.data, 1, text.used, stdout);
+    if (text.used > 0)
+        fwrite(text.data, 1, text.used, stdout);
     buf_free(&text);
     return is_good ? CLI_DONE : CLI_FAILED;
 }

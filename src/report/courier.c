@@ -152,7 +152,7 @@ static bool sign(struct trip *t, struct buf *text)
     const struct signing_order order = {
         .ring = t->courier->keys, .is_notice = true, .now_s = t->now_s};
     struct signing *signing = NULL;
-    struct buf whole = buf_make(LETTER_MAX * 2);
+    struct buf whole = buf_make((size_t)LETTER_MAX * 2);
     struct str section = str_head(buf_str(text), header_size(buf_str(text)));
     if (t->live->conf->signing == CONF_SIGNING_OFF || !order.ring)
         return false;
@@ -193,7 +193,7 @@ static void pack(void *arg)
 
 static struct fault deliver(struct trip *t)
 {
-    struct buf text = buf_make(LETTER_MAX * 2);
+    struct buf text = buf_make((size_t)LETTER_MAX * 2);
     find_recipients(t);
     if (t->rcpt_count == 0 && t->is_dns_down)
         return fault_make(451, FAULT_STATUS(4, 4, 3),

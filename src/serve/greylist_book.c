@@ -185,7 +185,7 @@ static void tidy(struct greylist_book *b, const struct policy_rules *rules, int6
     run(b, FORGET_OVER, f);
     int64_t count = step(b, COUNT, f) ? (int64_t)sqlite3_column_int64(b->statement[COUNT], 0) : 0;
     sqlite3_reset(b->statement[COUNT]);
-    int64_t room = rules->greylist_size - 2 * TIDY_EVERY; /* a try has two rows */
+    int64_t room = rules->greylist_size - (int64_t)2 * TIDY_EVERY; /* a try has two rows */
     if (count <= room)
         return;
     sqlite3_bind_int64(b->statement[FORGET_OLDEST], 1, count - room);
