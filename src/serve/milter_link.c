@@ -101,6 +101,9 @@ struct fault milter_link_ask(struct milter_link *l, int64_t timeout_ms, int64_t 
         deadline = end_ms;
     if (!is_waiting && milter_output(&l->engine).n < BATCH_BYTES)
         return FINE;
+    /* What is here already answers nothing: it would be taken for the next answer, and all after it. */
+    if (milter_output(&l->engine).n > 0 && conn_unread(l->conn) > 0)
+        return fail(l, "the filter said something without being asked");
     struct fault f = flush(l, deadline);
     if (f.kind || !is_waiting)
         return f;
