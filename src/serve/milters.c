@@ -172,6 +172,8 @@ static struct fault begin_message(struct milters *m, struct milter_link *l, cons
                                   size_t count)
 {
     l->is_message_accepted = l->has_failed = false;
+    if (l->conn && conn_has_input(l->conn))
+        milter_link_close(l); /* the filter has ended it since */
     struct fault f = introduce(m, l);
     if (f.kind || !is_listening(l))
         return f;

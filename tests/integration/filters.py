@@ -118,7 +118,8 @@ class Filter:
 
     def close(self):
         self.hang_up()
-        self.listener.shutdown(socket.SHUT_RDWR)
+        if self.listener.fileno() >= 0:
+            self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
 
     def hang_up(self):
