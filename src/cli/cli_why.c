@@ -31,6 +31,12 @@ static void print_trouble(const struct why *w, const json_t *d)
     char ago[SAY_MAX];
     const json_t *t = json_object_get(d, "trouble");
     long long attempts = (long long)say_number(d, "attempts");
+    if (t && attempts == 0) {
+        fputs("  It was not tried yet: ", stdout);
+        say_safely(say_text(t, "text"));
+        putchar('\n');
+        return;
+    }
     if (!t) {
         puts(attempts == 0 ? "  It was not tried yet." : "  No attempt has failed so far.");
         return;
@@ -93,7 +99,7 @@ static void print_next(const struct why *w, const json_t *d, const json_t *site)
     const char *state = say_text(d, "state");
     int64_t next_ms = say_number(d, "next_attempt_ms");
     if (strcmp(state, "held") == 0) {
-        puts("  It is held by the operator, until: eilbote queue release.");
+        puts("  It is held until an operator releases it: eilbote queue release.");
         if (json_is_true(json_object_get(d, "with_sender")))
             puts("  An attempt that has begun may still end; a new one is not made.");
     } else if (strcmp(state, "delivering") == 0) {

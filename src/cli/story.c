@@ -127,6 +127,8 @@ static const struct {
     {"smtp.name.failed", "session {session}: the name of {client} is unknown: {text}"},
     {"policy.decision", "session {session}: {rule} at {stage} says {result}[ about {domain}][: {reason}][; {reply} [{status} ]{text}]"},
     {"policy.failed", "the policy cannot work as it should: {text}"},
+    {"milter.decision", "[{message} ]in session {session}: the filter {milter} says {result} at {stage}[: {reply} [{status} ]{text}]"},
+    {"milter.failed", "[{message} ]in session {session}: the filter {milter} failed at {stage}, {action}: {text}"},
     {"smtp.session.ended", "session {session} on {listener} from {client}[ ({helo})] has ended after {ms} ms with {messages} message(s)"},
     {"smtp.session.dropped", "session {session} on {listener} from {client} dropped: {reply} [{status} ]{text}"},
     {"smtp.session.refused", "session {session} on {listener} from {client} refused: {reply} [{status} ]{text}"},

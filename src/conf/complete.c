@@ -350,6 +350,77 @@ static bool complete_policies(struct conf *c, struct complete_error *error)
     return true;
 }
 
+static bool fail_milter(const struct conf_milter *m, const char *what, struct complete_error *error)
+{
+    return fail(error, "milter", m->name, "milter \"" STR_FMT "\" %s", STR_ARG(m->name), what);
+}
+
+/* "inet:ADDRESS:PORT" and "unix:PATH", as Postfix writes them. */
+static bool complete_milter(struct conf *c, struct conf_milter *m, struct complete_error *error)
+{
+    static const char allowed[] =
+        "needs a socket like \"inet:127.0.0.1:11332\", \"inet:[::1]:11332\" or "
+        "\"unix:/run/filter.sock\"";
+    struct str kind, place;
+    if (!str_cut(m->socket, ':', &kind, &place) || place.n == 0)
+        return fail_milter(m, allowed, error);
+    if (str_equal(kind, STR("unix"))) {
+        enum { PATH_MOST = 107 };
+        m->path = place;
+        resolve(&c->arena, c->state_directory, &m->path);
+        return m->path.n <= PATH_MOST || fail_milter(m, "has a path of more than 107 bytes", error);
+    }
+    return (str_equal(kind, STR("inet")) && ip_endpoint_parse_colon(place, 0, &m->address)) ||
+           fail_milter(m, allowed, error);
+}
+
+static const struct conf_milter *find_milter(const struct conf *c, struct str name)
+{
+    for (size_t i = 0; i < c->milter_count; i++)
+        if (str_equal(c->milter[i].name, name))
+            return &c->milter[i];
+    return NULL;
+}
+
+/* The filters that a listener names; each once. */
+static bool complete_filters(struct conf *c, struct conf_listener *l, struct complete_error *error)
+{
+    const struct conf_names *names = &l->milter_names;
+    bool may = l->role == CONF_ROLE_MX || l->role == CONF_ROLE_SUBMISSION ||
+               l->role == CONF_ROLE_SUBMISSIONS || l->role == CONF_ROLE_LOCAL;
+    if (names->count > 0 && !may)
+        return fail(error, "listener", l->name,
+                    "milters are for the roles mx, submission, submissions and local only");
+    if (names->count > CONF_MILTERS_MAX)
+        return fail(error, "listener", l->name, "listener \"" STR_FMT "\" has more than %d milters",
+                    STR_ARG(l->name), CONF_MILTERS_MAX);
+    const struct conf_milter **found = arena_alloc(&c->arena, (names->count + 1) * sizeof *found);
+    for (size_t i = 0; i < names->count; i++) {
+        found[i] = find_milter(c, names->item[i]);
+        for (size_t k = 0; k < i; k++)
+            if (found[i] == found[k])
+                return fail(error, "listener", l->name, "milters has \"" STR_FMT "\" twice",
+                            STR_ARG(names->item[i]));
+        if (!found[i])
+            return fail(error, "listener", l->name,
+                        "milters has \"" STR_FMT "\"; there is no section milter of that name",
+                        STR_ARG(str_head(names->item[i], 60)));
+    }
+    l->milter = found;
+    return true;
+}
+
+static bool complete_milters(struct conf *c, struct complete_error *error)
+{
+    for (size_t i = 0; i < c->milter_count; i++)
+        if (!complete_milter(c, &c->milter[i], error))
+            return false;
+    for (size_t i = 0; i < c->listener_count; i++)
+        if (!complete_filters(c, &c->listener[i], error))
+            return false;
+    return true;
+}
+
 static bool is_address(struct conf *c, struct str text)
 {
     struct address address;
@@ -391,5 +462,5 @@ bool complete_conf(struct conf *c, struct complete_error *error)
     for (size_t i = 0; i < c->listener_count; i++)
         if (!complete_listener(c, &c->listener[i], error))
             return false;
-    return check_places(c, error) && complete_policies(c, error);
+    return check_places(c, error) && complete_policies(c, error) && complete_milters(c, error);
 }

@@ -93,6 +93,24 @@ struct conf_limits {
     int64_t session_timeout_ms;
 };
 
+/* What happens to mail when a filter fails: it waits, or it goes on as it is. */
+enum conf_failure { CONF_FAILURE_DEFER, CONF_FAILURE_ACCEPT };
+
+enum { CONF_MILTERS_MAX = 16 /* of one listener */ };
+
+/* A mail filter that is asked. */
+struct conf_milter {
+    struct str name;
+    struct str socket; /* as written: "inet:127.0.0.1:11332", "unix:/run/filter.sock" */
+    struct str path;   /* of a Unix socket; then there is no address */
+    struct ip_endpoint address;
+    int64_t connect_timeout_ms;
+    int64_t command_timeout_ms; /* for each answer before the content */
+    int64_t content_timeout_ms; /* for each answer about a piece of the content */
+    int64_t end_timeout_ms;     /* for the verdict, or the next edit */
+    int on_failure;             /* enum conf_failure */
+};
+
 struct conf_listener {
     struct str name;
     int line; /* where its section begins */
@@ -110,6 +128,8 @@ struct conf_listener {
     struct conf_names trusted_forwarders; /* whose ARC seals are believed */
     int64_t history_days;              /* of genuine mail that make a network known; 0: none does */
     const struct policy_rules *policy; /* its policy section, or the defaults of one */
+    struct conf_names milter_names;
+    const struct conf_milter *const *milter; /* as many, in their order */
     struct conf_limits limits;
 };
 
@@ -222,6 +242,8 @@ struct conf {
     struct conf_policy *policy;
     size_t policy_count;
     struct conf_policy standard_policy; /* of listeners without one */
+    struct conf_milter *milter;
+    size_t milter_count;
     struct conf_certificate *certificate;
     size_t certificate_count;
     int tls_minimum; /* enum conf_tls_version */

@@ -22,6 +22,7 @@ static const char *const peer_tls_words[] = {"never", "may", "encrypt", "verify"
 static const char *const protocol_words[] = {"smtp", "lmtp", NULL};
 static const char *const authentication_words[] = {"off", "record", "mark", "refuse", NULL};
 static const char *const signing_words[] = {"off", "on", "required", NULL};
+static const char *const failure_words[] = {"defer", "accept", NULL};
 static const char *const version_words[] = {"1.2", "1.3", NULL};
 
 /* clang-format off */
@@ -90,6 +91,7 @@ static const struct field listener_fields[] = {
     WORD("authentication", AT(authentication), "refuse", authentication_words),
     LIST("trusted-forwarders", FIELD_NAME, AT(trusted_forwarders)),
     NUMBER("local-history", FIELD_COUNT, AT(history_days), "7", 0, 1000),
+    LIST("milters",       FIELD_TEXT,    AT(milter_names)),
     LIMIT_FIELDS(AT(limits)),
 };
 #undef AT
@@ -136,6 +138,17 @@ static const struct field policy_fields[] = {
 };
 #undef AT
 #undef ACTION
+
+#define AT(member) offsetof(struct conf_milter, member)
+static const struct field milter_fields[] = {
+    TEXT("socket",            FIELD_TEXT,     AT(socket), NULL),
+    NUMBER("connect-timeout", FIELD_DURATION, AT(connect_timeout_ms), "30s", 100, HOUR),
+    NUMBER("command-timeout", FIELD_DURATION, AT(command_timeout_ms), "30s", 100, HOUR),
+    NUMBER("content-timeout", FIELD_DURATION, AT(content_timeout_ms), "5m", 100, HOUR),
+    NUMBER("end-timeout",     FIELD_DURATION, AT(end_timeout_ms), "5m", 100, HOUR),
+    WORD("on-failure",        AT(on_failure), "defer", failure_words),
+};
+#undef AT
 
 #define AT(member) offsetof(struct conf_certificate, member)
 static const struct field certificate_fields[] = {
@@ -230,6 +243,7 @@ const struct section field_sections[] = {
     SECTION("limits", limit_fields, false, limits, struct conf_limits),
     SECTION("listener", listener_fields, true, listener, struct conf_listener),
     SECTION("policy", policy_fields, true, policy, struct conf_policy),
+    SECTION("milter", milter_fields, true, milter, struct conf_milter),
     SECTION("certificate", certificate_fields, true, certificate, struct conf_certificate),
     {"tls", tls_fields, COUNT_OF(tls_fields), false, 0, sizeof(struct conf)},
     SECTION("smarthost", hop_fields, false, smarthost, struct conf_next_hop),

@@ -12,6 +12,7 @@ enum {
     FLAG_UTF8 = 2,
     FLAG_TLS_REQUIRED = 4,
     FLAG_TLS_OPTIONAL = 8,
+    FLAG_HELD = 16,
     RCPT_LEAST = 9
 };
 
@@ -19,7 +20,7 @@ static const char id_digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 size_t envelope_packed_max(const struct queue_envelope *e)
 {
-    size_t size = 64 + e->sender.n + e->envid.n + e->session.n + e->account.n;
+    size_t size = 64 + e->sender.n + e->envid.n + e->session.n + e->account.n + e->hold.n;
     for (size_t i = 0; i < e->rcpt_count; i++)
         size += RCPT_LEAST + e->rcpt[i].address.n + e->rcpt[i].orcpt.n;
     return size;
@@ -30,7 +31,8 @@ void envelope_pack(struct buf *out, const struct queue_envelope *e)
     pack_u8(out, ENVELOPE_VERSION);
     pack_u8(out, (uint8_t)((e->is_8bit ? FLAG_8BIT : 0) | (e->is_utf8 ? FLAG_UTF8 : 0) |
                            (e->is_tls_required ? FLAG_TLS_REQUIRED : 0) |
-                           (e->is_tls_optional ? FLAG_TLS_OPTIONAL : 0)));
+                           (e->is_tls_optional ? FLAG_TLS_OPTIONAL : 0) |
+                           (e->hold.n > 0 ? FLAG_HELD : 0)));
     pack_u8(out, e->ret);
     pack_u64(out, (uint64_t)e->arrival_ms);
     pack_str(out, e->sender);
@@ -43,6 +45,8 @@ void envelope_pack(struct buf *out, const struct queue_envelope *e)
         pack_str(out, e->rcpt[i].orcpt);
         pack_u8(out, e->rcpt[i].notify);
     }
+    if (e->hold.n > 0)
+        pack_str(out, e->hold);
 }
 
 bool envelope_unpack(struct arena *arena, struct str bytes, struct queue_envelope *out)
@@ -72,14 +76,16 @@ bool envelope_unpack(struct arena *arena, struct str bytes, struct queue_envelop
         out->rcpt[i].orcpt = arena_copy(arena, unpack_str(&u));
         out->rcpt[i].notify = unpack_u8(&u);
     }
-    return !u.is_bad && u.rest.n == 0;
+    if (flags & FLAG_HELD)
+        out->hold = arena_copy(arena, unpack_str(&u));
+    return !u.is_bad && (!(flags & FLAG_HELD) || out->hold.n > 0) && u.rest.n == 0;
 }
 
 size_t envelope_room(const struct queue_envelope *e)
 {
     size_t size = arena_room(e->sender.n + 1) + arena_room(e->envid.n + 1) +
                   arena_room(e->session.n + 1) + arena_room(e->account.n + 1) +
-                  arena_room(e->rcpt_count * sizeof *e->rcpt);
+                  arena_room(e->hold.n + 1) + arena_room(e->rcpt_count * sizeof *e->rcpt);
     for (size_t i = 0; i < e->rcpt_count; i++)
         size += arena_room(e->rcpt[i].address.n + 1) + arena_room(e->rcpt[i].orcpt.n + 1);
     return size;
@@ -92,6 +98,7 @@ struct queue_envelope envelope_copy(struct arena *arena, const struct queue_enve
     copy.envid = arena_copy(arena, e->envid);
     copy.session = arena_copy(arena, e->session);
     copy.account = arena_copy(arena, e->account);
+    copy.hold = arena_copy(arena, e->hold);
     copy.rcpt = arena_alloc(arena, e->rcpt_count * sizeof *copy.rcpt);
     for (size_t i = 0; i < e->rcpt_count; i++)
         copy.rcpt[i] = (struct queue_rcpt){arena_copy(arena, e->rcpt[i].address),

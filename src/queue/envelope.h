@@ -7,12 +7,14 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/fault.h"
 
 #include <stdint.h>
 
 enum {
     QUEUE_ID_TEXT_MAX = 14,
-    ENVELOPE_RCPT_MAX = 10000,    /* of one message, aliases expanded */
+    ENVELOPE_RCPT_MAX = 10000, /* of one message, aliases expanded */
+    ENVELOPE_HOLD_MAX = FAULT_TEXT_MAX,
     ENVELOPE_PACKED_MAX = 8 << 20 /* so many with the longest addresses and ORCPT */
 };
 
@@ -51,6 +53,7 @@ struct queue_envelope {
     bool is_tls_required; /* REQUIRETLS was given (RFC 8689) */
     bool is_tls_optional; /* the message says TLS-Required: No, and REQUIRETLS was not given */
     int64_t arrival_ms;   /* real time */
+    struct str hold;      /* why it is held from the beginning; empty: it is not */
     struct queue_rcpt *rcpt;
     size_t rcpt_count;
 };

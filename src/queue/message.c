@@ -64,6 +64,16 @@ static void make_deliveries(struct queue_message *m)
     free(sorted);
 }
 
+/* A message in quarantine: an operator has the next word. */
+static void hold_deliveries(struct queue_message *m)
+{
+    struct fault f = fault_make(451, FAULT_STATUS(4, 7, 1), STR_FMT, STR_ARG(m->envelope.hold));
+    for (size_t i = 0; i < m->delivery_count; i++) {
+        m->delivery[i].state = QUEUE_HELD;
+        delivery_set_trouble(&m->delivery[i], &f, m->envelope.arrival_ms, STR_NONE, STR_NONE);
+    }
+}
+
 struct queue_message *message_make(uint64_t id, struct arena *arena,
                                    const struct queue_envelope *envelope)
 {
@@ -73,6 +83,8 @@ struct queue_message *message_make(uint64_t id, struct arena *arena,
     m->envelope = *envelope;
     list_init(&m->in_order);
     make_deliveries(m);
+    if (m->envelope.hold.n > 0)
+        hold_deliveries(m);
     return m;
 }
 

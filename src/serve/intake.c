@@ -27,6 +27,7 @@ void intake_start(struct intake *i, const struct intake_place *place, void *owne
                          .in_flight = in_flight,
                          .in_flight_limit = in_flight_limit,
                          .id = id,
+                         .file_start = place->top_room,
                          .content = buf_make(CONTENT_LIMIT),
                          .header = buf_make(INTAKE_HEADER_MAX)};
     uint64_t reserved = expected_bytes < RESERVE_MAX ? expected_bytes : RESERVE_MAX;
@@ -48,7 +49,7 @@ static void write_out(void *arg)
         s->fault = i->place->file(i->owner, i->id, &i->file);
     struct iovec part = {i->content.data, i->content.used};
     if (!s->fault.kind)
-        s->fault = file_write_at(i->file, &part, 1, (int64_t)(i->place->top_room + i->file_size));
+        s->fault = file_write_at(i->file, &part, 1, (int64_t)(i->file_start + i->file_size));
     if (!s->fault.kind && i->reader.read)
         i->reader.read(i->reader.arg, buf_str(&i->content));
 }
@@ -131,7 +132,7 @@ static void complete_file(void *arg)
     struct intake *i = s->intake;
     struct iovec part = {s->top->data, s->top->used};
     if (s->top->used > 0)
-        s->fault = file_write_at(i->file, &part, 1, (int64_t)(i->place->top_room - s->top->used));
+        s->fault = file_write_at(i->file, &part, 1, (int64_t)(i->file_start - s->top->used));
     if (!s->fault.kind)
         s->fault = i->place->sync(i->owner, i->id, i->file);
 }
@@ -139,6 +140,8 @@ static void complete_file(void *arg)
 static struct fault put_on_file(struct intake *i, struct buf *top)
 {
     struct spill s = {.intake = i, .top = top};
+    if (top->used > i->file_start)
+        return fault_make(451, FAULT_STATUS(4, 3, 0), "what comes on top has no room");
     offload(complete_file, &s);
     i->file_size += top->used;
     return s.fault;
@@ -182,6 +185,8 @@ static struct fault complete(struct intake *i)
     struct fault f = i->file ? spill(i) : read_memory(i);
     if (!f.kind && i->reader.judge)
         f = i->reader.judge(i->reader.arg, &top);
+    if (!f.kind && i->reader.edit)
+        f = i->reader.edit(i->reader.edit_arg, i, &top);
     if (!f.kind && i->file)
         f = put_on_file(i, &top);
     else if (!f.kind)

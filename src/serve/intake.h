@@ -17,7 +17,7 @@
 enum {
     INTAKE_MEMORY_MAX = 1 << 20,
     INTAKE_HEADER_MAX = 256 << 10,
-    INTAKE_TOP_MAX = 32 << 10 /* octets of fields that come on top in the end */
+    INTAKE_TOP_MAX = 64 << 10 /* octets of fields that come on top in the end */
 };
 
 /* Whom the content is for: where its file is. The file's id is unique there. All block. */
@@ -29,6 +29,8 @@ struct intake_place {
         top_room; /* octets left free at the head of a file: INTAKE_TOP_MAX, or none comes on top */
 };
 
+struct intake;
+
 /* What has a say in the content; each may be NULL. */
 struct intake_reader {
     /* Gets the first INTAKE_MEMORY_MAX bytes, or all there is, once; may rewrite them. */
@@ -39,6 +41,9 @@ struct intake_reader {
     /* After all has been read: refuses the message, or appends what comes on top of it. */
     struct fault (*judge)(void *arg, struct buf *top);
     void *arg;
+    /* At last: refuses the message, or changes what was taken in and what comes on top. */
+    struct fault (*edit)(void *edit_arg, struct intake *i, struct buf *top);
+    void *edit_arg;
 };
 
 typedef struct fault intake_accept(void *arg, struct buf *content, uint64_t file_size);
@@ -52,8 +57,9 @@ struct intake {
     struct buf content; /* all of it, or what the file does not have yet */
     struct buf header;  /* the first bytes of content that is in a file */
     struct file *file;
-    uint64_t file_size; /* of the content in it */
-    int64_t counted;    /* our part of *in_flight */
+    uint64_t file_start; /* where it begins in the file; above it is room */
+    uint64_t file_size;  /* of the content in it */
+    int64_t counted;     /* our part of *in_flight */
     struct intake_reader reader;
     bool is_prepared;
     struct fault fault; /* the first one; content is dropped from then on */

@@ -70,7 +70,8 @@ struct report_intake *report_intake_make(struct server *server, struct intake_re
     r->inner = *reader;
     r->inner.judge = judge;
     r->message = buf_make(READING_MESSAGE_MAX);
-    *reader = (struct intake_reader){prepare, read_along, judge_inner, r};
+    *reader = (struct intake_reader){
+        .prepare = prepare, .read = read_along, .judge = judge_inner, .arg = r};
     return r;
 }
 

@@ -16,6 +16,7 @@
 #include "sign/signing.h"
 
 struct session;
+struct filtering;
 
 /* What we do about each event: a mail server's answers, or a mailbox server's. */
 struct session_handlers {
@@ -49,6 +50,7 @@ struct transaction {
     struct intake intake;
     struct inspection *inspection; /* or NULL */
     struct signing *signing;       /* or NULL */
+    bool is_discarded;             /* a filter has taken the message away */
     bool is_report;                /* a recipient is the address for reports */
     struct report_intake *report;  /* or NULL */
     size_t unread_header;          /* octets in front of the body that it has not been given */
@@ -61,10 +63,12 @@ struct session {
     struct smtp_server_options options;
     struct transaction transaction;
     struct auth *auth;
-    struct gate *gate;  /* NULL: nobody from outside can be there */
-    int64_t hold_ms;    /* that replies are held up */
-    bool is_auth_done;  /* the last server message is out; its answer ends the login */
-    struct str account; /* logged in; in account_text */
+    struct gate *gate;           /* NULL: nobody from outside can be there */
+    int64_t hold_ms;             /* that replies are held up */
+    struct filtering *filtering; /* NULL: no filter is asked */
+    char auth_mechanism[32];     /* of the login */
+    bool is_auth_done;           /* the last server message is out; its answer ends the login */
+    struct str account;          /* logged in; in account_text */
     char account_text[320];
 };
 
@@ -86,10 +90,39 @@ struct fault session_check_loop(const struct transaction *t);
 /* Begins the content: the trace field goes in, and whoever has a say in the rest is set. */
 void session_begin_content(struct session *s);
 
+/* Signs what has been taken in, as far as mail of this session is signed. For what was edited after
+ * it had been read. */
+struct fault session_sign(struct session *s, struct intake *i, struct buf *top);
+
+/* Looks the client's name up, once in a session. */
+void session_ask_client_name(struct session *s);
+
 bool session_is_submission(const struct session *s);
 
 /* An event about this session's message, with what every one says. */
 void session_begin_event(const struct session *s, struct event *e, const char *name);
+
+/* Recipients that a filter adds, or with is_trial would add, and takes away. */
+struct fault session_add_rcpt(struct session *s, const struct address *a, bool is_trial);
+struct fault session_delete_rcpt(struct session *s, const struct address *a);
+
+/* session_milter.c: the mail filters of the listener. Each gives the reply that refuses. */
+struct fault session_open_filters(struct session *s); /* 421 or 554 */
+struct fault session_filter_helo(struct session *s, struct str name);
+struct fault session_filter_mail(struct session *s, const struct smtp_mail *mail);
+struct fault session_filter_rcpt(struct session *s, const struct smtp_rcpt *rcpt);
+struct fault session_filter_data(struct session *s);
+
+/* Tells them of a recipient that was refused before. */
+void session_filter_refused_rcpt(struct session *s, const struct smtp_rcpt *rcpt,
+                                 const struct fault *f);
+
+/* Shows them the content that has been taken in, and makes the edits. An intake's edit. */
+struct fault session_filter_content(void *arg, struct intake *i, struct buf *top);
+
+/* The message has ended; the session has. */
+void session_end_filtered_message(struct session *s);
+void session_close_filters(struct session *s);
 
 /* session_gate.c: who is let in, and how fast. */
 

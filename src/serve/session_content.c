@@ -39,8 +39,7 @@ void session_append_received(const struct session *s, const struct address *reci
     received_append(out, &r);
 }
 
-/* Looks the client's name up, once in a session. */
-static void ask_client_name(struct session *s)
+void session_ask_client_name(struct session *s)
 {
     bool is_first = s->gate && !s->gate->is_name_known;
     if (!s->gate || s->visitor.listener->role != CONF_ROLE_MX)
@@ -350,8 +349,8 @@ static void tell_unsigned(const struct session *s, const struct fault *f)
     event_end(&e);
 }
 
-/* The signatures are made over what leaves: after every repair. */
-static struct fault begin_signing(struct session *s, struct str content)
+/* The signatures are made over what leaves: after every repair, without the first skip octets. */
+static struct fault begin_signing(struct session *s, struct str content, size_t skip)
 {
     struct transaction *t = &s->transaction;
     int wish = s->visitor.live->conf->signing;
@@ -359,9 +358,9 @@ static struct fault begin_signing(struct session *s, struct str content)
         .ring = s->visitor.server->keys, .account = s->account, .now_s = clock_real_ms() / 1000};
     if (wish == CONF_SIGNING_OFF)
         return FINE;
-    struct str message = str_skip(content, t->trace_size);
+    struct str message = str_skip(content, skip);
     struct fault f =
-        signing_begin(&order, t->trace_size, str_head(message, header_size(message)), &t->signing);
+        signing_begin(&order, skip, str_head(message, header_size(message)), &t->signing);
     if (!f.kind || wish == CONF_SIGNING_REQUIRED)
         return f;
     tell_unsigned(s, &f);
@@ -370,8 +369,11 @@ static struct fault begin_signing(struct session *s, struct str content)
 
 static struct fault prepare_submission(void *arg, struct buf *content)
 {
+    struct session *s = arg;
     struct fault f = repair(arg, content);
-    return f.kind ? f : begin_signing(arg, buf_str(content));
+    /* Filters have the last word on what is signed. */
+    return f.kind || s->filtering ? f
+                                  : begin_signing(s, buf_str(content), s->transaction.trace_size);
 }
 
 static void read_for_signing(void *arg, struct str piece)
@@ -390,6 +392,69 @@ static struct fault sign(void *arg, struct buf *top)
         return f;
     tell_unsigned(s, &f);
     return FINE;
+}
+
+static void read_memory_for_signing(void *arg)
+{
+    struct session *s = arg;
+    read_for_signing(s, buf_str(&s->transaction.intake.content));
+}
+
+struct file_signing {
+    struct session *session;
+    struct buf head;
+    struct fault fault;
+};
+
+/* The next piece of the content in the file, from the offset on. */
+static bool load_piece(struct file_signing *j, uint64_t offset)
+{
+    struct intake *i = &j->session->transaction.intake;
+    uint64_t left = i->file_size - offset;
+    size_t size = left < j->head.limit ? (size_t)left : j->head.limit, got = 0;
+    j->head.used = 0;
+    if (size == 0 || !buf_reserve(&j->head, size))
+        return false;
+    j->fault = file_read_at(i->file, j->head.data, size, (int64_t)(i->file_start + offset), &got);
+    j->head.used = got;
+    return !j->fault.kind && got > 0;
+}
+
+static void load_first(void *arg)
+{
+    load_piece(arg, 0);
+}
+
+static void read_file_for_signing(void *arg)
+{
+    struct file_signing *j = arg;
+    for (uint64_t offset = 0; load_piece(j, offset); offset += j->head.used)
+        read_for_signing(j->session, buf_str(&j->head));
+}
+
+static struct fault sign_file(struct session *s)
+{
+    struct file_signing j = {.session = s, .head = buf_make(INTAKE_MEMORY_MAX + INTAKE_TOP_MAX)};
+    offload(load_first, &j);
+    struct fault f = j.fault;
+    if (!f.kind)
+        f = begin_signing(s, buf_str(&j.head), 0);
+    if (!f.kind && s->transaction.signing) {
+        offload(read_file_for_signing, &j);
+        f = j.fault;
+    }
+    buf_free(&j.head);
+    return f;
+}
+
+struct fault session_sign(struct session *s, struct intake *i, struct buf *top)
+{
+    if (!session_is_submission(s))
+        return FINE;
+    struct fault f = i->file ? sign_file(s) : begin_signing(s, buf_str(&i->content), 0);
+    if (!f.kind && !i->file && s->transaction.signing)
+        offload(read_memory_for_signing, s);
+    return f.kind ? f : sign(s, top);
 }
 
 /* Keeps the report that the mail brings, after the others have judged it. */
@@ -420,19 +485,23 @@ static struct fault judge_report(void *arg, struct buf *top)
 
 void session_begin_content(struct session *s)
 {
-    ask_client_name(s);
+    session_ask_client_name(s);
     add_trace(s);
     if (is_inspected(s))
-        s->transaction.intake.reader =
-            (struct intake_reader){begin_inspection, read_for_inspection, judge, s};
+        s->transaction.intake.reader = (struct intake_reader){
+            .prepare = begin_inspection, .read = read_for_inspection, .judge = judge, .arg = s};
     else if (session_is_submission(s))
-        s->transaction.intake.reader =
-            (struct intake_reader){prepare_submission, read_for_signing, sign, s};
+        s->transaction.intake.reader = (struct intake_reader){
+            .prepare = prepare_submission, .read = read_for_signing, .judge = sign, .arg = s};
     else
         s->transaction.intake.reader =
             (struct intake_reader){.prepare = keep_apart, .judge = put_mark, .arg = s};
     if (s->transaction.is_report) {
         struct intake_reader *reader = &s->transaction.intake.reader;
         s->transaction.report = report_intake_make(s->visitor.server, reader, judge_report);
+    }
+    if (s->filtering) {
+        s->transaction.intake.reader.edit = session_filter_content;
+        s->transaction.intake.reader.edit_arg = s;
     }
 }

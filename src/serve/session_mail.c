@@ -27,6 +27,7 @@ enum {
 void session_forget(struct session *s)
 {
     intake_drop(&s->transaction.intake);
+    session_end_filtered_message(s);
     inspection_free(s->transaction.inspection);
     signing_free(s->transaction.signing);
     report_intake_free(s->transaction.report);
@@ -106,7 +107,10 @@ static struct fault on_mail(struct session *s, const struct smtp_mail *mail)
         .is_tls_required = mail->is_tls_required,
         .arrival_ms = clock_real_ms(),
     };
-    return FINE;
+    f = session_filter_mail(s, mail);
+    if (f.kind)
+        session_forget(s);
+    return f;
 }
 
 /* Where a recipient of that address stands in the envelope. */
@@ -420,6 +424,8 @@ static struct fault decide_rcpt(struct session *s, const struct smtp_rcpt *asked
     if (f.kind)
         return f;
     f = session_pass_rcpt(s, address_text(scratch, &asked->address));
+    if (!f.kind)
+        f = session_filter_rcpt(s, asked);
     if (f.kind)
         return f;
     s->transaction.is_report |= is_report;
@@ -427,6 +433,58 @@ static struct fault decide_rcpt(struct session *s, const struct smtp_rcpt *asked
         return FINE; /* it is read, and no mailbox gets it */
     return is_ours ? take_expanded(s, rcpt, &meant, &expanded, scratch)
                    : take_as_is(s, rcpt, scratch);
+}
+
+struct fault session_add_rcpt(struct session *s, const struct address *a, bool is_trial)
+{
+    struct arena scratch = arena_make(EXPANSION_LIMIT);
+    struct smtp_rcpt rcpt = {.address = *a};
+    struct directory_recipients expanded;
+    struct address meant;
+    bool is_ours;
+    struct fault f = expand_rcpt(s, a, &scratch, &is_ours, &expanded, &meant);
+    f = recipient_judge(s->visitor.live->conf, a, true, is_ours, &f);
+    if (!f.kind && s->transaction.envelope.rcpt_count >= ENVELOPE_RCPT_MAX)
+        f = fault_make(452, FAULT_STATUS(4, 5, 3), "too many recipients");
+    if (!f.kind && !is_trial)
+        f = is_ours ? take_expanded(s, &rcpt, &meant, &expanded, &scratch)
+                    : take_as_is(s, &rcpt, &scratch);
+    arena_free(&scratch);
+    return f;
+}
+
+/* Takes the recipients away that are that address. */
+static void remove_rcpts(struct transaction *t, struct str address)
+{
+    struct queue_envelope *e = &t->envelope;
+    size_t kept = 0;
+    for (size_t i = 0; i < e->rcpt_count; i++) {
+        bool is_it = str_equal_nocase(e->rcpt[i].address, address);
+        if (is_it && e->rcpt[i].notify & QUEUE_NOTIFY_EXPANDED)
+            t->alias_count--;
+        if (!is_it)
+            e->rcpt[kept++] = e->rcpt[i];
+    }
+    e->rcpt_count = kept;
+    map_free(&t->rcpt_seen);
+    for (size_t i = 1; i < kept; i++)
+        if (!find_rcpt(t, e->rcpt[i].address))
+            note_rcpt(t, i);
+}
+
+struct fault session_delete_rcpt(struct session *s, const struct address *a)
+{
+    struct arena scratch = arena_make(EXPANSION_LIMIT);
+    struct directory_recipients expanded;
+    struct address meant;
+    bool is_ours;
+    struct fault f = expand_rcpt(s, a, &scratch, &is_ours, &expanded, &meant);
+    if (!f.kind && is_ours)
+        for (size_t i = 0; i < expanded.count; i++)
+            remove_rcpts(&s->transaction, expanded.item[i].address);
+    remove_rcpts(&s->transaction, address_text(&scratch, a));
+    arena_free(&scratch);
+    return FINE;
 }
 
 static void tell_refused(const struct session *s, const struct smtp_rcpt *rcpt,
@@ -445,9 +503,10 @@ static struct fault on_rcpt(struct session *s, const struct smtp_rcpt *rcpt)
     struct arena scratch = arena_make(EXPANSION_LIMIT);
     struct fault f = decide_rcpt(s, rcpt, &scratch);
     struct transaction *t = &s->transaction;
-    if (f.kind)
+    if (f.kind) {
         tell_refused(s, rcpt, &f, &scratch);
-    else if (t->asked_rcpts++ == 0)
+        session_filter_refused_rcpt(s, rcpt, &f);
+    } else if (t->asked_rcpts++ == 0)
         t->only_rcpt = address_copy(&t->arena, &rcpt->address);
     arena_free(&scratch);
     return f;
@@ -480,6 +539,9 @@ static struct fault on_data(struct session *s)
     if (atomic_load(&s->visitor.server->in_flight_bytes) >= limit)
         return fault_make(452, FAULT_STATUS(4, 3, 1),
                           "too much mail is being received, try again later");
+    struct fault f = session_filter_data(s);
+    if (f.kind)
+        return f;
     intake_start(&t->intake, &queue_place, s->visitor.server->queue, t->id,
                  &s->visitor.server->in_flight_bytes, limit, t->announced_size);
     session_begin_content(s);
@@ -514,7 +576,8 @@ static struct fault accept_message(void *arg, struct buf *content, uint64_t file
 {
     struct session *s = arg;
     struct transaction *t = &s->transaction;
-    if (t->envelope.rcpt_count == 0) { /* a report, which has been read */
+    /* A report, which has been read; or a filter wants nobody to have it. */
+    if (t->envelope.rcpt_count == 0 || t->is_discarded) {
         if (file_size > 0)
             offload(discard_body, s);
         else

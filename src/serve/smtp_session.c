@@ -8,6 +8,7 @@
  */
 #include "serve/smtp_session.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "net/loop.h"
@@ -144,6 +145,7 @@ static __attribute__((noinline)) void begin_auth(struct session *s, const struct
 {
     struct fault f = may_login(s, STR_NONE);
     s->is_auth_done = false;
+    snprintf(s->auth_mechanism, sizeof s->auth_mechanism, STR_FMT, STR_ARG(e->auth.mechanism));
     if (!f.kind)
         f = auth_start(s->visitor.server->directory, s->visitor.conn, e->auth.mechanism, &s->auth);
     if (f.kind) {
@@ -159,6 +161,12 @@ static void answer(struct session *s, struct fault f)
     smtp_server_answer(&s->engine, &f);
 }
 
+static struct fault greet_back(struct session *s, const struct smtp_event *e)
+{
+    struct fault f = session_greet_gate(s, e);
+    return f.kind ? f : session_filter_helo(s, e->hello.name);
+}
+
 /* Acts on one event. False when the session is over. */
 static __attribute__((noinline)) bool handle(struct session *s, const struct smtp_event *e)
 {
@@ -168,7 +176,7 @@ static __attribute__((noinline)) bool handle(struct session *s, const struct smt
         return true;
     case SMTP_EVENT_HELLO:
         session_forget(s);
-        answer(s, session_greet_gate(s, e));
+        answer(s, greet_back(s, e));
         return true;
     case SMTP_EVENT_MAIL:
         answer(s, s->handlers->mail(s, &e->mail));
@@ -342,6 +350,7 @@ static __attribute__((noinline)) void leave(struct session *s)
 {
     session_forget(s);
     end_auth(s);
+    session_close_filters(s);
     struct event e;
     visitor_begin_event(&s->visitor, &e, "smtp.session.ended");
     event_text(&e, "helo", smtp_server_helo(&s->engine));
@@ -373,6 +382,8 @@ static __attribute__((noinline)) bool start(struct session *s)
         f = start_tls(s);
     set_options(s);
     smtp_server_init(&s->engine, &s->options, conn_is_tls(s->visitor.conn));
+    if (!f.kind)
+        f = session_open_filters(s);
     if (f.kind) {
         refuse(s, f);
         return false;

@@ -178,7 +178,7 @@ def test_why_explains(make_server, make_stub):
     assert re.search(r"The next attempt comes in (4\d|5\d) min, at 20|comes in 1 h, at 20", text)
     assert re.search(r"An attempt that fails after .* \(in 4 days\) returns it to its sender\.", text)
     server.cli("queue", "hold", ident)
-    assert "It is held by the operator, until: eilbote queue release.\n" in server.cli("queue", "why", ident)
+    assert "It is held until an operator releases it: eilbote queue release.\n" in server.cli("queue", "why", ident)
     why = json.loads(server.cli("queue", "why", "--json", ident))
     assert why["deliveries"][0]["trouble"]["text"] == "mailbox busy"
     server.cli("queue", "drop", ident)

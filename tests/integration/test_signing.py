@@ -13,6 +13,7 @@ import dns.zone
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from filters import Filter, add, change, packet
 from nsd import Nsd, stub_zones
 from peers import transport
 from test_authentication import send
@@ -334,3 +335,22 @@ def test_a_directory_of_an_older_version_gets_keys(sender, stub):
     sender.cli("dkim", "rotate", "example.test")
     submit(sender)
     assert_signed(sender, stub.wait(2)[1].data)
+
+
+@pytest.mark.parametrize("size", [10, 2_000_000])
+@pytest.mark.parametrize("edits", [[], [change(1, "Subject", "edited"), add("X-Filter", "was here"), packet("b", b"another body\r\n")]])
+def test_what_filters_make_of_submitted_mail_is_signed(make_server, stub, edits, size):
+    """The signatures hold over what leaves, whatever was edited."""
+    filter_ = Filter({"E": [*edits, packet("c")]})
+    server = make_server(conf=FAST + transport("far.test", stub.port) + filter_.conf("f"), start=False)
+    server.listener_conf("submission", 'milters = {"f"}')
+    server.start()
+    submit(server, TEXT + ("x" * 70 + "\r\n") * (size // 72))
+    data = stub.wait()[0].data
+    assert_signed(server, data)
+    assert (b"Subject: edited" in data and data.endswith(b"another body\r\n")) == bool(edits)
+    assert b"DKIM-Signature" not in b"".join(filter_.data("L"))
+    macros = filter_.macros()["M"]
+    assert macros["{auth_authen}"] == "alice@example.test" and macros["{auth_type}"] == "PLAIN"
+    assert filter_.macros()["H"]["{tls_version}"].startswith("TLSv1")
+    filter_.close()

@@ -163,6 +163,57 @@ static void test_a_message_lives_through_restarts(void **state)
     remove_world(&w);
 }
 
+static void accept_held(struct world *w)
+{
+    struct queue_rcpt rcpt[] = {{.address = STR("bob@one.test")},
+                                {.address = STR("carol@two.test")}};
+    struct queue_envelope e = {.sender = STR("alice@example.test"),
+                               .hold = STR("looks odd"),
+                               .arrival_ms = clock_real_ms(),
+                               .rcpt = rcpt,
+                               .rcpt_count = 2};
+    struct buf body = buf_make(16);
+    buf_append(&body, STR("x\r\n"));
+    assert_int_equal(queue_accept(w->queue, queue_new_id(w->queue), &e, &body, 0).kind, FAULT_FINE);
+}
+
+/* In quarantine until an operator says so, also after a restart and at rest. */
+static void release_held(struct world *w)
+{
+    uint64_t id;
+    size_t count;
+    struct queue_message *m;
+    assert_int_equal(queue_ids(w->queue, 0, &id, 1, &count).kind, FAULT_FINE);
+    assert_int_equal(count, 1);
+    assert_int_equal(queue_pin(w->queue, id, &m).kind, FAULT_FINE);
+    assert_int_equal(w->ready_count, 0);
+    assert_int_equal(m->delivery_count, 2);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(m->delivery[i].state, QUEUE_HELD);
+        assert_string_equal(m->delivery[i].trouble->fault.text, "looks odd");
+    }
+    assert_true(queue_release(w->queue, &m->delivery[0]));
+    queue_unpin(w->queue, m);
+    wait_for_ready(w, 1);
+    assert_int_equal(w->ready_count, 1);
+}
+
+static void put_held_to_rest(struct world *w)
+{
+    assert_int_equal(queue_checkpoint(w->queue).kind, FAULT_FINE);
+}
+
+static void test_quarantine_outlives_restarts(void **state)
+{
+    (void)state;
+    struct world w;
+    make_world(&w);
+    run(&w, accept_held);
+    run(&w, put_held_to_rest);
+    run(&w, release_held);
+    remove_world(&w);
+}
+
 static void accept_expanded(struct world *w)
 {
     struct queue_rcpt rcpt[] = {
@@ -484,6 +535,7 @@ int main(void)
         cmocka_unit_test(test_a_message_lives_through_restarts),
         cmocka_unit_test(test_what_was_expanded_is_told_once_through_restarts),
         cmocka_unit_test(test_hold_release_retry_drop),
+        cmocka_unit_test(test_quarantine_outlives_restarts),
         cmocka_unit_test(test_a_message_that_is_looked_at_may_end_at_rest),
         cmocka_unit_test(test_bodies_beyond_the_memory_budget_are_read_from_the_journal),
         cmocka_unit_test(test_a_checkpoint_lets_the_journal_go),
