@@ -102,6 +102,9 @@ bool session_is_submission(const struct session *s);
 /* An event about this session's message, with what every one says. */
 void session_begin_event(const struct session *s, struct event *e, const char *name);
 
+/* session_rcpt.c: what is said to RCPT. */
+struct fault session_on_rcpt(struct session *s, const struct smtp_rcpt *rcpt);
+
 /* Recipients that a filter adds, or with is_trial would add, and takes away. */
 struct fault session_add_rcpt(struct session *s, const struct address *a, bool is_trial);
 struct fault session_delete_rcpt(struct session *s, const struct address *a);
