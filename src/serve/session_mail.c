@@ -9,6 +9,7 @@
 
 #include "directory/edit.h"
 #include "mail/header.h"
+#include "mail/received.h"
 #include "net/offload.h"
 #include "os/clock.h"
 #include "serve/session.h"
