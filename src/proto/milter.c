@@ -257,15 +257,6 @@ void milter_quit(struct milter *m)
     say_alone(m, 'Q');
 }
 
-bool milter_quit_session(struct milter *m)
-{
-    if (m->version < 6 || !m->is_ready || m->is_broken || m->asked)
-        return false;
-    say_alone(m, 'K');
-    begin_message(m);
-    return true;
-}
-
 struct str milter_output(const struct milter *m)
 {
     return buf_str(&m->output);

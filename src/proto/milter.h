@@ -181,9 +181,8 @@ void milter_end(struct milter *m, struct milter_macros macros);
 /* Forgets the message; the connection stays. Nobody answers. */
 void milter_abort(struct milter *m);
 
-/* Ends the connection, or (version 6) lets it serve another session, which connects anew. */
+/* Ends the connection. */
 void milter_quit(struct milter *m);
-bool milter_quit_session(struct milter *m);
 
 struct str milter_output(const struct milter *m);
 void milter_sent(struct milter *m, size_t n);
