@@ -60,7 +60,7 @@ static void make_hash(const struct srs_secrets *secrets, size_t which, const str
 {
     unsigned char digest[EVP_MAX_MD_SIZE];
     size_t size = 0;
-    struct buf text = buf_make(3 * SRS_LOCAL_MAX), encoded = buf_make(ENCODED_MAX);
+    struct buf text = buf_make((size_t)3 * SRS_LOCAL_MAX), encoded = buf_make(ENCODED_MAX);
     for (size_t k = 0; k < count; k++)
         for (size_t i = 0; i < part[k].n; i++)
             buf_append_byte(&text, str_lower_byte(part[k].p[i]));

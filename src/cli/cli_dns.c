@@ -37,7 +37,7 @@ static int print_text(const struct invocation *i, const struct zone_plan *p)
         is_good = (is_inside || buf_append(&text, STR("; in the zone of that name: "))) &&
                   zone_plan_append(item, &text);
     }
-    if (is_good)
+    if (is_good && text.used > 0)
         fwrite(text.data, 1, text.used, stdout);
     buf_free(&text);
     return is_good ? CLI_DONE : cli_fail(i, "the records cannot be made");

@@ -10,7 +10,7 @@ enum { ROOM_FIRST = 32 };
 
 struct header_edit header_edit_make(size_t new_bytes)
 {
-    size_t lists = 3 * (HEADER_EDIT_FIELDS_MAX + 1) * sizeof(struct header_edit_field);
+    size_t lists = (size_t)3 * (HEADER_EDIT_FIELDS_MAX + 1) * sizeof(struct header_edit_field);
     return (struct header_edit){.arena = arena_make(2 * new_bytes + 2 * lists)};
 }
 

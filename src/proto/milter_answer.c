@@ -137,7 +137,7 @@ static void take_reply(struct milter *m, struct str data, struct milter_event *o
         text = rest;
     }
     status.class = (uint16_t) class;
-    struct buf line = buf_make(2 * MILTER_PACKET_MAX);
+    struct buf line = buf_make((size_t)2 * MILTER_PACKET_MAX);
     append_reply_text(&line, text, str_head(s, 3));
     answer(m, out, MILTER_REPLY);
     out->fault = line.used > 0

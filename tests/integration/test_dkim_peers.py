@@ -245,10 +245,14 @@ def explain_opendkim(found, theirs):
 
 
 def has_odd_base64(message):
-    """A tag b= that decodes to what it was, though the bits that RFC 4648 3.5 wants to be zero are not: here that is no base64, as the RFC allows."""
+    """
+    A tag b= that decodes to what it was, though the bits that RFC 4648 3.5 wants to be zero are not, or with another number of "=" at its end than
+    belongs there (RFC 6376 2.10 has two at most): here that is no base64, as the RFCs allow.
+    """
     for text in re.findall(rb"[;\s]b=([A-Za-z0-9+/=\s]+)", message):
         text = re.sub(rb"\s", b"", text)
-        if len(text) % 4 == 0 and base64.b64encode(base64.b64decode(text)) != text:
+        core = text.rstrip(b"=")
+        if b"=" not in core and len(core) % 4 != 1 and base64.b64encode(base64.b64decode(core + b"=" * (-len(core) % 4))) != text:
             return True
     return False
 
