@@ -23,8 +23,9 @@ def run(*words, stdin="", conf=None):
 
 
 def good(*words, **more):
+    """What it prints. Whether answers of the DNS can be proven on this machine is not the tests' concern."""
     done = run(*words, **more)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, re.sub(r"^warning: resolver: .*\n", "", done.stderr)) == (0, "")
     return done.stdout
 
 
@@ -353,10 +354,11 @@ def test_manual_page_has_the_defaults_and_limits_of_the_program(server):
     """What the page says of each number is what the program has by default and calls allowed."""
     page = (ROOT / "doc" / "eilbote.conf.5").read_text()
     policy = 'hostname = a.test\nlistener "mx" {\n role = mx\n tls = none\n}\npolicy "mx" {\n'
-    server.write_text(policy + "}\n")
+    milter = policy.replace('policy "mx" {\n', 'milter "mx" {\n socket = "inet:127.0.0.1:1"\n')
+    server.write_text(policy + milter[milter.index("}"):] + "}\n")
     defaults = json.loads(good("check", "--print", "--json", conf=server))
-    defaults["policy"], defaults["listener"] = defaults["policy"]["mx"], defaults["listener"]["mx"]
-    begins = {"policy": policy, "listener": policy.replace('}\npolicy "mx" {\n', "")}
+    defaults.update({name: defaults[name]["mx"] for name in ("policy", "listener", "milter")})
+    begins = {"policy": policy, "milter": milter, "listener": policy.replace('}\npolicy "mx" {\n', "")}
     section, option, count = None, None, 0
     for line in page.split("\n"):
         if found := re.match(r"Options of (?:the|a) sections? \\fB([a-z-]+)", line):

@@ -3,6 +3,7 @@
 Calls that fail in the roles, a few of those that `make torture ONLY=faults` tries one after the other: what was acknowledged arrives, what was
 refused does not, and mail goes on when the cause has ended.
 """
+import contextlib
 import errno
 import random
 
@@ -100,7 +101,11 @@ def test_a_piece_of_a_large_body_that_cannot_be_written_is_a_refusal(faulty, rol
 
 def written(server):
     """How often the journal names the domain: in the message, and in what became of it."""
-    return sum(path.read_bytes().count(b"far.test") for path in (server.directory / "spool/journal").iterdir())
+    count = 0
+    for path in (server.directory / "spool/journal").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # a spare segment has got its name
+            count += path.read_bytes().count(b"far.test")
+    return count
 
 
 def test_a_result_that_the_disk_refused_is_written_later(make_server, make_stub, tmp_path):

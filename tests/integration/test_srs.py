@@ -9,6 +9,7 @@ import time
 
 import pytest
 from peers import transport
+from server import until
 
 FAST = "queue {\n retry-first = 200ms\n retry-max = 400ms\n}\n"
 TEXT = "From: me@back.test\r\nSubject: t\r\n\r\nx\r\n"
@@ -80,7 +81,7 @@ def test_recipients_of_one_message_may_have_different_senders(make_server, stub)
     assert got["direct@far.test"] == "me@back.test" and got["you@far.test"].startswith("SRS0=")
     server.wait_empty()
     folder = server.directory / "mail" / "accounts" / "example.test" / "alice"
-    assert any("Return-Path: <me@back.test>" in p.read_text(errors="replace") for p in folder.rglob("*") if p.is_file() and b"Subject: t" in p.read_bytes())
+    until(lambda: any(b"Return-Path: <me@back.test>" in p.read_bytes() for p in folder.glob("mailbox-1/*/*") if p.is_file()))
 
 
 def test_a_refusal_goes_to_the_original_sender(make_server, make_stub):
