@@ -54,16 +54,18 @@ bool srs_is_rewritten(struct str local)
     return has_tag(local, '0') || has_tag(local, '1');
 }
 
-/* The hash of the parts under that secret. */
+/* The hash of the parts, which begin with the tag, under that secret. Only the last one can have '=' in it. */
 static void make_hash(const struct srs_secrets *secrets, size_t which, const struct str *part,
                       size_t count, char hash[SRS_HASH_CHARS])
 {
     unsigned char digest[EVP_MAX_MD_SIZE];
     size_t size = 0;
     struct buf text = buf_make((size_t)3 * SRS_LOCAL_MAX), encoded = buf_make(ENCODED_MAX);
-    for (size_t k = 0; k < count; k++)
+    for (size_t k = 0; k < count; k++) {
         for (size_t i = 0; i < part[k].n; i++)
             buf_append_byte(&text, str_lower_byte(part[k].p[i]));
+        buf_append_byte(&text, '=');
+    }
     if (!EVP_Q_mac(NULL, "HMAC", NULL, "SHA1", NULL, secrets->item[which].text,
                    secrets->item[which].n, (const unsigned char *)text.data, text.used, digest,
                    sizeof digest, &size) ||
@@ -97,7 +99,7 @@ static bool append_second(const struct srs_secrets *secrets, struct str first, s
     char hash[SRS_HASH_CHARS];
     if (first.n + rest.n > SRS_LOCAL_MAX)
         return false;
-    make_hash(secrets, 0, (const struct str[]){first, rest}, 2, hash);
+    make_hash(secrets, 0, (const struct str[]){STR("SRS1"), first, rest}, 3, hash);
     return buf_append(out, STR("SRS1=")) && buf_append(out, str_make(hash, SRS_HASH_CHARS)) &&
            buf_append_byte(out, '=') && buf_append(out, first) && buf_append_byte(out, '=') &&
            buf_append(out, rest);
@@ -111,7 +113,7 @@ static bool append_first(const struct srs_secrets *secrets, struct str local, st
     struct str stamped = str_make(stamp, sizeof stamp);
     if (local.n + domain.n > SRS_LOCAL_MAX)
         return false;
-    make_hash(secrets, 0, (const struct str[]){stamped, domain, local}, 3, hash);
+    make_hash(secrets, 0, (const struct str[]){STR("SRS0"), stamped, domain, local}, 4, hash);
     return buf_append(out, STR("SRS0=")) && buf_append(out, str_make(hash, SRS_HASH_CHARS)) &&
            buf_append_byte(out, '=') && buf_append(out, stamped) && buf_append_byte(out, '=') &&
            buf_append(out, domain) && buf_append_byte(out, '=') && buf_append(out, local);
@@ -170,7 +172,7 @@ static enum srs_result reverse_first(const struct srs_secrets *secrets, struct s
     if (!str_cut(rest, '=', &hash, &rest) || !str_cut(rest, '=', &stamp, &rest) ||
         !str_cut(rest, '=', domain, &local) || domain->n == 0 || local.n == 0 ||
         !read_day(stamp, &made) ||
-        !is_hash(secrets, hash, (const struct str[]){stamp, *domain, local}, 3))
+        !is_hash(secrets, hash, (const struct str[]){STR("SRS0"), stamp, *domain, local}, 4))
         return SRS_FORGED;
     if (is_over(made, day))
         return SRS_EXPIRED;
@@ -188,7 +190,7 @@ enum srs_result srs_reverse(const struct srs_secrets *secrets, struct str rewrit
     if (has_tag(rewritten, '0'))
         return reverse_first(secrets, rewritten, day, out, domain);
     if (!split_second(rewritten, &hash, domain, &rest) ||
-        !is_hash(secrets, hash, (const struct str[]){*domain, rest}, 2))
+        !is_hash(secrets, hash, (const struct str[]){STR("SRS1"), *domain, rest}, 3))
         return SRS_FORGED;
     return buf_append(out, STR("SRS0")) && buf_append(out, rest) ? SRS_GOOD : SRS_FORGED;
 }

@@ -2,14 +2,16 @@
 /*
  * srs.h - senders of mail that we forward, rewritten so that bounces come back by us (SRS, the Sender Rewriting Scheme)
  *
- * SRS has no RFC; this is the form of Mail::SRS, libsrs2 and postsrsd, so that a secret can be taken over from them:
+ * SRS has no RFC; this is the form of Mail::SRS, libsrs2 and postsrsd:
  *
  *   local@domain                     SRS0=HASH=TT=domain=local@us
  *   SRS0=...@first                   SRS1=HASH=first==...@us      the first hop, whose own address the rest is
  *   SRS1=HASH=first==...@second      SRS1=HASH=first==...@us      never longer, however many hops
  *
- * TT is the day, modulo 1024, in base 32. The hash is the head of a HMAC-SHA1 over the parts in lower case, in base 64,
- * compared without regard to case, as hosts on the way may change it: 8 characters are 40 bits.
+ * TT is the day, modulo 1024, in base 32. The hash is the head of a HMAC-SHA1 over the tag and the parts in lower case,
+ * each with '=' behind it, in base 64, compared without regard to case, as hosts on the way may change it: 8 characters
+ * are 40 bits. The others put nothing between the parts: there who sends as muser@victim.co is given the hash of
+ * user@victim.com, and a way to any mailbox. Therefore their hashes are not ours, whatever the secret.
  */
 #ifndef CHECK_SRS_H
 #define CHECK_SRS_H

@@ -63,19 +63,48 @@ static void test_there_and_back(void **state)
     buf_free(&out);
 }
 
-/* As libmail-srs-perl makes it with the same secret and HashLength 8. */
 static void test_the_form_of_others(void **state)
 {
     (void)state;
     struct srs_secrets s = secrets_of(SECRET);
     struct buf out = buf_make(256);
     struct str local = forward(&s, "alice", "example.org", TODAY, &out);
-    if (!str_equal(local, STR("SRS0=+4l77G9k=V4=example.org=alice")))
+    if (!str_equal(local, STR("SRS0=vuTUHTva=V4=example.org=alice")))
         fail_msg(STR_FMT, STR_ARG(local));
     local = forward(&s, "SRS0=opaque=rest", "first.example", TODAY, &out);
-    if (!str_equal(local, STR("SRS1=uv3q1kuy=first.example==opaque=rest")))
+    if (!str_equal(local, STR("SRS1=5xk8AmM6=first.example==opaque=rest")))
         fail_msg(STR_FMT, STR_ARG(local));
     buf_free(&out);
+}
+
+/* A hash is for its parts as they are divided, not for their octets in a row; and for the kind of address. */
+static void test_boundaries_cannot_be_moved(void **state)
+{
+    static const struct {
+        const char *local, *domain, *genuine, *forged; /* what is in the address, and put in its place */
+    } rows[] = {
+        {"muser", "victim.co", "=victim.co=muser", "=victim.com=user"},
+        {"user", "victim.com", "=victim.com=user", "=victim.c=omuser"},
+        {"=user", "victim.com", "=victim.com==user", "=victim.com=user"},
+        {"SRS0=TT=a.test=b", "first.example", "=first.example==TT", "=first.exampl=e=TT"},
+        {"SRS0=victim.com=user", "V4", "SRS1=", "SRS0="},
+    };
+    (void)state;
+    struct srs_secrets s = secrets_of(SECRET);
+    struct buf out = buf_make(256), moved = buf_make(256);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct str made = forward(&s, rows[i].local, rows[i].domain, TODAY, &out);
+        size_t at = str_find(made, str_from(rows[i].genuine));
+        assert_true(at < made.n);
+        moved.used = 0;
+        buf_append(&moved, str_head(made, at));
+        buf_append(&moved, str_from(rows[i].forged));
+        buf_append(&moved, str_skip(made, at + strlen(rows[i].genuine)));
+        if (reverse(&s, buf_str(&moved), TODAY) != SRS_FORGED)
+            fail_msg(STR_FMT, STR_ARG(buf_str(&moved)));
+    }
+    buf_free(&out);
+    buf_free(&moved);
 }
 
 /* However many hops: the first one is told, and the hash is ours. */
@@ -213,6 +242,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_there_and_back),
         cmocka_unit_test(test_the_form_of_others),
+        cmocka_unit_test(test_boundaries_cannot_be_moved),
         cmocka_unit_test(test_hops),
         cmocka_unit_test(test_separators_of_others),
         cmocka_unit_test(test_case_is_lost_on_the_way),
