@@ -6,6 +6,8 @@
 
 #include <stdio.h>
 
+#include "base/hostname.h"
+
 const char *iprev_result_name(enum iprev_result result)
 {
     static const char *const names[] = {
@@ -48,6 +50,12 @@ enum ask_status iprev_confirm(const struct ip_address *ip, struct str name, stru
     return answer.status;
 }
 
+/* The DNS can have names of any octets; those of hosts are shown to people and put into fields. */
+static bool is_host(struct str name)
+{
+    return hostname_is_valid(name) && !hostname_ends_in_number(name);
+}
+
 void iprev_check(const struct ip_address *ip, struct asker *a, struct iprev_verdict *out)
 {
     struct ask_answer names;
@@ -62,6 +70,8 @@ void iprev_check(const struct ip_address *ip, struct asker *a, struct iprev_verd
     out->has_names = true;
     for (size_t i = 0; i < names.count && i < IPREV_NAMES_MAX; i++) {
         bool is_confirmed;
+        if (!is_host(names.names[i]))
+            continue;
         enum ask_status status = iprev_confirm(ip, names.names[i], a, &is_confirmed);
         if (is_confirmed) {
             out->result = IPREV_PASS;

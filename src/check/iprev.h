@@ -39,7 +39,10 @@ void iprev_ask_names(const struct ip_address *ip, struct asker *a, struct ask_an
 enum ask_status iprev_confirm(const struct ip_address *ip, struct str name, struct asker *a,
                               bool *has_address);
 
-/* The whole check: names are tried in their order until one is confirmed. Costs at most eleven questions. */
+/*
+ * The whole check: names are tried in their order until one is confirmed. One that cannot be a host's (letters, digits,
+ * hyphens, underscores) never is. Costs at most eleven questions.
+ */
 void iprev_check(const struct ip_address *ip, struct asker *a, struct iprev_verdict *out);
 
 #endif

@@ -54,6 +54,22 @@ static void test_names_without_it_fail(void **state)
            "permerror", "");
 }
 
+/* The DNS has them, and their owner vouches for them. */
+static void test_names_that_are_no_hosts_are_not_confirmed(void **state)
+{
+    static const char *const rows[] = {"a(bank.test);x.evil.test", "a\"b.evil.test", "-a.evil.test",
+                                       "a..evil.test", "192.0.2.7", "b\xc3\xbc.evil.test"};
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char zone[300];
+        snprintf(zone, sizeof zone,
+                 "7.2.0.192.in-addr.arpa PTR %s\n%s A 192.0.2.7\n"
+                 "7.2.0.192.in-addr.arpa PTR good_1.test\ngood_1.test A 192.0.2.%d\n",
+                 rows[i], rows[i], i % 2 ? 7 : 8);
+        expect("192.0.2.7", zone, i % 2 ? "pass" : "fail", i % 2 ? "good_1.test" : "");
+    }
+}
+
 static void test_what_is_missing_is_a_permerror(void **state)
 {
     (void)state;
@@ -89,6 +105,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_name_that_has_the_address_is_confirmed),
         cmocka_unit_test(test_names_without_it_fail),
+        cmocka_unit_test(test_names_that_are_no_hosts_are_not_confirmed),
         cmocka_unit_test(test_what_is_missing_is_a_permerror),
         cmocka_unit_test(test_a_dns_that_fails_is_a_temperror),
         cmocka_unit_test(test_the_eleventh_name_is_not_asked_about),
