@@ -313,7 +313,7 @@ struct dkim_finding dkim_signature_read(const struct header_field *field, enum d
 
 struct dkim_finding dkim_signature_check_time(const struct dkim_signature *s, int64_t now_s)
 {
-    if (s->expires_at >= 0 && s->expires_at < now_s - DKIM_SKEW_S)
+    if (s->expires_at >= 0 && s->expires_at < now_s)
         return permanent("the signature has expired");
     if (s->signed_at > now_s + DKIM_SKEW_S)
         return policy("the signature is from the future");

@@ -18,7 +18,7 @@ enum {
     DKIM_NAMES_MAX = 500,            /* names in h= */
     DKIM_SIGNATURE_ROOM = 16 * 1024, /* what one takes of an arena, with its keys */
     DKIM_IDENTITY_MAX = 1024,
-    DKIM_SKEW_S = 300 /* how far clocks may be apart */
+    DKIM_SKEW_S = 300 /* how far t= may be ahead of our clock; x= is exact */
 };
 
 struct dkim_signature {
