@@ -260,7 +260,9 @@ static void test_records(void **state)
                                        "p=none; v=DMARC1",
                                        "v=DMARC1.0; p=reject",
                                        "vDMARC1; p=none",
-                                       "; v=DMARC1; p=none"};
+                                       "; v=DMARC1; p=none",
+                                       " v=DMARC1; p=none",
+                                       "\tv=DMARC1; p=none"};
     for (size_t i = 0; i < sizeof none / sizeof *none; i++)
         if (dmarc_record_parse(str_from(none[i]), &r))
             fail_msg("%s", none[i]);
