@@ -19,7 +19,7 @@ enum ask_status {
     ASK_FOUND,
     ASK_NO_DATA, /* the name exists, or names below it do (RFC 8020) */
     ASK_NO_NAME,
-    ASK_FAILED /* the servers do not answer or fail, the answer is bogus, or no question is left */
+    ASK_FAILED /* the servers do not answer or fail, the answer is bogus or has too many records, or no question is left */
 };
 
 struct ask_mx {

@@ -8,8 +8,7 @@
 
 enum {
     WIRE_BYTES = 512 << 10, /* resolver_lookup asks for that much */
-    NAMES_MOST = 100,       /* of MX and PTR records: more than any check looks at */
-    TEXTS_MOST = 100
+    NAMES_MOST = 100        /* of MX and PTR records: more than any check looks at */
 };
 
 static const uint16_t types[] = {
@@ -48,8 +47,8 @@ static void take_names(const struct resolver_answer *wire, struct arena *arena,
 static void take_texts(const struct resolver_answer *wire, struct arena *arena,
                        struct ask_answer *out)
 {
-    struct str *list = arena_alloc(arena, TEXTS_MOST * sizeof *list);
-    for (size_t i = 0; i < wire->count && out->count < TEXTS_MOST; i++)
+    struct str *list = arena_alloc(arena, wire->count * sizeof *list);
+    for (size_t i = 0; i < wire->count; i++)
         out->count += dns_text_read(wire->data[i], arena, &list[out->count]);
     out->texts = list;
 }
@@ -57,8 +56,8 @@ static void take_texts(const struct resolver_answer *wire, struct arena *arena,
 static void take_keys(const struct resolver_answer *wire, struct arena *arena,
                       struct ask_answer *out)
 {
-    struct ask_tlsa *list = arena_alloc(arena, TEXTS_MOST * sizeof *list);
-    for (size_t i = 0; i < wire->count && out->count < TEXTS_MOST; i++) {
+    struct ask_tlsa *list = arena_alloc(arena, wire->count * sizeof *list);
+    for (size_t i = 0; i < wire->count; i++) {
         struct str data = wire->data[i];
         if (data.n < 3)
             continue;
@@ -68,6 +67,23 @@ static void take_keys(const struct resolver_answer *wire, struct arena *arena,
                                                .matching = (uint8_t)data.p[2]};
     }
     out->keys = list;
+}
+
+/* A part of these may lack the one that counts, and there would be nothing that tells. */
+static bool is_too_much(const struct resolver_answer *wire, enum ask_type type)
+{
+    switch (type) {
+    case ASK_TXT:
+    case ASK_TLSA:
+        return wire->count > INQUIRY_TEXTS_MAX;
+    case ASK_A:
+    case ASK_AAAA:
+        return wire->count == RESOLVER_RECORDS_MAX;
+    case ASK_MX:
+    case ASK_PTR:
+        return false;
+    }
+    return false;
 }
 
 static void take(const struct resolver_answer *wire, enum ask_type type, struct arena *arena,
@@ -107,7 +123,7 @@ static void answer(void *context, struct arena *arena, const char *name, enum as
     *out = (struct ask_answer){.status = ASK_FAILED};
     if (f.kind) {
         i->is_cancelled |= f.reply == 421;
-    } else {
+    } else if (wire.status != RESOLVER_FOUND || !is_too_much(&wire, type)) {
         out->status = statuses[wire.status];
         out->is_secure = wire.is_secure;
         out->ttl_s = wire.ttl_s;

@@ -11,6 +11,9 @@
 /* Room that the answers to one question may take in the asker's arena. */
 enum { INQUIRY_ANSWER_BYTES = 256 << 10 };
 
+/* TXT and TLSA records of a name; where there are more, or RESOLVER_RECORDS_MAX addresses, the question has failed. */
+enum { INQUIRY_TEXTS_MAX = 100 };
+
 /* What all questions of one message have in common. */
 struct inquiry {
     struct resolver *resolver;

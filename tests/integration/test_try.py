@@ -32,7 +32,10 @@ crowd TXT "v=spf1 a:h1.test a:h2.test a:h3.test -all"
 told TXT "v=spf1 -all exp=why.told.test"
 why.told TXT "%{i} may not send for %{d}"
 client A 192.0.2.1
-""" + "".join(f"many MX {k} h{k}\n" for k in range(1, 31)),
+""" + "".join(f"many MX {k} h{k}\n" for k in range(1, 31))
+         + "".join(f'full TXT "x{k}"\nover TXT "x{k}"\n_dmarc.over TXT "x{k}"\n' for k in range(99))
+         + 'full TXT "v=spf1 ip4:192.0.2.1 -all"\nover TXT "x" "y"\nover TXT "v=spf1 ip4:192.0.2.1 -all"\n'
+         + '_dmarc.over TXT "x" "y"\n_dmarc.over TXT "v=DMARC1; p=reject"\n',
          "2.0.192.in-addr.arpa": genuine.SOA + "1 PTR client.test.\n"}
 MANY = 30
 
@@ -80,6 +83,14 @@ def test_spf(dns, ip, sender, result, mechanism):
     got = ask(dns, "spf", *client(ip, sender))
     assert (got["result"], got["mechanism"], got["domain"], got["sender"]) == (result, mechanism, sender[2:], sender)
     assert got["identity"] == "mailfrom" and got["questions"] == 1 and isinstance(got["reason"], str)
+
+
+def test_records_that_are_too_many_are_an_error(dns):
+    """A hundred texts are looked at; where there are more, nobody says that there is no record."""
+    assert ask(dns, "spf", *client(GOOD, "a@full.test"))["result"] == "pass"
+    assert ask(dns, "spf", *client(GOOD, "a@over.test"))["result"] == "temperror"
+    got = examine(dns, mail(author="a@over.test"), *client(GOOD, "a@full.test"))
+    assert got["dmarc"]["result"] == "temperror"
 
 
 def test_spf_of_the_name_and_of_the_null_sender(dns):
