@@ -22,8 +22,6 @@ static void print_dialogue(const char *text)
         return;
     puts("  The last dialogue:");
     say_lines(str_from(text), "    ");
-    if (text[strlen(text) - 1] != '\n')
-        putchar('\n');
 }
 
 static void print_trouble(const struct why *w, const json_t *d)

@@ -92,7 +92,8 @@ void say_safely(const char *text)
 void say_lines(struct str text, const char *indent)
 {
     uint32_t character;
-    for (bool is_at_start = true; text.n > 0;) {
+    bool is_at_start = true;
+    while (text.n > 0) {
         if (str_starts(text, STR("\r\n")))
             text = str_skip(text, 1);
         struct str bytes = take_character(&text, &character);
@@ -104,6 +105,8 @@ void say_lines(struct str text, const char *indent)
         else
             fwrite(bytes.p, 1, bytes.n, stdout);
     }
+    if (!is_at_start)
+        putchar('\n');
 }
 
 bool say_to_terminal(void)

@@ -30,7 +30,7 @@ void say_safely(const char *text);
 void say_safely_slice(struct str text);
 
 /* Text of several lines from outside, with the indent in front of each: control characters other than
- * line ends and tabs are shown as \x1B. */
+ * line ends and tabs are shown as \x1B. The last line ends, too. */
 void say_lines(struct str text, const char *indent);
 
 /* True when standard output is a terminal, which obeys control characters. */

@@ -76,7 +76,9 @@ def test_an_empty_zone_gets_every_record(site):
     status, got = check(site, HOST + "\n".join(o["record"] for o in got["checks"] if o["check"] != "mta-sts") + "\n")
     assert status == 0, got
     out = check(site, HOST, text=True)[1]
-    assert '    publish:\n        example.test. IN TXT "v=spf1 mx -all"' in out and out.splitlines()[-1].split()[:3] == ["result", "bad", "example.test"]
+    assert '    publish:\n        example.test. IN TXT "v=spf1 mx -all"\n' in out  # each record ends its line
+    assert len([line for line in out.splitlines() if line[:1].isalpha()]) == len(check(site, HOST)[1]["checks"]) + 1
+    assert out.splitlines()[-1].split()[:3] == ["result", "bad", "example.test"]
 
 
 @pytest.mark.parametrize("start, new, name, result, reason, record", [
