@@ -78,8 +78,8 @@ bool dmarc_record_parse(struct str text, struct dmarc_record *out)
     *out = (struct dmarc_record){0};
     struct reading r = {.record = out};
     /* By RFC 9989 the text begins with "v": no blanks in front of it, as other lists of tags have them. */
-    if (text.n == 0 || str_lower_byte(text.p[0]) != 'v' || tag_next(&text, &tag) != TAG_GOOD || !str_equal_nocase(tag.name, STR("v")) ||
-        !str_equal(tag.value, STR("DMARC1")))
+    if (text.n == 0 || str_lower_byte(text.p[0]) != 'v' || tag_next(&text, &tag) != TAG_GOOD ||
+        !str_equal_nocase(tag.name, STR("v")) || !str_equal(tag.value, STR("DMARC1")))
         return false;
     while ((found = tag_next(&text, &tag)) != TAG_END)
         if (found == TAG_GOOD)

@@ -57,8 +57,9 @@ static void test_names_without_it_fail(void **state)
 /* The DNS has them, and their owner vouches for them. */
 static void test_names_that_are_no_hosts_are_not_confirmed(void **state)
 {
-    static const char *const rows[] = {"a(bank.test);x.evil.test", "a\"b.evil.test", "-a.evil.test",
-                                       "a..evil.test", "192.0.2.7", "b\xc3\xbc.evil.test"};
+    static const char *const rows[] = {
+        "a(bank.test);x.evil.test", "a\"b.evil.test", "-a.evil.test", "a..evil.test", "192.0.2.7",
+        "b\xc3\xbc.evil.test"};
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char zone[300];

@@ -81,7 +81,8 @@ static void test_the_form_of_others(void **state)
 static void test_boundaries_cannot_be_moved(void **state)
 {
     static const struct {
-        const char *local, *domain, *genuine, *forged; /* what is in the address, and put in its place */
+        const char *local, *domain, *genuine,
+            *forged; /* what is in the address, and put in its place */
     } rows[] = {
         {"muser", "victim.co", "=victim.co=muser", "=victim.com=user"},
         {"user", "victim.com", "=victim.com=user", "=victim.c=omuser"},
