@@ -32,12 +32,12 @@ struct dkim_verifier {
     struct entry entry[DKIM_VERDICTS_MAX];
 };
 
-static void read_entry(struct dkim_verifier *v, const struct header_field *field)
+static void read_entry(struct dkim_verifier *v, const struct dkim_selected *selected)
 {
-    struct entry *e = &v->entry[v->count];
+    struct entry *e = &v->entry[v->count++];
     e->want = -1;
-    e->finding = dkim_signature_read(field, DKIM_SIGNATURE, &v->arena, &e->signature);
-    if (v->count++ >= DKIM_CHECKED_MAX)
+    e->finding = dkim_signature_read(selected->field, DKIM_SIGNATURE, &v->arena, &e->signature);
+    if (!selected->is_checked)
         e->finding = (struct dkim_finding){DKIM_POLICY, "more than 8 signatures"};
     if (!e->finding.result)
         e->finding = dkim_signature_check_time(&e->signature, v->options.now_s);
@@ -72,9 +72,10 @@ struct dkim_verifier *dkim_verify_begin(struct str section, struct dkim_body *bo
         report_section(v, section);
         return v;
     }
-    for (size_t i = 0; i < v->fields.count && v->count < DKIM_VERDICTS_MAX; i++)
-        if (str_equal_nocase(v->fields.field[i].name, STR("DKIM-Signature")))
-            read_entry(v, &v->fields.field[i]);
+    struct dkim_selected selected[DKIM_VERDICTS_MAX];
+    size_t count = dkim_select(&v->fields, selected);
+    for (size_t i = 0; i < count; i++)
+        read_entry(v, &selected[i]);
     return v;
 }
 

@@ -16,11 +16,7 @@
 #include "check/dkim_body.h"
 #include "check/dkim_key.h"
 #include "check/dkim_result.h"
-
-enum {
-    DKIM_CHECKED_MAX = 8,  /* signatures checked, from the top down */
-    DKIM_VERDICTS_MAX = 16 /* signatures reported; those behind the checked ones as policy */
-};
+#include "check/dkim_select.h"
 
 struct dkim_verify_options {
     int64_t now_s;

@@ -178,6 +178,42 @@ static void test_only_the_first_eight_are_checked(void **state)
     EVP_PKEY_free(key);
 }
 
+/* What others sign above them does not push them out: the author's domain, one below it and one above it. */
+static void test_signatures_of_the_author_come_first(void **state)
+{
+    static const char *const authors[] = {
+        "From: Joe <joe@example.com>\r\n", "From: Joe <joe@EXAMPLE.com>, a@b.org\r\n",
+        "From: joe@list.example.com\r\n",  "From: a@b.org, joe@example.com\r\n",
+        "From: joe@example.org\r\n",       "From: joe@badexample.com\r\n"};
+    (void)state;
+    EVP_PKEY *key = letter_key_ed25519();
+    for (size_t i = 0; i < sizeof authors / sizeof *authors; i++) {
+        char seen[1000];
+        struct buf section = buf_make(1 << 20), expected = buf_make(1000);
+        bool is_author = i < 4;
+        assert_true(buf_append(&section, str_from(authors[i])));
+        letter_sign(&section, SIG(TAGS), STR(BODY), key);
+        for (int k = 0; k < 20; k++)
+            letter_sign(&section,
+                        "DKIM-Signature: v=1; a=ed25519-sha256; c=relaxed/relaxed; d=l.test; s=ed; "
+                        "h=from; bh=@; b=@\r\n",
+                        STR(BODY), key);
+        verify(buf_str(&section), STR(BODY),
+               "ed._domainkey.example.com TXT " ED25519 "\ned._domainkey.l.test TXT " ED25519 "\n",
+               &OPTIONS, seen, sizeof seen);
+        for (int k = 0; k < (is_author ? 7 : 8); k++)
+            buf_append(&expected, STR("pass\n"));
+        for (int k = 0; k < 8; k++)
+            buf_append(&expected, STR("policy more than 8 signatures\n"));
+        buf_append(&expected, is_author ? STR("pass\n") : STR_NONE);
+        expected.data[expected.used - 1] = '\0';
+        assert_string_equal(seen, expected.data);
+        buf_free(&section);
+        buf_free(&expected);
+    }
+    EVP_PKEY_free(key);
+}
+
 static void test_sizes_are_bounded(void **state)
 {
     (void)state;
@@ -404,6 +440,7 @@ int main(void)
         cmocka_unit_test(test_changes_of_the_message),
         cmocka_unit_test(test_signatures_of_signatures),
         cmocka_unit_test(test_only_the_first_eight_are_checked),
+        cmocka_unit_test(test_signatures_of_the_author_come_first),
         cmocka_unit_test(test_sizes_are_bounded),
         cmocka_unit_test(test_without_signatures_there_is_no_verdict),
         cmocka_unit_test(test_sizes_of_rsa_keys),
