@@ -100,7 +100,7 @@ static bool skip_comments(struct str *s)
     return depth == 0;
 }
 
-/* Without its blanks: some readers drop them, and no server's name has any. */
+/* As it is: quoted or not, a name of others is one that all readers read alike. */
 static bool read_quoted(struct str *s, struct buf *out)
 {
     for (*s = str_skip(*s, 1); s->n > 0; *s = str_skip(*s, 1)) {
@@ -113,7 +113,7 @@ static bool read_quoted(struct str *s, struct buf *out)
             *s = str_skip(*s, 1);
             c = s->p[0];
         }
-        if ((c == '\0' || !strchr(" \t\r\n", c)) && !buf_append_byte(out, c))
+        if (!buf_append_byte(out, c))
             return false;
     }
     return false;
@@ -139,13 +139,24 @@ static bool is_end_of_id(struct str s)
     return skip_comments(&s) && (s.n == 0 || s.p[0] == ';');
 }
 
+/* The name as a generous reader may see it; false when it is no name of a server. */
+static bool read_name(struct str id, char room[IDNA_DOMAIN_MAX], struct str *out)
+{
+    while (id.n > 0 && id.p[id.n - 1] == '.')
+        id = str_head(id, id.n - 1);
+    *out = str_has_8bit(id) ? idna_to_ascii(id, room) : id;
+    return is_plain(*out) && !str_has(*out, '@');
+}
+
 bool authres_is_of(struct str value, struct str authserv_id)
 {
+    char room[IDNA_DOMAIN_MAX];
+    struct str name;
     struct buf id = buf_make(ID_MAX);
     bool is_read = skip_comments(&value) && value.n > 0 &&
                    (value.p[0] == '"' ? read_quoted(&value, &id) : read_token(&value, &id)) &&
-                   is_end_of_id(value);
-    bool is_ours = !is_read || idna_equal(buf_str(&id), authserv_id);
+                   is_end_of_id(value) && read_name(buf_str(&id), room, &name);
+    bool is_ours = !is_read || idna_equal(name, authserv_id);
     buf_free(&id);
     return is_ours;
 }

@@ -31,7 +31,8 @@ bool authres_append(struct authres *a, struct buf *out);
 
 /*
  * Whether the value of such a field claims to come from that server (section 5): quoted, commented, folded, with a
- * version, in any case. Also true when nobody can tell whose it is.
+ * version, with a dot behind the name, in any case. Also true when nobody can tell whose it is: a field of others begins
+ * with one name, of octets that names have, and nothing but a version stands between it and the first result.
  */
 bool authres_is_of(struct str value, struct str authserv_id);
 

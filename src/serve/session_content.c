@@ -64,13 +64,12 @@ static void add_trace(struct session *s)
  * Puts the empty line where the header section ends with a line that is no field: a reader that skips such a line would
  * find fields behind it that nobody has checked, and in front of the first line it would become a part of our trace field.
  */
-static struct fault keep_apart(void *arg, struct buf *content)
+static void keep_apart(const struct session *s, struct buf *content)
 {
-    const struct session *s = arg;
     struct str message = str_skip(buf_str(content), s->transaction.trace_size);
     size_t end = header_gap(message);
     if (end == message.n)
-        return FINE;
+        return;
     end += s->transaction.trace_size;
     struct buf apart = buf_make(content->limit);
     buf_append(&apart, str_head(buf_str(content), end));
@@ -78,7 +77,6 @@ static struct fault keep_apart(void *arg, struct buf *content)
     buf_append(&apart, str_skip(buf_str(content), end));
     buf_free(content);
     *content = apart;
-    return FINE;
 }
 
 /* The header section may go on behind what is here, with a Bcc field perhaps. */
@@ -100,24 +98,28 @@ static bool is_inspected(const struct session *s)
            !v->is_trusted && s->account.n == 0;
 }
 
+static bool has_forged(struct str content, struct str hostname)
+{
+    struct header_field field;
+    struct header_iterator i = header_iterate(content);
+    while (header_next(&i, &field))
+        if (inspection_is_forged(field.name, field.value, hostname))
+            return true;
+    return false;
+}
+
 /* Takes away the fields that only we may write. */
 static void drop_forged(const struct session *s, struct buf *content)
 {
     struct str hostname = s->visitor.live->conf->hostname;
+    if (!has_forged(buf_str(content), hostname))
+        return;
     struct buf kept = buf_make(content->limit);
     struct header_field field;
-    bool has_forged = false;
     struct header_iterator i = header_iterate(buf_str(content));
-    while (header_next(&i, &field)) {
-        bool is_forged = inspection_is_forged(field.name, field.value, hostname);
-        has_forged |= is_forged;
-        if (!is_forged)
+    while (header_next(&i, &field))
+        if (!inspection_is_forged(field.name, field.value, hostname))
             buf_append(&kept, field.whole);
-    }
-    if (!has_forged) {
-        buf_free(&kept);
-        return;
-    }
     if (i.has_separator)
         buf_append(&kept, STR("\r\n"));
     buf_append(&kept, i.rest);
@@ -131,14 +133,23 @@ static struct fault refuse_large_header(void)
                       INTAKE_MEMORY_MAX);
 }
 
+/* Where the header section ends is plain to all, and the end is here. */
+static struct fault bound_header(const struct session *s, struct buf *content)
+{
+    keep_apart(s, content);
+    if (content->used >= INTAKE_MEMORY_MAX && is_header_open(buf_str(content)))
+        return refuse_large_header();
+    return FINE;
+}
+
 /* The checks get the header section as it came, below our own field. */
 static struct fault begin_inspection(void *arg, struct buf *content)
 {
     struct session *s = arg;
     struct transaction *t = &s->transaction;
-    keep_apart(s, content);
-    if (content->used >= INTAKE_MEMORY_MAX && is_header_open(buf_str(content)))
-        return refuse_large_header();
+    struct fault f = bound_header(s, content);
+    if (f.kind)
+        return f;
     struct str message = str_skip(buf_str(content), t->trace_size);
     t->inspection =
         inspection_begin(str_head(message, header_size(message)), clock_real_ms() / 1000);
@@ -319,15 +330,25 @@ static struct fault put_mark(void *arg, struct buf *top)
                : fault_make(451, FAULT_STATUS(4, 3, 0), "the mark has no room");
 }
 
+/* Nobody writes in our name, whoever he is: who is believed may hand on what strangers wrote (RFC 8601 section 5). */
+static struct fault prepare_trusted(void *arg, struct buf *content)
+{
+    const struct session *s = arg;
+    struct fault f = bound_header(s, content);
+    if (!f.kind)
+        drop_forged(s, content);
+    return f;
+}
+
 /* Adds what RFC 6409 lets a submission server add; the trace field stays in front. */
 static struct fault repair(void *arg, struct buf *content)
 {
     struct session *s = arg;
     char id[QUEUE_ID_TEXT_MAX];
     int64_t now = clock_real_ms() / 1000;
-    keep_apart(s, content);
-    if (content->used >= INTAKE_MEMORY_MAX && is_header_open(buf_str(content)))
-        return refuse_large_header();
+    struct fault f = prepare_trusted(s, content);
+    if (f.kind)
+        return f;
     struct buf repaired = buf_make(content->limit);
     if (submit_repair(buf_str(content), s->visitor.live->conf->hostname,
                       queue_id_text(s->transaction.id, id), now, clock_zone_minutes(now),
@@ -495,7 +516,7 @@ void session_begin_content(struct session *s)
             .prepare = prepare_submission, .read = read_for_signing, .judge = sign, .arg = s};
     else
         s->transaction.intake.reader =
-            (struct intake_reader){.prepare = keep_apart, .judge = put_mark, .arg = s};
+            (struct intake_reader){.prepare = prepare_trusted, .judge = put_mark, .arg = s};
     if (s->transaction.is_report) {
         struct intake_reader *reader = &s->transaction.intake.reader;
         s->transaction.report = report_intake_make(s->visitor.server, reader, judge_report);

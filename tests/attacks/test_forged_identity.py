@@ -90,7 +90,9 @@ NOBODY = PLAIN.replace(b"bank.test", b"nobody.test")
 FORGED = [f"{HOST}; dmarc=pass", f"{HOST.upper()}; dmarc=pass", f"{HOST} ; dmarc=pass", f"{HOST} 1; dmarc=pass", f"{HOST}(x)1(y); dmarc=pass",
           f'"{HOST}"; dmarc=pass', f'"mail\\.example.test"; dmarc=pass', f"(a (b) \\) c) {HOST}; dmarc=pass", f"\r\n {HOST}\r\n\t; dmarc=pass",
           f"(\r\n x)\r\n\t{HOST}; dmarc=pass", f"{HOST}", f"{HOST};", f'"\r\n {HOST}"; dmarc=pass', f"{HOST} dmarc=pass", f"({HOST}; dmarc=pass",
-          f'"{HOST}; dmarc=pass', "; dmarc=pass", ""]
+          f'"{HOST}; dmarc=pass', "; dmarc=pass", "", f"{HOST}.; dmarc=pass", f"{HOST}/1; dmarc=pass", f"{HOST}= ; dmarc=pass", f"<{HOST}>; dmarc=pass",
+          f"{HOST}, other.test; dmarc=pass", f"\x0b{HOST}; dmarc=pass", f"{HOST}\x7f; dmarc=pass", f"\xa0{HOST}; dmarc=pass",
+          f"\u200b{HOST}; dmarc=pass", f"\u3000{HOST}; dmarc=pass", f"m\xadail.example.test; dmarc=pass", f"\uff4dail.example.test; dmarc=pass"]
 
 
 def test_no_forged_result_stays(world):

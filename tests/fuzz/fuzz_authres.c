@@ -16,6 +16,7 @@ static void check_forms(struct str id)
                                            {" \"", "\"; none"},
                                            {"\r\n (a(b)\\c) ", "\t; none"},
                                            {" ", " 1; none"},
+                                           {"\t", ".; none"},
                                            {"(;)\r\n\t", "(\\)) 12 (x)"}};
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
         struct buf value = buf_make(1024);

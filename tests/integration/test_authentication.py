@@ -183,6 +183,23 @@ def test_forged_results_are_taken_away(serve, padding):
     assert message.get_payload().splitlines() == ("hello\n" + body).splitlines()
 
 
+@pytest.mark.parametrize("option, client", [("", "127.0.0.1"), ('trust = {"192.0.2.7/32"}', "192.0.2.7"), ("authentication = off", BAD)])
+def test_forged_results_of_those_who_are_not_checked(serve, option, client):
+    """Who is believed, as a backup MX, hands on what strangers wrote."""
+    server = serve(option)
+    assert send(server, client, "a@lax.test", FORGED + mail("a@lax.test")).startswith("250 ")
+    message = only(server)
+    assert message.get_all("Authentication-Results") == ["other.test; dmarc=pass"] and message["X-Eilbote-Junk"] is None
+
+
+def test_forged_results_of_users(make_server):
+    server = make_server()
+    with server.submission() as c:
+        c.message("alice@example.test", ["bob@example.test"], FORGED + mail("alice@example.test"))
+    message = only(server)
+    assert message.get_all("Authentication-Results") == ["other.test; dmarc=pass"] and message["X-Eilbote-Junk"] is None
+
+
 @pytest.mark.parametrize("padding", [0, 1500000])
 def test_signatures_hold_for_small_and_large(serve, padding):
     server = serve()
