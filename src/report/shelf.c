@@ -8,20 +8,28 @@
 
 #include "report/internal.h"
 
-static int64_t number_of(struct report_store *s, const char *sql)
+/* What is there: of all, and of those that nobody proves. */
+struct load {
+    int64_t reports, records, unproven, unproven_records;
+};
+
+static bool measure(struct report_store *s, struct load *out)
 {
-    REPORT_STATEMENT(q, s, sql);
-    return q && sqlite3_step(q) == SQLITE_ROW ? sqlite3_column_int64(q, 0) : -1;
+    REPORT_STATEMENT(q, s,
+                     "SELECT count(*), ifnull(sum(records), 0), ifnull(sum(NOT authentic), 0), "
+                     "ifnull(sum(records * NOT authentic), 0) FROM shelf");
+    if (!q || sqlite3_step(q) != SQLITE_ROW)
+        return false;
+    *out = (struct load){sqlite3_column_int64(q, 0), sqlite3_column_int64(q, 1),
+                         sqlite3_column_int64(q, 2), sqlite3_column_int64(q, 3)};
+    return true;
 }
 
-/* The oldest of who has the most. */
-static bool drop_one(struct report_store *s)
+static bool drop(struct report_store *s, int64_t id)
 {
-    int64_t id = number_of(s, "SELECT min(id) FROM shelf GROUP BY submitter ORDER BY count(*) DESC "
-                              "LIMIT 1");
     static const char *const steps[] = {"DELETE FROM record WHERE shelf = ?1",
                                         "DELETE FROM shelf WHERE id = ?1"};
-    bool is_good = id >= 0;
+    bool is_good = true;
     for (size_t i = 0; i < 2 && is_good; i++) {
         REPORT_STATEMENT(q, s, steps[i]);
         sqlite3_bind_int64(q, 1, id);
@@ -30,29 +38,80 @@ static bool drop_one(struct report_store *s)
     return is_good;
 }
 
-static bool make_room(struct report_store *s, size_t records)
+static int64_t first_number(sqlite3_stmt *q)
 {
-    for (;;) {
-        int64_t reports = number_of(s, "SELECT count(*) FROM shelf");
-        int64_t all = number_of(s, "SELECT ifnull(sum(records), 0) FROM shelf");
-        if (reports < 0 || all < 0)
-            return false;
-        if (reports < REPORT_SHELF_MAX && all + (int64_t)records <= REPORT_SHELF_ALL_RECORDS_MAX)
-            return true;
-        if (!drop_one(s))
-            return false;
-    }
+    return q && sqlite3_step(q) == SQLITE_ROW ? sqlite3_column_int64(q, 0) : -1;
 }
 
-/* -1: a fault. 0: it is there already. */
+/* The oldest of who takes the most room, among those that are proven or those that are not. */
+static bool drop_one(struct report_store *s, bool is_authentic)
+{
+    REPORT_STATEMENT(q, s,
+                     "SELECT min(id) FROM shelf WHERE authentic = ?1 GROUP BY submitter "
+                     "ORDER BY sum(records + 1) DESC LIMIT 1");
+    sqlite3_bind_int(q, 1, is_authentic);
+    int64_t id = first_number(q);
+    return id >= 0 && drop(s, id);
+}
+
+static bool is_full(const struct load *l, int64_t records, bool is_authentic)
+{
+    enum { PART = REPORT_SHELF_UNPROVEN_PART };
+    return l->reports >= REPORT_SHELF_MAX || l->records + records > REPORT_SHELF_ALL_RECORDS_MAX ||
+           (!is_authentic && (l->unproven >= REPORT_SHELF_MAX / PART ||
+                              l->unproven_records + records > REPORT_SHELF_ALL_RECORDS_MAX / PART));
+}
+
+/* False on a fault. *has_room is false when what is not proven would push out what is. */
+static bool make_room(struct report_store *s, size_t records, bool is_authentic, bool *has_room)
+{
+    struct load l;
+    *has_room = true;
+    while (measure(s, &l)) {
+        if (!is_full(&l, (int64_t)records, is_authentic))
+            return true;
+        *has_room = is_authentic || l.unproven > 0;
+        if (!*has_room)
+            return true;
+        if (!drop_one(s, l.unproven == 0))
+            return false;
+    }
+    return false;
+}
+
+/*
+ * Looks for the report of that name by that submitter. What DMARC proves takes the place of what anybody can have sent in
+ * its name. False on a fault.
+ */
+static bool find_same(struct report_store *s, const struct document *d,
+                      const struct shelf_origin *origin, bool *is_there)
+{
+    REPORT_STATEMENT(q, s,
+                     "SELECT id, authentic FROM shelf WHERE kind = ?1 AND domain = ?2 AND "
+                     "organization = ?3 AND report = ?4 AND submitter = ?5");
+    *is_there = false;
+    if (!q)
+        return false;
+    sqlite3_bind_int(q, 1, (int)d->kind);
+    report_bind_text(q, 2, d->domain);
+    report_bind_text(q, 3, d->organization);
+    report_bind_text(q, 4, d->report_id);
+    report_bind_text(q, 5, origin->submitter);
+    int result = sqlite3_step(q);
+    if (result != SQLITE_ROW)
+        return result == SQLITE_DONE;
+    *is_there = sqlite3_column_int(q, 1) || !origin->is_authentic;
+    return *is_there || drop(s, sqlite3_column_int64(q, 0));
+}
+
+/* Its id, or -1 on a fault. */
 static int64_t add_head(struct report_store *s, const struct document *d,
                         const struct shelf_origin *origin, const char *about)
 {
-    REPORT_STATEMENT(
-        q, s,
-        "INSERT OR IGNORE INTO shelf (kind, domain, organization, report, submitter, "
-        "authentic, begin, end, arrived, good, bad, records, about) VALUES (?1, ?2, ?3, "
-        "?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)");
+    REPORT_STATEMENT(q, s,
+                     "INSERT INTO shelf (kind, domain, organization, report, submitter, "
+                     "authentic, begin, end, arrived, good, bad, records, about) VALUES (?1, ?2, "
+                     "?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)");
     if (!q)
         return -1;
     sqlite3_bind_int(q, 1, (int)d->kind);
@@ -68,9 +127,7 @@ static int64_t add_head(struct report_store *s, const struct document *d,
     sqlite3_bind_int64(q, 11, d->bad);
     sqlite3_bind_int64(q, 12, (int64_t)d->count);
     report_bind_text(q, 13, str_from(about));
-    if (sqlite3_step(q) != SQLITE_DONE)
-        return -1;
-    return sqlite3_changes(s->db) > 0 ? sqlite3_last_insert_rowid(s->db) : 0;
+    return sqlite3_step(q) == SQLITE_DONE ? sqlite3_last_insert_rowid(s->db) : -1;
 }
 
 static bool add_records(struct report_store *s, int64_t id, const struct document *d)
@@ -88,22 +145,38 @@ static bool add_records(struct report_store *s, int64_t id, const struct documen
     return q;
 }
 
+/* Within the transaction. False on a fault. */
+static bool add(struct report_store *s, const struct document *d, const struct shelf_origin *origin,
+                bool *is_new)
+{
+    bool is_there, has_room;
+    if (!find_same(s, d, origin, &is_there))
+        return false;
+    if (is_there)
+        return true;
+    if (!make_room(s, d->count, origin->is_authentic, &has_room))
+        return false;
+    if (!has_room)
+        return true;
+    char *about = json_dumps(d->about, JSON_COMPACT | JSON_SORT_KEYS);
+    int64_t id = about ? add_head(s, d, origin, about) : -1;
+    free(about);
+    *is_new = true;
+    return id >= 0 && add_records(s, id, d);
+}
+
 struct fault shelf_add(struct report_store *s, const struct document *d,
                        const struct shelf_origin *origin, bool *is_new)
 {
     REPORT_LOCKED(s);
-    char *about = json_dumps(d->about, JSON_COMPACT | JSON_SORT_KEYS);
-    int64_t id = about && report_run(locked, "BEGIN IMMEDIATE") && make_room(s, d->count)
-                     ? add_head(s, d, origin, about)
-                     : -1;
-    *is_new = id > 0;
-    bool is_good = id == 0 || (id > 0 && add_records(s, id, d));
     struct fault f = FINE;
-    if (!is_good || !report_run(s, "COMMIT")) {
+    *is_new = false;
+    if (!report_run(locked, "BEGIN IMMEDIATE") || !add(s, d, origin, is_new) ||
+        !report_run(s, "COMMIT")) {
         f = report_store_fault(s);
         report_run(s, "ROLLBACK");
+        *is_new = false;
     }
-    free(about);
     return f;
 }
 

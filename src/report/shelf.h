@@ -2,8 +2,9 @@
 /*
  * shelf.h - the reports of others about us
  *
- * When there is no room for another one, the oldest of the submitter that has the most goes: who sends false ones in
- * masses loses his own. All functions block.
+ * Anybody can send them, in anybody's name. Those that DMARC does not prove to be their submitter's get a part of the
+ * room, and go first when there is none; among them and among the proven ones it is the oldest of the submitter that takes
+ * the most room that goes: who sends false ones in masses loses his own. All functions block.
  */
 #ifndef REPORT_SHELF_H
 #define REPORT_SHELF_H
@@ -17,7 +18,10 @@ struct shelf_origin {
     int64_t arrived_s;
 };
 
-/* Keeps a report; *is_new is false when one of that organization, id and domain is there: then nothing changes. */
+/*
+ * Keeps a report. *is_new is false, and nothing changes, when one of that organization, id, domain and submitter is there,
+ * or it is not proven and what is proven fills the shelf. A proven one takes the place of one that is not.
+ */
 struct fault shelf_add(struct report_store *s, const struct document *d,
                        const struct shelf_origin *origin, bool *is_new);
 

@@ -10,7 +10,19 @@
 
 #include "os/random.h"
 
-enum { SCHEMA_VERSION = 1, BUSY_TIMEOUT_MS = 5000 };
+enum { SCHEMA_VERSION = 2, BUSY_TIMEOUT_MS = 5000 };
+
+#define SHELF_TABLE                                                                                \
+    "CREATE TABLE shelf (id INTEGER PRIMARY KEY AUTOINCREMENT, kind INTEGER NOT NULL, domain "     \
+    "TEXT "                                                                                        \
+    "NOT NULL,"                                                                                    \
+    " organization TEXT NOT NULL, report TEXT NOT NULL, submitter TEXT NOT NULL, authentic "       \
+    "INTEGER NOT NULL,"                                                                            \
+    " begin INTEGER NOT NULL, end INTEGER NOT NULL, arrived INTEGER NOT NULL, good INTEGER NOT "   \
+    "NULL,"                                                                                        \
+    " bad INTEGER NOT NULL, records INTEGER NOT NULL, about TEXT NOT NULL,"                        \
+    " UNIQUE (kind, organization, report, domain, submitter));"                                    \
+    "CREATE INDEX shelf_submitter ON shelf (authentic, submitter, records);"
 
 /*
  * An outbox row is a report that is being counted; with an end it is closed and waits to be sent. Where a day's report was
@@ -28,20 +40,22 @@ static const char schema[] =
     "CREATE TABLE outcome (outbox INTEGER NOT NULL, text TEXT NOT NULL, count INTEGER NOT NULL,"
     " PRIMARY KEY (outbox, text)) WITHOUT ROWID;"
     "CREATE TABLE closed (kind INTEGER NOT NULL, domain TEXT NOT NULL, day INTEGER NOT NULL,"
-    " end INTEGER NOT NULL, PRIMARY KEY (kind, domain, day)) WITHOUT ROWID;"
-    "CREATE TABLE shelf (id INTEGER PRIMARY KEY AUTOINCREMENT, kind INTEGER NOT NULL, domain TEXT "
-    "NOT NULL,"
-    " organization TEXT NOT NULL, report TEXT NOT NULL, submitter TEXT NOT NULL, authentic INTEGER "
-    "NOT NULL,"
-    " begin INTEGER NOT NULL, end INTEGER NOT NULL, arrived INTEGER NOT NULL, good INTEGER NOT "
-    "NULL,"
-    " bad INTEGER NOT NULL, records INTEGER NOT NULL, about TEXT NOT NULL,"
-    " UNIQUE (kind, organization, report, domain));"
-    "CREATE INDEX shelf_submitter ON shelf (submitter);"
+    " end INTEGER NOT NULL, PRIMARY KEY (kind, domain, day)) WITHOUT ROWID;" SHELF_TABLE
     "CREATE TABLE record (shelf INTEGER NOT NULL, number INTEGER NOT NULL, count INTEGER NOT NULL,"
     " text TEXT NOT NULL, PRIMARY KEY (shelf, number)) WITHOUT ROWID;"
     "INSERT INTO setting VALUES ('nonce', lower(hex(randomblob(6))));"
-    "PRAGMA user_version = 1;"
+    "PRAGMA user_version = 2;"
+    "COMMIT;";
+
+/* In version 1 the submitter was no part of what tells two reports apart. */
+static const char from_1_to_2[] =
+    "BEGIN IMMEDIATE;"
+    "ALTER TABLE shelf RENAME TO shelf_1;"
+    "DROP INDEX shelf_submitter;" SHELF_TABLE
+    "INSERT INTO shelf SELECT id, kind, domain, organization, report, submitter, authentic, begin, "
+    "end, arrived, good, bad, records, about FROM shelf_1;"
+    "DROP TABLE shelf_1;"
+    "PRAGMA user_version = 2;"
     "COMMIT;";
 
 const char *report_kind_name(enum report_about kind)
@@ -137,6 +151,14 @@ static struct fault prepare(struct report_store *s)
     if (version == 0) {
         if (!report_run(s, schema))
             return report_store_fault(s);
+        version = SCHEMA_VERSION;
+    }
+    if (version == 1) {
+        if (!report_run(s, from_1_to_2)) {
+            struct fault f = report_store_fault(s);
+            report_run(s, "ROLLBACK");
+            return f;
+        }
         version = SCHEMA_VERSION;
     }
     if (version > SCHEMA_VERSION)

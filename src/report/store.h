@@ -26,6 +26,7 @@ enum {
     REPORT_OUTBOX_ALL_ROWS_MAX = 200000,
     REPORT_SHELF_MAX = 10000, /* reports of others that are kept */
     REPORT_SHELF_ALL_RECORDS_MAX = 1000000,
+    REPORT_SHELF_UNPROVEN_PART = 4, /* one in so many, of both, may be from who knows whom */
     REPORT_DAY_S = 86400
 };
 

@@ -2,6 +2,7 @@
 /* Reports: what is counted, kept and written; whom they may be sent to; what others' reports may do to us. */
 #include "report/count.h"
 
+#include <sqlite3.h>
 #include <unistd.h>
 
 #include "check/report_destination.h"
@@ -233,50 +234,188 @@ static void test_outcomes_of_tls_become_a_report(void **state)
     close_place(&p);
 }
 
-static void add_foreign(struct place *p, const char *submitter, int number, bool *is_new)
+struct foreign {
+    const char *submitter, *organization, *id;
+    bool is_authentic;
+    int records;
+};
+
+static bool add_foreign(struct place *p, const struct foreign *f)
 {
     struct document d;
-    char id[32];
-    const struct shelf_origin origin = {.submitter = str_from(submitter), .arrived_s = NOON};
+    bool is_new;
+    const struct shelf_origin origin = {
+        .submitter = str_from(f->submitter), .is_authentic = f->is_authentic, .arrived_s = NOON};
     document_start(&d, REPORT_DMARC);
-    snprintf(id, sizeof id, "%d", number);
-    d.organization = str_from(submitter);
-    d.report_id = str_from(id);
+    d.organization = str_from(f->organization ? f->organization : f->submitter);
+    d.report_id = str_from(f->id);
     d.domain = STR("a.example");
-    d.end_s = NOON + number;
-    for (int i = 0; i < 2; i++)
+    d.end_s = NOON;
+    for (int i = 0; i < f->records; i++)
         document_add(&d, 1, json_pack("{s:s}", "ip", "192.0.2.1"));
-    assert_int_equal(shelf_add(p->store, &d, &origin, is_new).kind, FAULT_FINE);
+    assert_int_equal(shelf_add(p->store, &d, &origin, &is_new).kind, FAULT_FINE);
     document_free(&d);
+    return is_new;
+}
+
+/* How many reports of that submitter are there, and the id of one of them. */
+static size_t count_foreign(struct place *p, const char *submitter, int64_t *id)
+{
+    size_t i, count = 0;
+    json_t *each, *all = shelf_list(p->store, &(struct shelf_filter){0});
+    json_array_foreach(all, i, each)
+    {
+        if (strcmp(json_string_value(json_object_get(each, "submitter")), submitter) != 0)
+            continue;
+        count++;
+        if (id)
+            *id = json_integer_value(json_object_get(each, "id"));
+    }
+    json_decref(all);
+    return count;
+}
+
+/* Reports without records, put into the file at once: each by itself would wait for the disk. */
+static void fill(struct place *p, int count, bool is_authentic)
+{
+    char sql[500];
+    sqlite3 *db;
+    snprintf(sql, sizeof sql,
+             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) "
+             "INSERT INTO shelf SELECT NULL, 0, 'a.example', 'flood', i, 'flood' || (i %% 2) || "
+             "'.example', %d, 0, %d, 0, 0, 0, 0, '{}' FROM n",
+             count, is_authentic, NOON);
+    assert_int_equal(sqlite3_open(p->path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
 }
 
 /* Who sends reports in masses loses his own, not those of others. */
 static void test_a_flood_of_reports_displaces_itself(void **state)
 {
+    enum { PART = REPORT_SHELF_MAX / REPORT_SHELF_UNPROVEN_PART };
+    static const char *const ids[] = {"a", "b", "c", "d", "e"};
     struct place p;
-    bool is_new;
+    int64_t id;
     (void)state;
     open_place(&p);
-    add_foreign(&p, "honest.example", 1, &is_new);
-    assert_true(is_new);
-    add_foreign(&p, "honest.example", 1, &is_new);
-    assert_false(is_new);
-    for (int i = 0; i < REPORT_SHELF_MAX + 5; i++)
-        add_foreign(&p, "flood.example", i, &is_new);
-    json_t *all = shelf_list(p.store, &(struct shelf_filter){0});
-    assert_int_equal(json_array_size(all), REPORT_SHELF_MAX);
-    json_t *last = json_array_get(all, REPORT_SHELF_MAX - 1);
-    json_t *shown = shelf_get(p.store, json_integer_value(json_object_get(last, "id")));
-    assert_non_null(shown);
+    assert_true(add_foreign(&p, &(struct foreign){"honest.example", NULL, "1", false, 2}));
+    assert_false(add_foreign(&p, &(struct foreign){"honest.example", NULL, "1", false, 2}));
+    fill(&p, PART - 1, false);
+    for (int i = 0; i < 5; i++)
+        assert_true(add_foreign(&p, &(struct foreign){"flood0.example", NULL, ids[i], false, 0}));
+    assert_int_equal(count_foreign(&p, "flood0.example", NULL) +
+                         count_foreign(&p, "flood1.example", NULL),
+                     PART - 1);
+    assert_int_equal(count_foreign(&p, "honest.example", &id), 1);
+    json_t *shown = shelf_get(p.store, id);
     assert_int_equal(json_array_size(json_object_get(shown, "records")), 2);
     json_decref(shown);
-    bool has_honest = false;
-    for (size_t i = 0; i < REPORT_SHELF_MAX; i++)
-        has_honest |=
-            strcmp(json_string_value(json_object_get(json_array_get(all, i), "submitter")),
-                   "honest.example") == 0;
-    assert_true(has_honest);
-    json_decref(all);
+    close_place(&p);
+}
+
+/* Each forged one has another author and as many records as there may be: not one that is proven goes. */
+static void test_what_is_not_proven_never_pushes_out_what_is(void **state)
+{
+    struct place p;
+    char submitter[32];
+    (void)state;
+    open_place(&p);
+    for (int i = 0; i < 3; i++)
+        assert_true(
+            add_foreign(&p, &(struct foreign){"big.example", NULL,
+                                              (const char *[]){"a", "b", "c"}[i], true, 9}));
+    add_foreign(&p, &(struct foreign){"honest.example", NULL, "1", false, 2});
+    for (int i = 0; i < 20; i++) {
+        snprintf(submitter, sizeof submitter, "flood%d.example", i);
+        assert_true(
+            add_foreign(&p, &(struct foreign){submitter, NULL, "1", false, DOCUMENT_RECORDS_MAX}));
+    }
+    assert_int_equal(count_foreign(&p, "big.example", NULL), 3);
+    assert_int_equal(count_foreign(&p, "honest.example", NULL), 1);
+    assert_int_equal(count_foreign(&p, "flood0.example", NULL), 0);
+    assert_int_equal(count_foreign(&p, "flood19.example", NULL), 1);
+    close_place(&p);
+}
+
+static void test_what_is_proven_goes_last(void **state)
+{
+    struct place p;
+    (void)state;
+    open_place(&p);
+    add_foreign(&p, &(struct foreign){"anybody.example", NULL, "1", false, 0});
+    fill(&p, REPORT_SHELF_MAX - 1, true);
+    assert_int_equal(count_foreign(&p, "anybody.example", NULL), 1);
+    assert_true(add_foreign(&p, &(struct foreign){"late.example", NULL, "1", true, 0}));
+    assert_int_equal(count_foreign(&p, "anybody.example", NULL), 0);
+    assert_false(add_foreign(&p, &(struct foreign){"anybody.example", NULL, "2", false, 0}));
+    assert_true(add_foreign(&p, &(struct foreign){"late.example", NULL, "2", true, 0}));
+    assert_int_equal(count_foreign(&p, "flood0.example", NULL) +
+                         count_foreign(&p, "flood1.example", NULL),
+                     REPORT_SHELF_MAX - 2);
+    close_place(&p);
+}
+
+/* The id of a report can be guessed: nobody but its submitter keeps it out by sending another one of that id before. */
+static void test_a_forged_report_does_not_keep_the_genuine_one_out(void **state)
+{
+    static const struct foreign forged = {"big.example", "Big", "day-1", false, 1},
+                                other = {"evil.example", "Big", "day-1", true, 1},
+                                genuine = {"big.example", "Big", "day-1", true, 2};
+    struct place p;
+    int64_t id = 0;
+    (void)state;
+    open_place(&p);
+    assert_true(add_foreign(&p, &forged));
+    assert_true(add_foreign(&p, &other));
+    assert_true(add_foreign(&p, &genuine));
+    assert_false(add_foreign(&p, &forged));
+    assert_false(add_foreign(&p, &genuine));
+    assert_int_equal(count_foreign(&p, "evil.example", NULL), 1);
+    assert_int_equal(count_foreign(&p, "big.example", &id), 1);
+    json_t *shown = shelf_get(p.store, id);
+    assert_true(json_is_true(json_object_get(shown, "authentic")));
+    assert_int_equal(json_array_size(json_object_get(shown, "records")), 2);
+    json_decref(shown);
+    close_place(&p);
+}
+
+/* The tables that version 1 had and later ones changed. */
+static const char back_to_1[] =
+    "ALTER TABLE shelf RENAME TO shelf_2; DROP INDEX shelf_submitter;"
+    "CREATE TABLE shelf (id INTEGER PRIMARY KEY AUTOINCREMENT, kind INTEGER NOT NULL, domain TEXT "
+    "NOT NULL, organization TEXT NOT NULL, report TEXT NOT NULL, submitter TEXT NOT NULL, "
+    "authentic INTEGER NOT NULL, begin INTEGER NOT NULL, end INTEGER NOT NULL, arrived INTEGER NOT "
+    "NULL, good INTEGER NOT NULL, bad INTEGER NOT NULL, records INTEGER NOT NULL, about TEXT NOT "
+    "NULL, UNIQUE (kind, organization, report, domain));"
+    "CREATE INDEX shelf_submitter ON shelf (submitter);"
+    "INSERT INTO shelf SELECT * FROM shelf_2; DROP TABLE shelf_2; PRAGMA user_version = 1;";
+
+static void test_the_file_of_version_1_is_taken_over(void **state)
+{
+    struct place p;
+    sqlite3 *db;
+    int64_t before, after = 0;
+    (void)state;
+    open_place(&p);
+    add_foreign(&p, &(struct foreign){"anybody.example", NULL, "0", false, 0});
+    add_foreign(&p, &(struct foreign){"big.example", "Big", "day-1", true, 2});
+    assert_int_equal(count_foreign(&p, "big.example", &before), 1);
+    report_store_close(p.store);
+    assert_int_equal(sqlite3_open(p.path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, back_to_1, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    assert_int_equal(report_store_open(p.path, &p.store).kind, FAULT_FINE);
+    assert_int_equal(count_foreign(&p, "big.example", &after), 1);
+    assert_int_equal(after, before);
+    json_t *shown = shelf_get(p.store, after);
+    assert_int_equal(json_array_size(json_object_get(shown, "records")), 2);
+    json_decref(shown);
+    assert_true(add_foreign(&p, &(struct foreign){"evil.example", "Big", "day-1", true, 1}));
+    assert_false(add_foreign(&p, &(struct foreign){"big.example", "Big", "day-1", true, 1}));
+    reopen(&p);
+    assert_int_equal(count_foreign(&p, "evil.example", &before), 1);
+    assert_true(before > after);
     close_place(&p);
 }
 
@@ -377,6 +516,10 @@ int main(void)
         cmocka_unit_test(test_reports_of_a_day_do_not_overlap),
         cmocka_unit_test(test_outcomes_of_tls_become_a_report),
         cmocka_unit_test(test_a_flood_of_reports_displaces_itself),
+        cmocka_unit_test(test_what_is_not_proven_never_pushes_out_what_is),
+        cmocka_unit_test(test_what_is_proven_goes_last),
+        cmocka_unit_test(test_a_forged_report_does_not_keep_the_genuine_one_out),
+        cmocka_unit_test(test_the_file_of_version_1_is_taken_over),
         cmocka_unit_test(test_destinations_must_want_reports),
         cmocka_unit_test(test_uris_and_their_sizes),
         cmocka_unit_test(test_records_of_tlsrpt),
