@@ -157,12 +157,12 @@ static const char *why_unchecked(const struct smtp_trial *s)
                                                   : NULL;
 }
 
-static int64_t count_days(void *arg)
+static int64_t count_days(void *arg, struct str author)
 {
     struct smtp_trial *s = arg;
     int64_t days = 0;
     struct fault f =
-        greylist_book_days(s->book, s->options.rules, &s->options.ip, s->now_s * 1000, &days);
+        greylist_book_days(s->book, s->options.rules, &s->options.ip, author, s->now_s * 1000, &days);
     if (f.kind)
         add(s, "data", "local-history", "error", STR_NONE, fault_text(&f), NULL);
     return days;

@@ -15,7 +15,7 @@ enum {
     KEY_MAX = 32,
     BUSY_MS = 2000,  /* beside a process of before, or a command that looks */
     TIDY_EVERY = 64, /* tries between two looks at the size */
-    NOTED = 1024,    /* networks of which is known that today is written down */
+    NOTED = 1024,    /* rows of history of which is known that today is written down */
     DAY_MS = 24 * 60 * 60 * 1000,
 };
 
@@ -38,6 +38,10 @@ static const char schema[] =
     "INTEGER NOT NULL, passes INTEGER NOT NULL, seen_ms INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE INDEX IF NOT EXISTS memory_seen ON memory (seen_ms);";
 
+struct key {
+    unsigned char octet[KEY_MAX];
+};
+
 struct greylist_book {
     sqlite3 *db; /* NULL: there is no file, and none is to be made */
     sqlite3_stmt *statement[STATEMENTS];
@@ -46,7 +50,7 @@ struct greylist_book {
     unsigned tries;
     struct mutex noted_mutex; /* never held while the file is used */
     struct {
-        struct ip_address network;
+        struct key key;
         int64_t day;
     } noted[NOTED];
 };
@@ -133,13 +137,9 @@ static void run(struct greylist_book *b, enum statement which, struct fault *f)
     sqlite3_reset(b->statement[which]);
 }
 
-struct key {
-    unsigned char octet[KEY_MAX];
-};
-
 enum key_kind { TRIPLET = 't', NETWORK = 'n', HISTORY = 'h' };
 
-/* Both parts are of known length, or behind a NUL, which no address has. */
+/* All parts are of known length, or behind a NUL, which no address has. */
 static struct key make_key(const struct greylist_try *t, enum key_kind kind)
 {
     struct key k;
@@ -147,7 +147,8 @@ static struct key make_key(const struct greylist_try *t, enum key_kind kind)
     struct buf text = buf_make(4096);
     buf_append_byte(&text, (char)kind);
     buf_append(&text, str_make((const char *)n.address.byte, sizeof n.address.byte));
-    for (int part = 0; kind == TRIPLET && part < 2; part++) {
+    int parts = kind == TRIPLET ? 2 : kind == HISTORY ? 1 : 0;
+    for (int part = 0; part < parts; part++) {
         struct str s = str_head(part == 0 ? t->sender : t->recipient, 1024);
         for (size_t i = 0; i < s.n; i++)
             buf_append_byte(&text, str_lower_byte(s.p[i]));
@@ -268,30 +269,32 @@ static struct fault praise_locked(struct greylist_book *b, const struct policy_r
     return f;
 }
 
-static size_t place_of(const struct ip_address *network)
+static struct key history_key(const struct ip_address *ip, struct str author)
 {
-    size_t sum = 0;
-    for (size_t i = 0; i < sizeof network->byte; i++)
-        sum = sum * 31 + network->byte[i];
-    return sum % NOTED;
+    return make_key(&(struct greylist_try){.ip = *ip, .sender = author}, HISTORY);
 }
 
-bool greylist_book_has_praised(struct greylist_book *b, const struct ip_address *ip, int64_t now_ms)
+static size_t place_of(const struct key *k)
 {
-    struct ip_network n = greylist_network_of(ip);
-    size_t place = place_of(&n.address);
+    return (k->octet[0] << 8 | k->octet[1]) % NOTED;
+}
+
+bool greylist_book_has_praised(struct greylist_book *b, const struct ip_address *ip,
+                               struct str author, int64_t now_ms)
+{
+    struct key k = history_key(ip, author);
+    size_t place = place_of(&k);
     mutex_lock(&b->noted_mutex);
-    bool is_noted =
-        b->noted[place].day == now_ms / DAY_MS && ip_equal(&b->noted[place].network, &n.address);
+    bool is_noted = b->noted[place].day == now_ms / DAY_MS &&
+                    memcmp(b->noted[place].key.octet, k.octet, sizeof k.octet) == 0;
     mutex_unlock(&b->noted_mutex);
     return is_noted;
 }
 
 struct fault greylist_book_praise(struct greylist_book *b, const struct policy_rules *rules,
-                                  const struct ip_address *ip, int64_t now_ms)
+                                  const struct ip_address *ip, struct str author, int64_t now_ms)
 {
-    struct key k = make_key(&(struct greylist_try){.ip = *ip}, HISTORY);
-    struct ip_network n = greylist_network_of(ip);
+    struct key k = history_key(ip, author);
     struct fault f = FINE;
     mutex_lock(&b->mutex);
     if (b->db && !b->is_read_only)
@@ -299,17 +302,18 @@ struct fault greylist_book_praise(struct greylist_book *b, const struct policy_r
     mutex_unlock(&b->mutex);
     mutex_lock(&b->noted_mutex);
     if (!f.kind) {
-        b->noted[place_of(&n.address)].network = n.address;
-        b->noted[place_of(&n.address)].day = now_ms / DAY_MS;
+        b->noted[place_of(&k)].key = k;
+        b->noted[place_of(&k)].day = now_ms / DAY_MS;
     }
     mutex_unlock(&b->noted_mutex);
     return f;
 }
 
 struct fault greylist_book_days(struct greylist_book *b, const struct policy_rules *rules,
-                                const struct ip_address *ip, int64_t now_ms, int64_t *days)
+                                const struct ip_address *ip, struct str author, int64_t now_ms,
+                                int64_t *days)
 {
-    struct key k = make_key(&(struct greylist_try){.ip = *ip}, HISTORY);
+    struct key k = history_key(ip, author);
     struct fault f = FINE;
     mutex_lock(&b->mutex);
     *days = b->db ? recall(b, rules, &k, now_ms, &f).passes : 0;

@@ -4,7 +4,8 @@
  *
  * A triplet is 32 octets of a digest, so what strangers say costs a row of known size; rows are bounded, and the oldest
  * make room. Nothing here is worth a sync: what a power cut takes makes somebody come once more. A book that is damaged
- * is begun anew. The networks whose mail was genuine are in it, too: they speak for what comes later (serve/inspection).
+ * is begun anew. From which network genuine mail of which domain came is in it, too: that speaks for what comes later
+(serve/inspection).
  */
 #ifndef SERVE_GREYLIST_BOOK_H
 #define SERVE_GREYLIST_BOOK_H
@@ -38,18 +39,20 @@ struct fault greylist_book_try(struct greylist_book *b, const struct policy_rule
                                const struct greylist_try *t, struct greylist_verdict *out);
 
 /*
- * Remembers that a message of the address's network was genuine: a network has one row, which counts the days (UTC) on which
- * such mail came, and is forgotten like the others. What was noted today is not written again. Blocks.
+ * Remembers that a message of that author's domain (lower-case A-labels) from the address's network was genuine. The two
+ * have one row, which counts the days (UTC) on which such mail came, and is forgotten like the others: a network speaks for
+ * no domain but those whose mail it has brought. What was noted today is not written again. Blocks.
  */
 struct fault greylist_book_praise(struct greylist_book *b, const struct policy_rules *rules,
-                                  const struct ip_address *ip, int64_t now_ms);
+                                  const struct ip_address *ip, struct str author, int64_t now_ms);
 
-/* Whether the network was praised today, as far as is known without asking the file. Any thread, at once. */
+/* Whether the two were praised today, as far as is known without asking the file. Any thread, at once. */
 bool greylist_book_has_praised(struct greylist_book *b, const struct ip_address *ip,
-                               int64_t now_ms);
+                               struct str author, int64_t now_ms);
 
-/* On how many days genuine mail came from the network; *days is 0 on a fault. Blocks. */
+/* On how many days genuine mail of that domain came from the network; *days is 0 on a fault. Blocks. */
 struct fault greylist_book_days(struct greylist_book *b, const struct policy_rules *rules,
-                                const struct ip_address *ip, int64_t now_ms, int64_t *days);
+                                const struct ip_address *ip, struct str author, int64_t now_ms,
+                                int64_t *days);
 
 #endif

@@ -208,11 +208,14 @@ static struct fault dmarc_delay(const struct dmarc_verdict *v)
 /* Whether local history speaks for the message. */
 static bool is_known_here(struct inspection *i, const struct inspection_visit *visit)
 {
-    int64_t days = visit->history_days > 0 && visit->count_days ? visit->count_days(visit->arg) : 0;
+    int64_t days = visit->history_days > 0 && visit->count_days
+                       ? visit->count_days(visit->arg, i->dmarc.author)
+                       : 0;
     if (days == 0 || days < visit->history_days)
         return false;
     i->history =
-        arena_printf(&i->arena, "not refused: genuine mail came from this network on %lld days",
+        arena_printf(&i->arena,
+                     "not refused: genuine mail of this domain came from this network on %lld days",
                      (long long)days);
     return true;
 }

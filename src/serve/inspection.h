@@ -11,8 +11,9 @@
  *   DMARC fails, the domain asks for reject      refused, unless something speaks for the message
  *     it looks like the mail of a list           marked: what lists change breaks signatures (RFC 9989 section 8)
  *     a forwarder that is trusted vouches (ARC)  taken
- *     its network has sent genuine mail on       marked: a forwarder that is known here
- *     enough days (local history)
+ *     its network has brought genuine mail of    marked: a forwarder that is known here
+ *     that author's domain on enough days
+ *     (local history)
  *   DMARC fails, the domain asks for quarantine  marked for the junk mailbox
  *   the DNS keeps from us whether DMARC fails,   put off, where nothing speaks for the message
  *     and the domain asks for either
@@ -57,8 +58,9 @@ struct inspection_visit {
     struct dkim_key_opener opener; /* zeroed: each key is opened anew */
     const struct str *forwarders;  /* domains whose ARC seals are believed */
     size_t forwarder_count;
-    /* On how many days genuine mail came from the client's network; asked only where it counts. NULL: nobody knows. */
-    int64_t (*count_days)(void *arg);
+    /* On how many days genuine mail of that author's domain came from the client's network; asked only where it counts.
+     * NULL: nobody knows. */
+    int64_t (*count_days)(void *arg, struct str author);
     void *arg;
     int64_t history_days; /* that are enough; 0: none are */
     bool may_refuse, may_mark;

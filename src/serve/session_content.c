@@ -228,6 +228,7 @@ __attribute__((noinline)) static void tell_inspection(const struct session *s,
 
 struct history {
     const struct session *session;
+    struct str author;
     int64_t days;
     struct fault fault;
 };
@@ -237,7 +238,7 @@ static void ask_history(void *arg)
     struct history *h = arg;
     const struct session *s = h->session;
     h->fault = greylist_book_days(s->visitor.server->greylist, s->visitor.listener->policy,
-                                  &s->visitor.ip, clock_real_ms(), &h->days);
+                                  &s->visitor.ip, h->author, clock_real_ms(), &h->days);
 }
 
 static void add_history(void *arg)
@@ -245,7 +246,7 @@ static void add_history(void *arg)
     struct history *h = arg;
     const struct session *s = h->session;
     h->fault = greylist_book_praise(s->visitor.server->greylist, s->visitor.listener->policy,
-                                    &s->visitor.ip, clock_real_ms());
+                                    &s->visitor.ip, h->author, clock_real_ms());
 }
 
 static void tell_history(const struct history *h)
@@ -258,22 +259,22 @@ static void tell_history(const struct history *h)
     event_end(&e);
 }
 
-static int64_t count_days(void *arg)
+static int64_t count_days(void *arg, struct str author)
 {
-    struct history h = {.session = arg};
+    struct history h = {.session = arg, .author = author};
     if (h.session->visitor.server->greylist)
         offload(ask_history, &h);
     tell_history(&h);
     return h.days;
 }
 
-/* What is genuine and not marked speaks for the network that it came from. */
+/* What is genuine and not marked speaks for its domain's mail from the network that it came from. */
 static void praise(const struct session *s, const struct inspection *i)
 {
-    struct history h = {.session = s};
+    struct history h = {.session = s, .author = i->dmarc.author};
     struct greylist_book *book = s->visitor.server->greylist;
     if (!book || i->action != INSPECTION_TAKE || i->dmarc.result != DMARC_PASS ||
-        greylist_book_has_praised(book, &s->visitor.ip, clock_real_ms()))
+        greylist_book_has_praised(book, &s->visitor.ip, h.author, clock_real_ms()))
         return;
     offload(add_history, &h);
     tell_history(&h);

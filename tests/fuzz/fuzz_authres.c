@@ -12,12 +12,9 @@
 /* The identifier in a form that means the same. */
 static void check_forms(struct str id)
 {
-    static const char *const forms[][2] = {{"", ";"},
-                                           {" \"", "\"; none"},
-                                           {"\r\n (a(b)\\c) ", "\t; none"},
-                                           {" ", " 1; none"},
-                                           {"\t", ".; none"},
-                                           {"(;)\r\n\t", "(\\)) 12 (x)"}};
+    static const char *const forms[][2] = {
+        {"", ";"},         {" \"", "\"; none"}, {"\r\n (a(b)\\c) ", "\t; none"},
+        {" ", " 1; none"}, {"\t", ".; none"},   {"(;)\r\n\t", "(\\)) 12 (x)"}};
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
         struct buf value = buf_make(1024);
         must(buf_append(&value, str_from(forms[i][0])) && buf_append(&value, id) &&

@@ -270,7 +270,8 @@ def remember(server, days):
 
 
 def test_local_history_speaks_for_a_message(serve):
-    """A network whose mail was genuine on many days is that of a forwarder whom we know; one good message is not enough, nor another network."""
+    """A network that brought a domain's genuine mail on many days is that of a forwarder whom we know; one good message is not enough, nor another
+    network, nor another domain: who wants to forge mail has genuine mail of his own."""
     server = serve("local-history = 3")
     forged = genuine = mail("a@known.test")
     refused = "550 5.7.1"
@@ -283,8 +284,9 @@ def test_local_history_speaks_for_a_message(serve):
     remember(server, 3)
     assert send(server, BAD, "a@other.test", forged).startswith("250 ")
     assert send(server, "198.51.100.9", "a@other.test", forged).startswith(refused)
+    assert send(server, BAD, "a@other.test", mail("a@strict.test")).startswith(refused)
     marked = next(m for m in mail_of(server, 2) if m["X-Eilbote-Junk"])
-    assert marked["X-Eilbote-Junk"] == "dmarc" and "genuine mail came from this network on 3 days" in re.sub(r"\s+", " ", marked["Authentication-Results"])
+    assert marked["X-Eilbote-Junk"] == "dmarc" and "genuine mail of this domain came from this network on 3 days" in re.sub(r"\s+", " ", marked["Authentication-Results"])
     assert "3 days" in server.wait_event("check.dmarc", action="mark")["history"]
     with sqlite3.connect(server.directory / "spool" / "reports.db", timeout=30) as reports:
         until(lambda: any("local_policy" in row[0] for row in reports.execute("SELECT text FROM outcome")))

@@ -22,20 +22,26 @@ static struct ip_address ip_of(const char *text)
     return ip;
 }
 
-static int64_t days(struct greylist_book *b, const char *ip, int64_t now_ms)
+static int64_t days_of(struct greylist_book *b, const char *ip, struct str author, int64_t now_ms)
 {
     int64_t found = -1;
     struct ip_address address = ip_of(ip);
-    assert_false(greylist_book_days(b, &rules, &address, now_ms, &found).kind);
+    assert_false(greylist_book_days(b, &rules, &address, author, now_ms, &found).kind);
     return found;
+}
+
+static int64_t days(struct greylist_book *b, const char *ip, int64_t now_ms)
+{
+    return days_of(b, ip, STR("a.test"), now_ms);
 }
 
 static void praise(struct greylist_book *b, const char *ip, int64_t now_ms)
 {
     struct ip_address address = ip_of(ip);
-    assert_false(greylist_book_praise(b, &rules, &address, now_ms).kind);
-    assert_true(greylist_book_has_praised(b, &address, now_ms));
-    assert_false(greylist_book_has_praised(b, &address, now_ms + day_ms));
+    assert_false(greylist_book_praise(b, &rules, &address, STR("a.test"), now_ms).kind);
+    assert_true(greylist_book_has_praised(b, &address, STR("a.test"), now_ms));
+    assert_false(greylist_book_has_praised(b, &address, STR("a.test"), now_ms + day_ms));
+    assert_false(greylist_book_has_praised(b, &address, STR("b.test"), now_ms));
 }
 
 static struct greylist_book *open_book(const char *path, bool is_read_only)
@@ -61,6 +67,20 @@ static void test_days_of_a_network(void **state)
     assert_int_equal(days(b, "2001:db8::ffff", start_ms), 1);
     assert_int_equal(days(b, "2001:db8:0:1::1", start_ms), 0);
     assert_int_equal(days(b, "192.0.2.7", start_ms + 38 * day_ms), 0); /* forgotten */
+    greylist_book_close(b);
+}
+
+/* An attacker's own mail, however genuine, makes his network known for nobody else. */
+static void test_history_is_of_a_domain(void **state)
+{
+    const char *path = *state;
+    struct greylist_book *b = open_book(path, false);
+    for (int k = 0; k < 9; k++)
+        praise(b, "203.0.113.7", start_ms + k * day_ms);
+    assert_int_equal(days(b, "203.0.113.7", start_ms + 9 * day_ms), 9);
+    assert_int_equal(days_of(b, "203.0.113.7", STR("b.test"), start_ms + 9 * day_ms), 0);
+    assert_int_equal(days_of(b, "203.0.113.7", STR("x.a.test"), start_ms + 9 * day_ms), 0);
+    assert_int_equal(days_of(b, "203.0.113.7", STR_NONE, start_ms + 9 * day_ms), 0);
     greylist_book_close(b);
 }
 
@@ -120,6 +140,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_days_of_a_network),
+        cmocka_unit_test(test_history_is_of_a_domain),
         cmocka_unit_test(test_passing_the_greylist_is_no_history),
         cmocka_unit_test(test_it_is_bounded),
     };
