@@ -38,3 +38,8 @@ bool hostname_ends_in_number(struct str s)
             return false;
     return last.n > 0;
 }
+
+bool hostname_is_mail_domain(struct str s)
+{
+    return hostname_is_valid(s) && !str_has(s, '_') && !hostname_ends_in_number(s);
+}

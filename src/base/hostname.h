@@ -18,4 +18,7 @@ bool hostname_is_valid(struct str s);
  * can look so (RFC 1123 section 2.1, RFC 3696 section 2). */
 bool hostname_ends_in_number(struct str s);
 
+/* True for a name that mail can be for: valid, without underscores (RFC 5321 section 2.3.5) and no IPv4 address. */
+bool hostname_is_mail_domain(struct str s);
+
 #endif

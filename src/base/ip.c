@@ -112,19 +112,7 @@ bool ip_network_contains(const struct ip_network *network, const struct ip_addre
     return ip_equal(&start, &network->address);
 }
 
-bool ip_endpoint_parse(struct str s, uint16_t default_port, struct ip_endpoint *out)
-{
-    struct str address, digits;
-    struct ip_address ip;
-    uint64_t port = default_port;
-    if (str_cut(s, '@', &address, &digits) && !num_parse(digits, UINT16_MAX, &port))
-        return false;
-    if (port == 0 || !ip_parse(address, &ip))
-        return false;
-    *out = (struct ip_endpoint){ip, (uint16_t)port};
-    return true;
-}
-
+/* An address, in brackets or not. */
 static bool parse_host(struct str host, struct ip_address *out)
 {
     if (host.n > 2 && host.p[0] == '[' && host.p[host.n - 1] == ']')
@@ -132,17 +120,19 @@ static bool parse_host(struct str host, struct ip_address *out)
     return ip_parse(str_equal(host, STR("localhost")) ? STR("127.0.0.1") : host, out);
 }
 
-bool ip_endpoint_parse_colon(struct str s, uint16_t default_port, struct ip_endpoint *out)
+bool ip_endpoint_parse(struct str s, uint16_t default_port, struct ip_endpoint *out)
 {
     uint64_t port;
-    size_t colon = str_last_index(s, ':');
+    size_t mark = str_index(s, '@');
     out->port = default_port;
     if (default_port > 0 && parse_host(s, &out->address))
         return true;
-    if (colon == s.n || !num_parse(str_skip(s, colon + 1), UINT16_MAX, &port) || port == 0)
+    if (mark == s.n)
+        mark = str_last_index(s, ':');
+    if (mark == s.n || !num_parse(str_skip(s, mark + 1), UINT16_MAX, &port) || port == 0)
         return false;
     out->port = (uint16_t)port;
-    return parse_host(str_head(s, colon), &out->address);
+    return parse_host(str_head(s, mark), &out->address);
 }
 
 struct str ip_endpoint_format(const struct ip_endpoint *endpoint, char text[IP_TEXT_MAX])

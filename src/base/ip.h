@@ -50,14 +50,11 @@ bool ip_network_contains(const struct ip_network *network, const struct ip_addre
 /* The network of that many bits (as printed: at most 32 for IPv4) around an address. */
 struct ip_network ip_network_around(const struct ip_address *ip, unsigned bits);
 
-/* "ADDRESS@PORT", or an address alone with the default port. False when malformed or port 0. */
-bool ip_endpoint_parse(struct str s, uint16_t default_port, struct ip_endpoint *out);
-
 /*
- * The same as people write it: "ADDRESS:PORT" or "[IPV6]:PORT", where localhost is 127.0.0.1. Without a port it is the
- * default, unless that is 0.
+ * "ADDRESS@PORT", "ADDRESS:PORT" or "[IPV6]:PORT", where localhost is 127.0.0.1. Without a port it is the default, unless
+ * that is 0. False when malformed or port 0.
  */
-bool ip_endpoint_parse_colon(struct str s, uint16_t default_port, struct ip_endpoint *out);
+bool ip_endpoint_parse(struct str s, uint16_t default_port, struct ip_endpoint *out);
 struct str ip_endpoint_format(const struct ip_endpoint *endpoint, char text[IP_TEXT_MAX]);
 
 #endif

@@ -3,7 +3,8 @@
  * spf.h - whether a client may use a domain as its sender (SPF, RFC 7208)
  *
  * Where the RFC leaves a choice: void lookups are those of a, mx (hosts, too), exists and ptr, but not those for names
- * that the client's own reverse zone gives, which would let it turn a fail into a permerror (4.6.4, 11.1); names that
+ * that the client's own reverse zone gives, which would let it turn a fail into a permerror (4.6.4, 11.1); they are counted
+ * by question, so that each host of mx without an address of the client's kind is one, as pyspf counts them; names that
  * the DNS cannot have match nothing and cost nothing (4.8); the hosts of mx are asked by preference, and a match ends
  * the mechanism (5.4); %{p} is not counted as a term (4.6.4).
  */

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/hostname.h"
+#include "mail/idna.h"
 #include "os/file.h"
 #include "os/owner.h"
 #include "os/random.h"
@@ -41,10 +43,10 @@ int cli_usage(const struct invocation *i, const char *format, ...)
 }
 
 static const struct cli_option *find_option(const struct cli_option *options, size_t count,
-                                            const char *word)
+                                            struct str word)
 {
     for (size_t k = 0; k < count; k++)
-        if (strcmp(options[k].name, word) == 0)
+        if (str_equal(str_from(options[k].name), word))
             return &options[k];
     return NULL;
 }
@@ -55,22 +57,30 @@ static int take_option(struct invocation *i, const struct cli_option *options, s
 {
     const struct cli_option common[] = {{"-c", NULL, &i->conf_path, NULL},
                                         {"--json", &i->is_json, NULL, NULL}};
-    const char *name = i->argv[*at];
-    const struct cli_option *o = find_option(options, count, name);
+    const char *word = i->argv[*at];
+    struct str spelled = str_from(word);
+    const char *value = word[1] == '-' ? strchr(word, '=') : NULL;
+    if (value)
+        spelled = str_head(spelled, (size_t)(value++ - word));
+    const struct cli_option *o = find_option(options, count, spelled);
     if (!o)
-        o = find_option(common, 2, name);
+        o = find_option(common, 2, spelled);
     if (!o)
-        return cli_usage(i, "unknown option %s", name);
+        return cli_usage(i, "unknown option " STR_FMT, STR_ARG(spelled));
+    const char *name = o->name;
+    if (o->flag && value)
+        return cli_usage(i, "%s has no value", name);
     if (o->flag) {
         *o->flag = true;
         return CLI_DONE;
     }
-    if (++*at == i->argc)
+    if (!value && ++*at == i->argc)
         return cli_usage(i, "%s needs a value", name);
+    value = value ? value : i->argv[*at];
     const char **place = o->value;
     uint64_t bit = UINT64_C(1) << (o == common ? 63 : o - options);
     if (place && (*seen & bit))
-        return cli_usage(i, "%s is there twice: \"%s\" and \"%s\"", name, *place, i->argv[*at]);
+        return cli_usage(i, "%s is there twice: \"%s\" and \"%s\"", name, *place, value);
     *seen |= bit;
     i->has_conf |= o == common;
     if (o->list) {
@@ -82,7 +92,7 @@ static int take_option(struct invocation *i, const struct cli_option *options, s
         place = o->list + used;
     }
     assert(place);
-    *place = i->argv[*at];
+    *place = value;
     return CLI_DONE;
 }
 
@@ -155,11 +165,23 @@ struct signing_keys_place cli_keys_place(const struct conf *c, struct arena *a, 
 
 struct str cli_folded(struct arena *a, const char *word)
 {
-    struct str s = arena_copy(a, str_from(word));
+    char ascii[IDNA_DOMAIN_MAX];
+    struct str name = str_from(word);
+    if (str_has_8bit(name) && idna_domain_is_valid(name, true))
+        name = idna_to_ascii(name, ascii);
+    struct str s = arena_copy(a, name);
     char *copy = (char *)(uintptr_t)s.p;
     for (size_t i = 0; i < s.n; i++)
         copy[i] = str_lower_byte(copy[i]);
     return s;
+}
+
+int cli_domain(const struct invocation *i, struct arena *a, const char *word, struct str *out)
+{
+    *out = cli_folded(a, word);
+    if (hostname_is_mail_domain(*out))
+        return CLI_DONE;
+    return cli_usage(i, "\"%s\" is no domain name that mail can have", word);
 }
 
 int cli_print_json(json_t *value)

@@ -38,7 +38,7 @@ struct invocation {
     char **argv;
 };
 
-/* An option of a command: --name, or with a value --name VALUE. */
+/* An option of a command: --name, or with a value --name VALUE or --name=VALUE. */
 struct cli_option {
     const char *name;
     bool *flag;         /* or */
@@ -75,8 +75,11 @@ struct directory *cli_directory(const struct invocation *i, enum directory_acces
 struct signing_keys_place cli_keys_place(const struct conf *c, struct arena *a,
                                          struct owner *owner);
 
-/* A word in lower case, empty for NULL. */
+/* A word in lower case, a name with U-labels as A-labels; empty for NULL. */
 struct str cli_folded(struct arena *a, const char *word);
+
+/* A domain of mail so folded, else CLI_USAGE after saying what is wrong. */
+int cli_domain(const struct invocation *i, struct arena *a, const char *word, struct str *out);
 
 /* Prints a JSON value (taken) in one line. */
 int cli_print_json(json_t *value);

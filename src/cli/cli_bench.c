@@ -15,7 +15,7 @@ static bool parse_endpoint(const char *text, struct endpoint *out)
     struct ip_endpoint at;
     if (str_starts(s, STR("unix:")))
         return s.n > 5 && endpoint_from_path(text + 5, out);
-    if (!ip_endpoint_parse_colon(s, 0, &at))
+    if (!ip_endpoint_parse(s, 0, &at))
         return false;
     *out = endpoint_from_ip(&at.address, at.port);
     return true;

@@ -154,10 +154,11 @@ int cli_dns_check(struct invocation *i)
                                          TRIAL_OPTIONS(&d.trial)};
     int result = cli_parse(i, options, sizeof options / sizeof options[0], 1, 1, words);
     if (result == CLI_DONE)
+        result = cli_domain(i, &d.arena, words[0], &d.check.domain);
+    if (result == CLI_DONE)
         result = take_words(&d);
     if (result == CLI_DONE)
         result = trial_load(&d.trial, false);
-    d.check.domain = cli_folded(&d.arena, words[0]);
     if (result == CLI_DONE)
         result = open_plan(&d);
     d.check.conf = d.trial.conf;

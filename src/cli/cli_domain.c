@@ -28,21 +28,54 @@ static int add_domain(struct invocation *i, struct directory *d,
                   : CLI_DONE;
 }
 
-int cli_domain_add(struct invocation *i)
+/* All of them are names, each once, before anything is changed. */
+static int take_names(struct invocation *i, struct arena *a, struct str names[CLI_WORDS_MAX],
+                      size_t *count)
 {
     const char *words[CLI_WORDS_MAX] = {NULL};
     int result = cli_parse(i, NULL, 0, 1, CLI_WORDS_MAX, words);
+    for (*count = 0; result == CLI_DONE && *count < CLI_WORDS_MAX && words[*count]; ++*count) {
+        result = cli_domain(i, a, words[*count], &names[*count]);
+        for (size_t k = 0; result == CLI_DONE && k < *count; k++)
+            if (str_equal(names[k], names[*count]))
+                result = cli_usage(i, "%s is there twice", words[*count]);
+    }
+    return result;
+}
+
+/* Nothing is added when one of them is there. */
+static int need_new(struct invocation *i, struct directory *d, const struct str *names,
+                    size_t count)
+{
+    for (size_t k = 0; k < count; k++) {
+        bool has = false;
+        struct fault f = directory_has_domain(d, names[k], &has);
+        if (f.kind)
+            return cli_result(i, f);
+        if (has)
+            return cli_fail(i, STR_FMT " exists already", STR_ARG(names[k]));
+    }
+    return CLI_DONE;
+}
+
+int cli_domain_add(struct invocation *i)
+{
+    struct str names[CLI_WORDS_MAX];
+    size_t count;
+    struct arena a = arena_make(ARENA_BYTES);
+    int result = take_names(i, &a, names, &count);
     struct conf *c = result == CLI_DONE ? cli_conf(i) : NULL;
     struct directory *d = c ? cli_directory(i, DIRECTORY_WRITE) : NULL;
     if (!d) {
         conf_free(c);
+        arena_free(&a);
         return result == CLI_DONE ? CLI_FAILED : result;
     }
-    struct arena a = arena_make(ARENA_BYTES);
     struct owner owner;
     struct signing_keys_place place = cli_keys_place(c, &a, &owner);
-    for (size_t k = 0; k < CLI_WORDS_MAX && words[k] && result == CLI_DONE; k++)
-        result = add_domain(i, d, &place, cli_folded(&a, words[k]));
+    result = need_new(i, d, names, count);
+    for (size_t k = 0; k < count && result == CLI_DONE; k++)
+        result = add_domain(i, d, &place, names[k]);
     arena_free(&a);
     directory_close(d);
     conf_free(c);

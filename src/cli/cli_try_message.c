@@ -40,9 +40,8 @@ static int take_client(struct message_trial *m, const struct words *w)
                                     : "--from");
     int result = trial_ip(t, "--ip", w->ip, &v->ip);
     if (result == CLI_DONE)
-        result = trial_check_helo(t, w->helo);
-    v->helo = str_from(w->helo);
-    return result == CLI_DONE ? trial_sender(t, "--from", w->from, &v->sender) : result;
+        result = trial_word(t, "--helo", w->helo, &v->helo);
+    return result == CLI_DONE ? trial_word(t, "--from", w->from, &v->sender) : result;
 }
 
 static const struct conf_listener *find_listener(const struct conf *c)

@@ -161,8 +161,8 @@ static int64_t count_days(void *arg, struct str author)
 {
     struct smtp_trial *s = arg;
     int64_t days = 0;
-    struct fault f =
-        greylist_book_days(s->book, s->options.rules, &s->options.ip, author, s->now_s * 1000, &days);
+    struct fault f = greylist_book_days(s->book, s->options.rules, &s->options.ip, author,
+                                        s->now_s * 1000, &days);
     if (f.kind)
         add(s, "data", "local-history", "error", STR_NONE, fault_text(&f), NULL);
     return days;

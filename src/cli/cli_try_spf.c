@@ -47,20 +47,6 @@ struct words {
     const char *ip, *helo, *from;
 };
 
-enum { WORD_MAX = 1000 };
-
-/* SPF has a result for whatever a client may say (RFC 7208 4.3), so nothing is refused but what no client can. */
-static int take_word(const struct invocation *i, const char *name, const char *text,
-                     struct str *out)
-{
-    *out = str_from(text);
-    if (out->n >= 2 && out->p[0] == '<' && out->p[out->n - 1] == '>')
-        *out = str_make(out->p + 1, out->n - 2);
-    if (out->n > WORD_MAX || str_has(*out, '\r') || str_has(*out, '\n'))
-        return cli_usage(i, "%s is more than a line, or more than %d octets", name, WORD_MAX);
-    return CLI_DONE;
-}
-
 /* Without a sender it is the name in HELO that is checked. */
 static int take(struct spf_trial *s, const struct words *w)
 {
@@ -70,9 +56,9 @@ static int take(struct spf_trial *s, const struct words *w)
         return cli_usage(t->i, "%s is missing", w->ip ? "--helo" : "--ip");
     int result = trial_ip(t, "--ip", w->ip, &q->ip);
     if (result == CLI_DONE)
-        result = take_word(t->i, "--helo", w->helo, &q->helo);
+        result = trial_word(t, "--helo", w->helo, &q->helo);
     if (result == CLI_DONE && w->from)
-        result = take_word(t->i, "--from", w->from, &q->mail_from);
+        result = trial_word(t, "--from", w->from, &q->mail_from);
     q->identity = w->from ? SPF_MAIL_FROM : SPF_HELO;
     q->now_s = clock_real_ms() / 1000;
     q->void_limit = SPF_VOID_LIMIT;

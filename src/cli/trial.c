@@ -18,7 +18,7 @@
 #include "os/file.h"
 #include "role/control.h"
 
-enum { ARENA_LIMIT = 1 << 20, OFFLOAD_THREADS = 2, DNS_PORT = 53, HELO_MAX = 255 };
+enum { ARENA_LIMIT = 1 << 20, OFFLOAD_THREADS = 2, DNS_PORT = 53, HELO_MAX = 255, WORD_MAX = 1000 };
 
 #define TIME_MAX UINT64_C(253402300799) /* the end of the year 9999 */
 
@@ -70,6 +70,16 @@ int trial_check_helo(const struct trial *t, const char *text)
                      text);
 }
 
+int trial_word(const struct trial *t, const char *name, const char *text, struct str *out)
+{
+    *out = str_from(text);
+    if (out->n >= 2 && out->p[0] == '<' && out->p[out->n - 1] == '>')
+        *out = str_make(out->p + 1, out->n - 2);
+    if (out->n > WORD_MAX || str_has(*out, '\r') || str_has(*out, '\n'))
+        return cli_usage(t->i, "%s is more than a line, or more than %d octets", name, WORD_MAX);
+    return CLI_DONE;
+}
+
 int trial_sender(struct trial *t, const char *name, const char *text, struct str *out)
 {
     struct address a;
@@ -103,10 +113,10 @@ static int take_options(struct trial *t, struct resolver_options *o)
     struct ip_endpoint *list = arena_alloc(&t->arena, CLI_WORDS_MAX * sizeof *list);
     size_t count = 0;
     for (; count < CLI_WORDS_MAX && t->servers[count]; count++)
-        if (!ip_endpoint_parse_colon(str_from(t->servers[count]), DNS_PORT, &list[count]))
+        if (!ip_endpoint_parse(str_from(t->servers[count]), DNS_PORT, &list[count]))
             return cli_usage(t->i,
                              "--resolver is \"%s\"; allowed: ADDRESS:PORT, where an IPv6 address "
-                             "stands in brackets",
+                             "stands in brackets, or ADDRESS@PORT",
                              t->servers[count]);
     if (count > 0) {
         o->servers = list;

@@ -52,6 +52,12 @@ int trial_run(struct trial *t, void (*run)(void *arg), void *arg);
 int trial_ip(const struct trial *t, const char *name, const char *text, struct ip_address *out);
 int trial_check_helo(const struct trial *t, const char *text);
 
+/*
+ * What a client said in HELO or MAIL FROM, without its "<>": SPF has a result for whatever that is (RFC 7208 4.3), so
+ * nothing is refused but what no client can say.
+ */
+int trial_word(const struct trial *t, const char *name, const char *text, struct str *out);
+
 /* A sender, where "" and "<>" are the null sender, as "local@domain" in the trial's arena. */
 int trial_sender(struct trial *t, const char *name, const char *text, struct str *out);
 

@@ -370,7 +370,7 @@ static bool complete_milter(struct conf *c, struct conf_milter *m, struct comple
         resolve(&c->arena, c->state_directory, &m->path);
         return m->path.n <= PATH_MOST || fail_milter(m, "has a path of more than 107 bytes", error);
     }
-    return (str_equal(kind, STR("inet")) && ip_endpoint_parse_colon(place, 0, &m->address)) ||
+    return (str_equal(kind, STR("inet")) && ip_endpoint_parse(place, 0, &m->address)) ||
            fail_milter(m, allowed, error);
 }
 

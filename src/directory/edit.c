@@ -21,8 +21,8 @@ static struct fault refuse(const char *format, struct str name)
 
 struct fault directory_domain_add(struct directory *d, struct str domain)
 {
-    if (!hostname_is_valid(domain))
-        return refuse("is not a domain name in ASCII", domain);
+    if (!hostname_is_mail_domain(domain))
+        return refuse("is not a domain name in ASCII that mail can have", domain);
     struct arena a = arena_make(NAME_ARENA_BYTES);
     int changed = 0;
     DATABASE_LOCK(d);

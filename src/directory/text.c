@@ -324,8 +324,8 @@ static struct fault read_domain(struct reader *r, struct str rest)
 {
     struct str name = database_fold(&r->arena, str_word(&rest));
     int changed;
-    if (!hostname_is_valid(name))
-        return complain(r, name, "is not a domain name in ASCII");
+    if (!hostname_is_mail_domain(name))
+        return complain(r, name, "is not a domain name in ASCII that mail can have");
     if (str_trim(rest).n > 0)
         return complain(r, str_trim(rest), "is too much on this line");
     struct fault f = database_run(r->d, DATABASE_DOMAIN_ADD, name, STR_NONE, STR_NONE, &changed);

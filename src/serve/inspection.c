@@ -213,10 +213,9 @@ static bool is_known_here(struct inspection *i, const struct inspection_visit *v
                        : 0;
     if (days == 0 || days < visit->history_days)
         return false;
-    i->history =
-        arena_printf(&i->arena,
-                     "not refused: genuine mail of this domain came from this network on %lld days",
-                     (long long)days);
+    i->history = arena_printf(
+        &i->arena, "not refused: genuine mail of this domain came from this network on %lld days",
+        (long long)days);
     return true;
 }
 

@@ -47,13 +47,11 @@ void fuzz_one(struct str in)
         must(ip_endpoint_parse(ip_endpoint_format(&endpoint, text), 1, &endpoint_again));
         must(ip_equal(&endpoint.address, &endpoint_again.address));
         must(endpoint.port == endpoint_again.port && endpoint.port != 0);
-    }
-    if (ip_endpoint_parse_colon(in, 53, &endpoint)) {
         char colon[IP_TEXT_MAX + 16];
         struct str address = ip_format(&endpoint.address, text);
         int n = snprintf(colon, sizeof colon, "[" STR_FMT "]:%u", STR_ARG(address),
                          (unsigned)endpoint.port);
-        must(ip_endpoint_parse_colon(str_make(colon, (size_t)n), 0, &endpoint_again));
+        must(ip_endpoint_parse(str_make(colon, (size_t)n), 0, &endpoint_again));
         must(ip_equal(&endpoint.address, &endpoint_again.address));
         must(endpoint.port == endpoint_again.port && endpoint.port != 0);
     }

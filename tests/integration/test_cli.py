@@ -188,6 +188,16 @@ def test_options_with_a_value_are_there_once(server):
     assert json.loads(good("--json", "-c", server, "--json", "check", "--json"))["ok"] is True
 
 
+def test_options_with_their_value_behind_a_sign(server):
+    good("user", "set", "alice@example.test", "--quota=1M", conf=server)
+    assert json.loads(good("user", "list", "--json", conf=server))[0]["quota"] == 1 << 20
+    assert refused("user", "set", "alice@example.test", "--quota=1M", "--quota", "2M", status=2, conf=server)[0] == (
+        'eilbote user set: --quota is there twice: "1M" and "2M"')
+    assert refused("user", "set", "alice@example.test", "--quota=", status=2, conf=server)[0].startswith('eilbote user set: --quota is "";')
+    assert refused("user", "list", "--json=yes", status=2, conf=server)[0] == "eilbote user list: --json has no value"
+    assert refused("user", "list", "--nothing=x", status=2, conf=server)[0] == "eilbote user list: unknown option --nothing"
+
+
 def test_users(server):
     assert good("user", "add", "bob@example.test", "--password-stdin", "--quota", "5M", stdin="pw\n", conf=server) == ""
     made = json.loads(good("user", "add", "carol@example.test", "--json", conf=server))
@@ -233,6 +243,24 @@ def test_domains_and_aliases(server):
         {"alias": "info@a.test", "target": "alice@example.test"},
         {"alias": "postmaster@example.test", "target": "alice@example.test"},
         {"alias": "root@example.test", "target": "alice@example.test"}]
+
+
+def test_domains_that_are_none(server):
+    """Nothing is added when one of several cannot be."""
+    for name in ("1.2.3.4", "_x.org", "a..b", "exa mple", "", "a" * 64 + ".org", "a." * 150 + "org", "b\u00fc cher.example", "b\u00fc_cher.example"):
+        assert refused("domain", "add", "new.test", name, status=2, conf=server)[0] == f'eilbote domain add: "{name}" is no domain name that mail can have'
+    assert refused("domain", "add", "new.test", "New.test", status=2, conf=server)[0] == "eilbote domain add: New.test is there twice"
+    assert refused("domain", "add", "new.test", "example.test", conf=server) == ["eilbote domain add: example.test exists already"]
+    assert good("domain", "list", conf=server) == "example.test\n"
+
+
+def test_domains_that_are_not_ascii(server):
+    good("domain", "add", "B\u00fccher.example", conf=server)
+    assert good("domain", "list", conf=server) == "example.test\nxn--bcher-kva.example\n"
+    assert refused("domain", "add", "xn--bcher-kva.example", conf=server) == ["eilbote domain add: xn--bcher-kva.example exists already"]
+    assert "\nxn--bcher-kva.example. IN MX " in good("dns", "print", "b\u00fccher.example", conf=server)
+    good("domain", "remove", "b\u00fccher.example", conf=server)
+    assert good("domain", "list", conf=server) == "example.test\n"
 
 
 def test_directory_round_trip_and_line_errors(server, tmp_path):

@@ -206,3 +206,15 @@ def test_a_dns_that_does_not_answer(site):
     """It is no other verdict than that."""
     status, got = check(site, HOST, domain="x.refused")
     assert status == 1 and all("does not answer" in o["reason"] or "DNS" in o["reason"] for o in got["checks"] if o["result"] == "bad")
+
+
+@pytest.mark.parametrize("name", ["", "exa mple", "a." * 150, "_dmarc.example.test", "192.0.2.1"])
+def test_what_is_no_domain_is_not_looked_at(site, name):
+    done = subprocess.run([EILBOTE, "-c", site.conf, "dns", "check", name, "--resolver=127.0.0.1@1"], capture_output=True, text=True, check=False,
+                          timeout=PATIENCE_S)
+    assert done.returncode == 2 and done.stdout == "" and done.stderr.startswith(f'eilbote dns check: "{name}" is no domain name')
+
+
+def test_a_domain_that_is_not_ascii(site):
+    got = check(site, "", domain="b\u00fccher.example", zones={"xn--bcher-kva.example": SOA.replace("example.test.", "xn--bcher-kva.example.") + "@ MX 0 .\n"})[1]
+    assert got["domain"] == "xn--bcher-kva.example" and rows(got, "mx")

@@ -111,6 +111,14 @@ def test_spf_has_a_result_for_whatever_a_client_may_say(dns, helo, sender, resul
     assert (got["result"], got["domain"]) == (result, domain)
 
 
+def test_a_message_has_a_result_for_whatever_a_client_may_say(dns):
+    """As SPF has for it alone."""
+    for helo, sender in (("a b", "a@strict.test"), ("", "weird..addr@@strict.test"), ("[x", "<a@strict.test>"), ("helo.test", "")):
+        words = ("--ip", GOOD, "--helo", helo, "--from", sender)
+        got = examine(dns, mail("a@strict.test"), *words)["spf"]
+        assert {k: got[k] for k in ("result", "domain")} == {k: v for k, v in ask(dns, "spf", *words).items() if k in ("result", "domain")}
+
+
 def test_spf_counts_and_explains(dns):
     assert ask(dns, "spf", *client(BAD, "a@crowd.test"))["result"] == "permerror"  # three names that are not there
     got = ask(dns, "spf", *client(BAD, "a@told.test"))
@@ -403,6 +411,7 @@ def test_answers_that_cannot_be_proven_fail(dns, tmp_path):
     (("spf", "--ip", "::1", "--helo", "a\nb"), "--helo is more than a line"),
     (("spf", "--ip", "::1", "--helo", "a", "--from", "a@" + "b" * 999), "--from is more than a line, or more than 1000 octets"),
     (("spf", "--ip", "::1", "--helo", "a", "--resolver", "127.0.0.1:0"), '--resolver is "127.0.0.1:0"; allowed: ADDRESS:PORT'),
+    (("spf", "--ip", "::1", "--helo", "a", "--resolver=127.0.0.1@0"), '--resolver is "127.0.0.1@0"; allowed: ADDRESS:PORT'),
     (("spf", "--ip", "::1", "--helo", "a", "--resolver", "dns.test:53"), '--resolver is "dns.test:53"'),
     (("spf", "--ip", "::1", "--ip", "::2", "--helo", "a"), '--ip is there twice'),
     (("spf", "x", "--ip", "::1", "--helo", "a"), "x is too much"),

@@ -131,18 +131,31 @@ static void test_endpoints_with_a_colon(void **state)
                 {STR("[::1]:5353"), 53, "::1@5353"},
                 {STR("[::1]"), 53, "::1@53"},
                 {STR("::1"), 53, "::1@53"},
-                {STR("localhost:1"), 53, "127.0.0.1@1"}};
-    const struct str bad[] = {
-        STR(""),       STR(":53"),         STR("192.0.2.1:"),     STR("192.0.2.1:0"),
-        STR("[]:53"),  STR("[::1:53"),     STR("192.0.2:53"),     STR("192.0.2.1:65536"),
-        STR("[::1]x"), STR("dns.test:53"), STR("192.0.2.1:53:53")};
+                {STR("localhost:1"), 53, "127.0.0.1@1"},
+                {STR("::1@5353"), 53, "::1@5353"},
+                {STR("[::1]@5353"), 0, "::1@5353"},
+                {STR("192.0.2.1@5353"), 0, "192.0.2.1@5353"}};
+    const struct str bad[] = {STR(""),
+                              STR(":53"),
+                              STR("192.0.2.1:"),
+                              STR("192.0.2.1:0"),
+                              STR("[]:53"),
+                              STR("[::1:53"),
+                              STR("192.0.2:53"),
+                              STR("192.0.2.1:65536"),
+                              STR("[::1]x"),
+                              STR("dns.test:53"),
+                              STR("192.0.2.1:53:53"),
+                              STR("192.0.2.1:53@53"),
+                              STR("192.0.2.1@53:53"),
+                              STR("@53")};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
-        assert_true(ip_endpoint_parse_colon(good[i].in, good[i].port, &endpoint));
+        assert_true(ip_endpoint_parse(good[i].in, good[i].port, &endpoint));
         assert_str(ip_endpoint_format(&endpoint, text), good[i].out);
     }
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        assert_false(ip_endpoint_parse_colon(bad[i], 53, &endpoint));
-    assert_false(ip_endpoint_parse_colon(STR("192.0.2.1"), 0, &endpoint));
+        assert_false(ip_endpoint_parse(bad[i], 53, &endpoint));
+    assert_false(ip_endpoint_parse(STR("192.0.2.1"), 0, &endpoint));
 }
 
 static void test_host_names(void **state)
