@@ -21,6 +21,7 @@
 
 #include <openssl/evp.h>
 
+#include "author.h"
 #include "bugs.h"
 #include "directory/directory.h"
 #include "directory/edit.h"
@@ -465,6 +466,7 @@ static void prepare_process(void)
     setenv("TZ", "UTC", 1);
     setenv("SSL_CERT_FILE", "/dev/null", 1);
     signal(SIGPIPE, SIG_IGN);
+    letters_prepare();
     fibers_prepare();
 }
 

@@ -22,6 +22,7 @@ struct session {
     struct talk *talk;
     struct plan_server *server;
     struct manners manners;
+    int64_t connected_ns;
     bool is_over, is_reset;
     char sender[LEDGER_ADDRESS_MAX];
     char recipient[LEDGER_RECIPIENTS_MOST][LEDGER_ADDRESS_MAX];
@@ -80,6 +81,7 @@ static bool copy_path(const char *from, char out[LEDGER_ADDRESS_MAX])
 
 static void on_mail(struct session *s, const char *line)
 {
+    peer_policy_check_offer(s->server->domain, s->connected_ns);
     if (happens(s->manners.delays_mail)) {
         reply(s, "451 4.3.0 Not now");
         return;
@@ -297,6 +299,7 @@ void server_serve(struct stream *stream, void *arg)
     char *line = world_take(TALK_LINE_MAX);
     s->server = server;
     s->manners = server->manners;
+    s->connected_ns = world->now_ns;
     s->talk = talk_make(stream, PATIENCE_S * SIM_SECOND);
     s->text = world_take(MESSAGE_MOST);
     if (plan_is_healed() || server->domain->is_back) {
