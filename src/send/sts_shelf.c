@@ -77,7 +77,7 @@ bool sts_shelf_get(const char *folder, struct str domain, struct arena *a, struc
 static void save(void *arg)
 {
     struct shelf_work *w = arg;
-    w->fault = file_make_directory(w->folder);
+    w->fault = file_establish_directory(w->folder, NULL, 0);
     if (!w->fault.kind)
         w->fault = file_save(w->path, w->content, FILE_PERMISSIONS);
 }
