@@ -17,6 +17,7 @@
 #include "queue/queue.h"
 #include "send/dane.h"
 #include "send/sts.h"
+#include "send/sts_shelf.h"
 #include "serve/inspection.h"
 #include "store/maildrop.h"
 #include "world.h"
@@ -49,6 +50,7 @@ enum bug {
     BUG_CLAIMS_KEPT,
     BUG_TLSA_FAILURE,
     BUG_POLICY_FORGOTTEN,
+    BUG_POLICY_UNSAVED,
     BUG_POLICY_ANYWHERE,
     BUGS
 };
@@ -86,6 +88,7 @@ static const struct {
     [BUG_TLSA_FAILURE] = {"tlsa-failure", "TLSA records that cannot be had are taken for none"},
     [BUG_POLICY_FORGOTTEN] = {"policy-forgotten",
                               "a policy of MTA-STS whose fetch fails is no policy"},
+    [BUG_POLICY_UNSAVED] = {"policy-unsaved", "sts_shelf_put says fine and does nothing"},
     [BUG_POLICY_ANYWHERE] = {"policy-anywhere", "policies are fetched from private addresses, too"},
 };
 
@@ -285,6 +288,13 @@ void __wrap_sts_find(struct sts *s, struct str domain, int64_t deadline_ms, stru
     __real_sts_find(s, domain, deadline_ms, arena, out);
     if (planted == BUG_POLICY_FORGOTTEN && out->trouble.n > 0)
         out->state = STS_UNFETCHED;
+}
+
+struct fault __real_sts_shelf_put(const char *folder, struct str domain,
+                                  const struct sts_stored *s);
+struct fault __wrap_sts_shelf_put(const char *folder, struct str domain, const struct sts_stored *s)
+{
+    return planted == BUG_POLICY_UNSAVED ? FINE : __real_sts_shelf_put(folder, domain, s);
 }
 
 bool __real_fetch_is_public(const struct ip_address *ip);

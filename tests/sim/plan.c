@@ -20,7 +20,7 @@ enum {
     LOOK_MOST_S = 6 * 3600,
     SLACK_S = 12 * 3600,
     STOP_PATIENCE_S = 300,
-    POLICIES_ONE_IN = 3
+    POLICIES_ONE_IN = 4
 };
 
 bool plan_is_healed(void)
