@@ -46,6 +46,7 @@ enum bug {
     BUG_EXPIRY,
     BUG_TEMPERROR_PASSES,
     BUG_TEMPERROR_FAILS,
+    BUG_REJECT_IGNORED,
     BUG_QUESTIONS,
     BUG_CLAIMS_KEPT,
     BUG_TLSA_FAILURE,
@@ -83,6 +84,7 @@ static const struct {
     [BUG_EXPIRY] = {"expiry", "mail is given up later than it should be"},
     [BUG_TEMPERROR_PASSES] = {"temperror-passes", "DMARC passes when the DNS has failed"},
     [BUG_TEMPERROR_FAILS] = {"temperror-fails", "DMARC fails when the DNS has failed"},
+    [BUG_REJECT_IGNORED] = {"reject-ignored", "nobody asks for mail to be rejected"},
     [BUG_QUESTIONS] = {"questions", "a message may make any number of questions to the DNS"},
     [BUG_CLAIMS_KEPT] = {"claims-kept", "Authentication-Results in our name are believed"},
     [BUG_TLSA_FAILURE] = {"tlsa-failure", "TLSA records that cannot be had are taken for none"},
@@ -256,6 +258,8 @@ void __wrap_dmarc_check(const struct dmarc_question *q, struct asker *a, struct 
         out->result = DMARC_PASS;
     if (out->result == DMARC_TEMPERROR && planted == BUG_TEMPERROR_FAILS)
         out->result = DMARC_FAIL;
+    if (planted == BUG_REJECT_IGNORED)
+        out->policy = DMARC_ASKS_NONE;
 }
 
 struct asker __real_inquiry_asker(struct inquiry *i, struct arena *arena, unsigned questions);
