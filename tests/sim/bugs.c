@@ -12,6 +12,7 @@
 #include "check/dmarc.h"
 #include "journal/journal.h"
 #include "mail/dotline.h"
+#include "net/conn.h"
 #include "net/inquiry.h"
 #include "os/file.h"
 #include "queue/queue.h"
@@ -50,6 +51,7 @@ enum bug {
     BUG_QUESTIONS,
     BUG_CLAIMS_KEPT,
     BUG_TLSA_FAILURE,
+    BUG_CERTIFICATE,
     BUG_POLICY_FORGOTTEN,
     BUG_POLICY_UNSAVED,
     BUG_POLICY_ANYWHERE,
@@ -88,6 +90,7 @@ static const struct {
     [BUG_QUESTIONS] = {"questions", "a message may make any number of questions to the DNS"},
     [BUG_CLAIMS_KEPT] = {"claims-kept", "Authentication-Results in our name are believed"},
     [BUG_TLSA_FAILURE] = {"tlsa-failure", "TLSA records that cannot be had are taken for none"},
+    [BUG_CERTIFICATE] = {"certificate", "every certificate is the right one"},
     [BUG_POLICY_FORGOTTEN] = {"policy-forgotten",
                               "a policy of MTA-STS whose fetch fails is no policy"},
     [BUG_POLICY_UNSAVED] = {"policy-unsaved", "sts_shelf_put says fine and does nothing"},
@@ -282,6 +285,14 @@ void __wrap_dane_find(struct resolver *resolver, struct arena *arena, struct str
     __real_dane_find(resolver, arena, host, port, deadline_ms, out);
     if (planted == BUG_TLSA_FAILURE && out->state == DANE_FAILED)
         out->state = DANE_ABSENT;
+}
+
+enum tls_trust __real_conn_tls_trust(const struct conn *c, const struct tls_peer *peer,
+                                     const char **reason);
+enum tls_trust __wrap_conn_tls_trust(const struct conn *c, const struct tls_peer *peer,
+                                     const char **reason)
+{
+    return planted == BUG_CERTIFICATE ? TLS_TRUSTED : __real_conn_tls_trust(c, peer, reason);
 }
 
 void __real_sts_find(struct sts *s, struct str domain, int64_t deadline_ms, struct arena *arena,

@@ -9,6 +9,7 @@
 
 #include "disk.h"
 #include "ledger.h"
+#include "peer_tls.h"
 #include "plan.h"
 #include "zone.h"
 
@@ -39,11 +40,23 @@ static void draw_sts(struct peer_policy *p)
         (sim_chance(1, 3) ? sim_between(1, 12) : sim_between(24, 24 * 30)) * 3600 * SIM_SECOND;
 }
 
+static void draw_tls(struct plan_domain *d)
+{
+    d->policy.has_tls = sim_chance(1, 2);
+    d->policy.is_fitting = sim_chance(1, 2);
+    for (size_t i = 0; d->policy.has_tls && i < d->servers; i++) {
+        d->server[i].manners.has_ehlo = d->server[i].host->has_tls = true;
+        if (sim_chance(2, 3))
+            d->server[i].manners.tls = TLS_WORKS;
+    }
+}
+
 void peer_policy_draw(struct plan_domain *d)
 {
     struct peer_policy *p = &d->policy;
     if (d->is_back || sim_chance(1, 2))
         return;
+    draw_tls(d);
     if (sim_chance(1, 2))
         draw_dane(p);
     else
@@ -86,7 +99,10 @@ static void add_tlsa(const struct peer_policy *p, struct zone_answer *out)
     bool is_usable = p->kind != PEER_DANE_UNUSABLE;
     r->data[0] = is_usable ? 3 : (unsigned char)sim_below(2);
     r->data[1] = r->data[2] = 1;
-    memset(r->data + 3, 0x5a, 32);
+    if (p->is_fitting)
+        memcpy(r->data + 3, peer_tls_digest(), PEER_TLS_DIGEST);
+    else
+        memset(r->data + 3, 0x5a, PEER_TLS_DIGEST);
     r->size = is_usable || sim_chance(1, 2) ? 35 : (size_t)sim_below(35);
 }
 
@@ -228,24 +244,33 @@ static bool is_known_to_enforce(const struct peer_policy *p, int64_t connected_n
            world->now_ns < p->known.until_ns;
 }
 
-void peer_policy_check_offer(const struct plan_domain *d, int64_t connected_ns)
+/* The servers have what DANE wants. */
+static bool is_satisfied(const struct peer_policy *p)
+{
+    return p->has_tls && (p->kind == PEER_DANE_UNUSABLE || p->is_fitting);
+}
+
+void peer_policy_check_offer(const struct plan_domain *d, int64_t connected_ns, bool is_tls)
 {
     const struct peer_policy *p = &d->policy;
-    if (is_signed(p) && !is_gone(p))
-        ledger_blame(0, "mail for %s was offered without TLS in spite of DANE", d->name);
+    const char *with = is_tls ? "with TLS that proves nothing" : "without TLS";
+    if (is_signed(p) && !is_gone(p) && !(is_tls && is_satisfied(p)))
+        ledger_blame(0, "mail for %s was offered %s in spite of DANE", d->name, with);
     if (is_known_to_enforce(p, connected_ns))
         ledger_blame(0,
-                     "mail for %s was offered without TLS in spite of the policy that was fetched "
-                     "%lld s before",
-                     d->name, (long long)((world->now_ns - p->known.since_ns) / SIM_SECOND));
+                     "mail for %s was offered %s in spite of the policy that was fetched %lld s "
+                     "before",
+                     d->name, with, (long long)((world->now_ns - p->known.since_ns) / SIM_SECOND));
 }
 
 /* Since when nothing keeps the mail of a domain from it. */
 static int64_t free_since_ns(const struct plan_domain *d)
 {
     int64_t since = world->plan->healing_ns;
-    if (d->policy.gone_ns == SIM_NEVER || d->policy.kind == PEER_STS || d->is_dead)
+    if (d->is_dead)
         return SIM_NEVER;
+    if (is_satisfied(&d->policy) || d->policy.gone_ns == SIM_NEVER)
+        return is_satisfied(&d->policy) ? since : SIM_NEVER;
     return since > d->policy.gone_ns ? since : d->policy.gone_ns;
 }
 
@@ -260,14 +285,14 @@ void peer_policy_check_failure(uint64_t message, const char *address, const char
     if (!d || !is_signed(&d->policy))
         return;
     if (made_ns < d->policy.gone_ns && made_ns > plan->healing_ns + NEXT_TRY_S * SIM_SECOND &&
-        !d->is_dead && strncmp(status + 1, ".7.", 3) != 0)
+        !d->is_dead && !is_satisfied(&d->policy) && strncmp(status + 1, ".7.", 3) != 0)
         ledger_blame(message, "message %llu was kept from %s by DANE and came back with status %s",
                      (unsigned long long)message, address, status);
     int64_t since = free_since_ns(d);
     if (offered_ns > since)
         since = offered_ns;
     if (since != SIM_NEVER && made_ns > since + NEXT_TRY_S * SIM_SECOND)
-        ledger_blame(message, "message %llu to %s came back %lld s after DANE was gone",
+        ledger_blame(message, "message %llu to %s came back %lld s after nothing kept it any more",
                      (unsigned long long)message, address,
                      (long long)((made_ns - since) / SIM_SECOND));
 }

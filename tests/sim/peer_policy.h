@@ -2,8 +2,8 @@
 /*
  * peer_policy.h - what domains ask of those who send to them (DANE, MTA-STS), and whether they are obeyed
  *
- * None of the simulated servers has TLS that works. So as long as a policy wants TLS nobody may be offered a message;
- * when it goes, the message has to come. What the DNS says of DANE is secure or an error from the first moment on. A
+ * Some of these domains' servers have TLS, with a certificate that TLSA records can name and that no authority has signed.
+ * As long as a policy wants something else nobody may be offered a message; when it goes, the message has to come. What the DNS says of DANE is secure or an error from the first moment on. A
  * policy of MTA-STS is in force once a fetch has given it to the server.
  */
 #ifndef SIM_PEER_POLICY_H
@@ -44,6 +44,8 @@ struct peer_policy {
     enum peer_policy_kind kind;
     enum peer_policy_mood mood;
     unsigned one_in;    /* a question or a fetch in so many meets the mood; 0: none */
+    bool has_tls;       /* the servers do */
+    bool is_fitting;    /* of DANE: the records name the servers' certificate */
     int64_t gone_ns;    /* from then on nothing is asked for any more; SIM_NEVER: for ever */
     bool has_vanished;  /* of MTA-STS that goes: without a policy that says so */
     bool is_enforced;   /* of MTA-STS */
@@ -73,8 +75,8 @@ struct web_answer {
 };
 void peer_policy_fetch(const char *url, const char *addresses, struct web_answer *out);
 
-/* Blames the server when it offers a message without TLS, over a connection made at that time. */
-void peer_policy_check_offer(const struct plan_domain *d, int64_t connected_ns);
+/* Blames the server when it offers a message in spite of a policy, over a connection made at that time. */
+void peer_policy_check_offer(const struct plan_domain *d, int64_t connected_ns, bool is_tls);
 
 /* Looks at what a notice, made at that time, says of a recipient whose mail was offered to nobody since then. */
 void peer_policy_check_failure(uint64_t message, const char *address, const char *status,

@@ -21,8 +21,16 @@ enum {
     PLAN_CONF_MAX = 4096
 };
 
-/* What becomes of STARTTLS; none of these servers really has it. */
-enum tls_manners { TLS_NONE, TLS_REFUSED, TLS_GARBAGE, TLS_CLOSED, TLS_MUTE, TLS_MANNERS };
+/* What becomes of STARTTLS; it works for domains with policies alone. */
+enum tls_manners {
+    TLS_NONE,
+    TLS_REFUSED,
+    TLS_GARBAGE,
+    TLS_CLOSED,
+    TLS_MUTE,
+    TLS_MANNERS,
+    TLS_WORKS
+};
 
 /* How a server of another domain behaves; each number is "one in so many", 0 is never. */
 struct manners {
