@@ -224,11 +224,14 @@ static void look(void *arg, uint64_t rest_s)
 void plan_check_limits(void)
 {
     const struct plan *p = world->plan;
-    for (size_t i = 0; i < p->domains; i++)
-        /* With other exchangers it is another site. */
-        if (p->domain[i].dns_mood != DNS_FLIPS && p->domain[i].crowd.most > p->connections_per_site)
-            ledger_blame(0, "%u connections to %s at a time where %u are allowed",
-                         p->domain[i].crowd.most, p->domain[i].name, p->connections_per_site);
+    for (size_t i = 0; i < p->domains; i++) {
+        /* With other exchangers it is another site, and with another policy a second one. */
+        const struct plan_domain *d = &p->domain[i];
+        unsigned most = p->connections_per_site * (d->policy.kind == PEER_FREE ? 1 : 2);
+        if (d->dns_mood != DNS_FLIPS && d->crowd.most > most)
+            ledger_blame(0, "%u connections to %s at a time where %u are allowed", d->crowd.most,
+                         d->name, most);
+    }
 }
 
 void plan_write_conf(void)
