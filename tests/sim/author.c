@@ -152,10 +152,10 @@ struct top {
 static void read_top(const char *text, const char *end, struct top *out)
 {
     static const char results[] = "Authentication-Results:", mark[] = "X-Eilbote-Junk:";
-    enum { FIELD_MAX = 2048 };
-    char field[FIELD_MAX];
+    enum { FIELD_MAX = 16 * 1024 };
+    char *field = world_take(FIELD_MAX);
     *out = (struct top){0};
-    while ((text = next_field(text, end, field, sizeof field))) {
+    while ((text = next_field(text, end, field, FIELD_MAX))) {
         out->marks += strncasecmp(field, mark, strlen(mark)) == 0;
         if (strncasecmp(field, results, strlen(results)) != 0 ||
             !is_in_our_name(field + strlen(results)))
@@ -166,6 +166,7 @@ static void read_top(const char *text, const char *end, struct top *out)
             snprintf(out->dmarc, sizeof out->dmarc, "%.*s",
                      (int)strspn(dmarc + 6, "abcdefghijklmnopqrstuvwxyz"), dmarc + 6);
     }
+    world_free(field, FIELD_MAX);
 }
 
 /* What the checks say has to be the truth, or that nobody knows when the DNS has failed. */
@@ -362,7 +363,10 @@ bool author_resolve(const char *name, int type, struct zone_answer *out)
             return true;
         }
     if (strcmp(name, "k1._domainkey.evil.test") == 0 && type == ZONE_TXT) {
-        zone_add_text(out, "v=DKIM1; k=ed25519; p=%s", a->key);
+        if (sim_chance(1, 3)) /* which says nothing about anybody else's letter */
+            out->count = ZONE_FAILURE;
+        else
+            zone_add_text(out, "v=DKIM1; k=ed25519; p=%s", a->key);
         return true;
     }
     return resolve_flood(name, type, out);

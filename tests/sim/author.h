@@ -56,7 +56,7 @@ struct letter {
         *kept; /* fields in front of the usual ones: with those that claim to be the server's, without */
     char author[LEDGER_ADDRESS_MAX];
     uint32_t from;                /* the client's address */
-    struct author_domain *domain; /* NULL: a flood of questions */
+    struct author_domain *domain; /* NULL: a flood of questions in nobody's name */
     bool is_genuine;              /* by its domain's own rules */
     bool has_two_authors, is_list;
     enum author_policy asked;

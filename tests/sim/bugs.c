@@ -253,10 +253,12 @@ void __wrap_buf_free(struct buf *b)
         __real_buf_free(b);
 }
 
-void __real_dmarc_check(const struct dmarc_question *q, struct asker *a, struct dmarc_verdict *out);
-void __wrap_dmarc_check(const struct dmarc_question *q, struct asker *a, struct dmarc_verdict *out)
+void __real_dmarc_finish(struct dmarc_inquest *d, const struct dmarc_question *q,
+                         struct dmarc_verdict *out);
+void __wrap_dmarc_finish(struct dmarc_inquest *d, const struct dmarc_question *q,
+                         struct dmarc_verdict *out)
 {
-    __real_dmarc_check(q, a, out);
+    __real_dmarc_finish(d, q, out);
     if (out->result == DMARC_TEMPERROR && planted == BUG_TEMPERROR_PASSES)
         out->result = DMARC_PASS;
     if (out->result == DMARC_TEMPERROR && planted == BUG_TEMPERROR_FAILS)

@@ -110,10 +110,12 @@ static void draw_body(struct ledger_message *m)
     m->body_bytes = LINE_BYTES * (size_t)(lines + 1);
 }
 
-static void draw_author(struct letter *l, uint64_t number)
+static void draw_author(const struct ledger_message *m, struct letter *l)
 {
     static const char *const places[] = {"", "", "news.", "ghost."};
-    snprintf(l->author, sizeof l->author, "w%llu@%s%s", (unsigned long long)number,
+    struct authors *a = world->plan->authors;
+    l->domain = &a->domain[sim_below(a->domains)];
+    snprintf(l->author, sizeof l->author, "w%llu@%s%s", (unsigned long long)m->number,
              places[sim_below(4)], l->domain->name);
 }
 
@@ -134,9 +136,8 @@ static void make_letter(struct ledger_message *m, struct letter *l)
                       second[] = "From: <somebody@evil.test>\r\n";
     struct authors *a = world->plan->authors;
     enum way way = sim_chance(1, 2) ? (enum way)sim_below(WAY_BARE) : (enum way)sim_below(WAYS);
-    size_t at = (size_t)sim_below(a->domains);
-    l->domain = &a->domain[at];
-    draw_author(l, m->number);
+    draw_author(m, l);
+    size_t at = (size_t)(l->domain - a->domain);
     bool is_own = strcmp(strchr(l->author, '@') + 1, l->domain->name) == 0;
     l->is_genuine = way < WAY_BARE && (is_own || !l->domain->is_strict);
     l->is_list = sim_chance(1, 8);
@@ -159,7 +160,10 @@ static void make_flood(struct ledger_message *m, struct letter *l)
 {
     unsigned long long number = m->number;
     struct buf fields = buf_make(LETTER_FIELDS_MAX);
-    snprintf(l->author, sizeof l->author, "w@a.b.c.d.e.f.g.l%llu.flood.test", number);
+    if (sim_chance(1, 2)) /* in somebody's name, who asks for something */
+        draw_author(m, l);
+    else
+        snprintf(l->author, sizeof l->author, "w@a.b.c.d.e.f.g.l%llu.flood.test", number);
     snprintf(m->sender, sizeof m->sender, "s@l%llu.flood.test", number);
     l->from = AUTHORS_SOMEBODY + (uint32_t)sim_between(1, 250);
     for (int i = 0; i < SIGNATURES; i++)
