@@ -442,7 +442,7 @@ void dispatch_job_back(struct job *j)
     if (j->is_untried) {
         struct queue_delivery *d = j->delivery;
         job_free(j);
-        turn_add(site, d);
+        sender_ready(site->sender, d); /* its domain may have moved meanwhile */
     } else {
         if (j->is_site_down)
             mark_down(site, j);
