@@ -213,7 +213,8 @@ static bool may_be_of_one(struct str name, struct str author)
 }
 
 /* Whether the identity is the author's, or of the same organization (4.4). What has to be asked for that is asked. */
-static bool is_aligned(struct dmarc_inquest *c, struct str identity, bool is_strict, bool *is_unsure)
+static bool is_aligned(struct dmarc_inquest *c, struct str identity, bool is_strict,
+                       bool *is_unsure)
 {
     struct dmarc_verdict *v = &c->verdict;
     struct walk w;

@@ -23,9 +23,10 @@ struct dmarc_question {
     const struct str
         *dkim_domains; /* of the signatures that passed; the first DMARC_IDENTITIES_MAX count */
     size_t dkim_count;
-    const struct str *unsure_domains; /* of signatures and MAIL FROM that the DNS has kept from a result: where one
+    const struct str *
+        unsure_domains; /* of signatures and MAIL FROM that the DNS has kept from a result: where one
                                        * would be aligned, and nothing else is, there is none here */
-    size_t unsure_count;              /* the first DMARC_IDENTITIES_MAX + 1 count */
+    size_t unsure_count; /* the first DMARC_IDENTITIES_MAX + 1 count */
 };
 
 /* Texts live in the asker's arena. */

@@ -13,7 +13,7 @@
 #include "serve/inspection.h"
 
 enum {
-    NAME_MS = 3000,            /* for the client's name */
+    NAME_MS = 3000,                /* for the client's name */
     LISTS_MS = GATE_TIME_MS - 2000 /* for all lists */
 };
 

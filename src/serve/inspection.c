@@ -257,8 +257,8 @@ void inspection_decide(struct inspection *i, const struct inspection_visit *visi
     struct signatures signatures = {i, visit->opener.open ? &visit->opener : NULL};
     struct dmarc_inquest *inquests[INSPECTION_AUTHORS_MAX];
     begin_dmarc(i, &asker, inquests);
-    unsigned kept = asker.left < INSPECTION_ALIGNMENT_QUESTIONS ? asker.left
-                                                                : INSPECTION_ALIGNMENT_QUESTIONS;
+    unsigned kept =
+        asker.left < INSPECTION_ALIGNMENT_QUESTIONS ? asker.left : INSPECTION_ALIGNMENT_QUESTIONS;
     asker.left -= kept;
     dkim_verify_fetch(i->dkim, &asker);
     if (!visit->is_client_unknown)
@@ -302,10 +302,10 @@ static void add_dmarc(struct authres *a, const struct inspection *i)
 {
     const struct dmarc_verdict *v = &i->dmarc;
     authres_add(a, "dmarc", i->author_trouble ? "permerror" : dmarc_result_name(v->result),
-                i->author_trouble       ? str_from(i->author_trouble)
+                i->author_trouble     ? str_from(i->author_trouble)
                 : i->vouched_by.n > 0 ? STR("a trusted forwarder vouches for it")
-                : i->history.n > 0  ? i->history
-                                    : v->reason);
+                : i->history.n > 0    ? i->history
+                                      : v->reason);
     authres_property(a, "header.from", v->author);
     if (v->record_domain.n > 0)
         authres_property(a, "policy.dmarc", str_from(dmarc_policy_name(v->policy)));

@@ -32,7 +32,7 @@
 #include "net/inquiry.h"
 
 enum {
-    INSPECTION_QUESTIONS_MAX = 40, /* to the DNS, of all checks together */
+    INSPECTION_QUESTIONS_MAX = 40,      /* to the DNS, of all checks together */
     INSPECTION_ALIGNMENT_QUESTIONS = 8, /* of these, kept for the comparison of organizations */
     INSPECTION_TIME_MS = 20000, /* that they may take together; then they are temporary errors */
     INSPECTION_AUTHORS_MAX = 4,
@@ -76,7 +76,7 @@ struct inspection {
     struct dmarc_verdict dmarc; /* of the author that counts */
     size_t authors;             /* domains of the From field's addresses */
     const char *author_trouble; /* why nobody is taken for the author; NULL: somebody is */
-    bool is_list; /* fields of a list are there */
+    bool is_list;               /* fields of a list are there */
     struct str
         history; /* why the client's network is known, when that kept the message from being refused */
     struct str vouched_by; /* the trusted forwarder whose seal makes up for DMARC */
