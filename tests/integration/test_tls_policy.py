@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """What mail exchangers' domains and messages ask of TLS: DANE (RFC 7672), MTA-STS (RFC 8461), REQUIRETLS (RFC 8689)."""
+import email
 import json
 import socket
 import types
@@ -472,6 +473,52 @@ def test_the_notice_is_protected_too(world):
     notice = world.good.wait(1)[0]
     assert notice.is_tls and notice.mail.startswith("MAIL FROM:<>") and notice.mail.endswith(" REQUIRETLS")
     assert "text/rfc822-headers" in notice.text and "the body" not in notice.text and "5.7.10" in notice.text
+
+
+def test_a_notice_that_cannot_be_protected_brings_nothing_back(world):
+    """RFC 8689 section 5: it is not lost, and says nothing of what was to be protected."""
+    server = world.serve()
+    text = "Subject: secret\r\n\r\nthe body\r\n"
+    with server.smtp() as c:
+        c.upgrade()
+        c.message("me@plain.signed", ["you@plain.signed"], text, mail=" RET=FULL ENVID=e1 REQUIRETLS")
+    notice = world.clear.wait(1)[0]
+    assert not notice.is_tls and notice.mail.startswith("MAIL FROM:<>") and "REQUIRETLS" not in notice.mail
+    report = email.message_from_string(notice.text)
+    assert report.get_content_type() == "multipart/report" and not report.defects
+    assert [part.get_content_type() for part in report.get_payload()] == ["text/plain", "message/delivery-status"]
+    assert "DKIM-Signature" in report
+    assert "5.7.10" in notice.text and "Original-Envelope-Id: e1" in notice.text and "is left out" in notice.text
+    assert "secret" not in notice.text and "the body" not in notice.text
+    event = server.wait_event("notice.redacted", to="me@plain.signed")
+    assert event["about"] == server.wait_event("notice.accepted")["message"]
+    assert "without the message it is about" in server.cli("trace", event["message"])
+
+
+def test_a_strangers_notice_that_cannot_be_protected_goes_on_without_what_it_brought(world):
+    """Whatever it looks like; and it is not signed by us, whoever it says that it is from."""
+    server = world.serve()
+    report = ("From: MAILER-DAEMON@{own}\r\nDKIM-Signature: v=1; b=x\r\nMIME-Version: 1.0\r\n"
+              "Content-Type: multipart/report; report-type=delivery-status; boundary=b1\r\n\r\n--b1\r\nContent-Type: text/plain\r\n\r\nfailed\r\n"
+              "--b1\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; x\r\n\r\n--b1\r\nContent-Type: message/rfc822\r\n\r\n"
+              "Subject: secret\r\n\r\nsecret\r\n--b1--\r\n").format(own="example.test")
+    for content in (report, "Subject: out of office\r\n\r\nyou wrote: secret\r\n"):
+        with server.smtp() as c:
+            c.upgrade()
+            c.message("", ["you@plain.signed"], content, mail=" REQUIRETLS")
+    for text in (m.text for m in world.clear.wait(2)):
+        assert "is left out" in text and "secret" not in text and "DKIM-Signature" not in text
+        assert ("Reporting-MTA: dns; x" in text) == ("multipart/report" in text)
+
+
+def test_a_notice_without_requiretls_still_follows_the_policies(world):
+    server = world.serve()
+    with server.smtp() as c:
+        c.upgrade()
+        c.message("me@bad.signed", ["you@plain.signed"], "Subject: t\r\n\r\nthe body\r\n", mail=" REQUIRETLS")
+    bare = server.wait_event("notice.redacted")["message"]
+    assert server.wait_event("delivery.deferred", message=bare)["status"] == "4.7.5"
+    assert world.good.messages == []
 
 
 def test_tls_required_no_overrules_the_recipients_policies(world):
