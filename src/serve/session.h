@@ -90,6 +90,10 @@ struct fault session_check_loop(const struct transaction *t);
 /* Begins the content: the trace field goes in, and whoever has a say in the rest is set. */
 void session_begin_content(struct session *s);
 
+/* What came of the message is settled: the verdict about it is counted for the report to its author's domain. A message
+ * that was put off is not, it comes again. */
+void session_report_inspection(const struct session *s, const struct fault *outcome);
+
 /* Signs what has been taken in, as far as mail of this session is signed. For what was edited after
  * it had been read. */
 struct fault session_sign(struct session *s, struct intake *i, struct buf *top);
