@@ -9,7 +9,7 @@ import types
 
 import pytest
 from authority import Authority, PolicyServer
-from internet import HEAD, NET, ROOT, Host, NameServer, Names, Wire, why_not
+from internet import HEAD, LEAF, NET, ROOT, Host, NameServer, Names, Wire, why_not
 from peers import SmtpStub
 from server import EILBOTE, Smtp, until
 
@@ -210,6 +210,17 @@ def test_dane_is_left_off_where_signatures_do_not_come(net, tmp_path):
     assert "\n#     trust-anchor-file" in conf.read_text() and "\n    trust-anchor-file" not in conf.read_text()
     done = with_resolver(net, tmp_path, STRIPPING, "-c", conf, "check")
     assert done.returncode == 0 and "no trust-anchor-file" in done.stderr
+
+
+def test_a_stub_zone_leaves_all_other_names_to_the_system(net, tmp_path):
+    """Proven as without it: the anchor is the root's, whose server is that of /etc/resolv.conf."""
+    conf = init(net, tmp_path, ROOT)
+    conf.write_text(conf.read_text() + f'stub-zone "open.eb" {{\n    server = {{"{LEAF}"}}\n}}\n')
+    assert with_resolver(net, tmp_path, ROOT, "-c", conf, "check").stderr == ""
+    conf = init(net, tmp_path, LEAF)
+    conf.write_text(conf.read_text() + f'stub-zone "a.eb" {{\n    server = {{"{STRIPPING}"}}\n}}\n')
+    route = with_resolver(net, tmp_path, LEAF, "-c", conf, "--json", "try", "route", "x@two.open.eb")
+    assert "first.two.open.eb" in route.stdout, route.stdout + route.stderr
 
 
 def test_a_server_tells_that_signatures_do_not_come(net):
