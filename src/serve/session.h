@@ -110,7 +110,7 @@ void session_begin_event(const struct session *s, struct event *e, const char *n
 struct fault session_on_rcpt(struct session *s, const struct smtp_rcpt *rcpt);
 
 /* Recipients that a filter adds, or with is_trial would add, and takes away. */
-struct fault session_add_rcpt(struct session *s, const struct address *a, bool is_trial);
+struct fault session_add_rcpt(struct session *s, const struct smtp_rcpt *rcpt, bool is_trial);
 struct fault session_delete_rcpt(struct session *s, const struct address *a);
 
 /* session_milter.c: the mail filters of the listener. Each gives the reply that refuses. */
@@ -119,6 +119,7 @@ struct fault session_filter_helo(struct session *s, struct str name);
 struct fault session_filter_mail(struct session *s, const struct smtp_mail *mail);
 struct fault session_filter_rcpt(struct session *s, const struct smtp_rcpt *rcpt);
 struct fault session_filter_data(struct session *s);
+struct fault session_filter_unknown(struct session *s, struct str command);
 
 /* Tells them of a recipient that was refused before. */
 void session_filter_refused_rcpt(struct session *s, const struct smtp_rcpt *rcpt,
