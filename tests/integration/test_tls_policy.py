@@ -47,6 +47,16 @@ def signed_zone(port, good, authority):
         mx("plain", "127.0.0.3"),
         mx("retired", "127.0.0.4", tlsa(port, "retired", f"3 1 1 {WRONG}")),
         "alias MX 10 mx-alias\nmx-alias CNAME mx-ee\n",
+        # Names that CNAMEs lead elsewhere (RFC 7672 sections 2.2.2 and 2.2.3).
+        "half MX 10 mx-half\nmx-half CNAME mx-tls.open.\n", tlsa(port, "half", f"3 1 1 {WRONG}"),
+        "fitting MX 10 mx-fitting\nmx-fitting CNAME mx-tls.open.\n", tlsa(port, "fitting", f"3 1 1 {good.digest()}"),
+        "halfclear MX 10 mx-halfclear\nmx-halfclear CNAME mx-clear.open.\n", tlsa(port, "halfclear", f"3 1 1 {good.digest()}"),
+        "original MX 10 mx-original\nmx-original CNAME mx-none\n", tlsa(port, "original", f"3 1 1 {WRONG}"),
+        "expanded MX 10 mx-expanded\nmx-expanded CNAME mx-ee\n", tlsa(port, "expanded", f"3 1 1 {WRONG}"),
+        "between MX 10 mx-between\nmx-between CNAME mx-half2\nmx-half2 CNAME mx-clear.open.\n", tlsa(port, "half2", f"3 1 1 {WRONG}"),
+        mx("pointed", "127.0.0.3", f"_{port}._tcp.mx-pointed CNAME _{port}._tcp.mx-clear.open.\n"),
+        mx("named", "127.0.0.2", f"_{port}._tcp.mx-named CNAME _{port}._tcp.mx-bad\n"),
+        mx("borrowed", "127.0.0.2", f"_{port}._tcp.mx-borrowed CNAME _{port}._tcp.mx-ee\n"),
         "second MX 10 mx-bad\nsecond MX 20 mx-ee\n",
         "unproven MX 10 mx-bogus\nunproven MX 20 mx-ee\n",
         "outward MX 10 mx-clear.open.\n",
@@ -199,6 +209,37 @@ def test_dane_needs_a_secure_way_to_the_records(world):
     assert not world.clear.wait(1)[0].is_tls
     send(server, "you@inward.open")
     assert world.good.wait(1)[0].is_tls
+
+
+@pytest.mark.parametrize("domain, status", [("half", "4.7.5"), ("halfclear", "4.7.10"), ("original", "4.7.5"), ("named", "4.7.5")])
+def test_dane_by_names_that_lead_elsewhere(world, domain, status):
+    """
+    A host whose CNAME is proven but leads into an open zone has the records at its own name; so has one whose expanded name has none;
+    and records may be reached by a CNAME themselves.
+    """
+    server = world.serve()
+    ident = send(server, f"you@{domain}.signed")
+    deferred = server.wait_event("delivery.deferred", message=ident)
+    assert deferred["status"] == status and "DANE" in deferred["text"]
+    assert world.good.messages == world.clear.messages == []
+
+
+@pytest.mark.parametrize("domain", ["fitting", "expanded", "borrowed"])
+def test_dane_matches_by_names_that_lead_elsewhere(world, domain):
+    """The expanded name, when it is proven, comes before the one in the MX record."""
+    server = world.serve()
+    send(server, f"you@{domain}.signed")
+    assert world.good.wait(1)[0].is_tls
+    assert server.wait_event("tls.session", result="success")["policy"] == "tlsa"
+
+
+@pytest.mark.parametrize("domain", ["between", "pointed"])
+def test_dane_has_no_say_by_insecure_names(world, domain):
+    """Records at a name between the first and the last are nobody's, and those that an open zone has are not proven."""
+    server = world.serve()
+    send(server, f"you@{domain}.signed")
+    assert not world.clear.wait(1)[0].is_tls
+    assert server.wait_event("tls.session")["policy"] == "no-policy-found"
 
 
 def test_dane_comes_before_sts(world):
