@@ -9,7 +9,7 @@ import types
 
 import pytest
 from authority import Authority, PolicyServer
-from internet import HEAD, LEAF, NET, ROOT, Host, NameServer, Names, Wire, why_not
+from internet import HEAD, LEAF, NET, ROOT, Host, NameServer, Names, Stripper, Wire, why_not
 from peers import SmtpStub
 from server import EILBOTE, Smtp, until
 
@@ -17,9 +17,9 @@ REASON = why_not()
 pytestmark = pytest.mark.skipif(REASON != "", reason=REASON)
 
 STRIPPING = f"{NET}.4"  # a name server that passes no signatures on
-A, B, C, WEB, GOOD, WRONG, CLEAR, LATE = (f"{NET}.{n}" for n in (11, 12, 13, 15, 21, 22, 23, 24))
+A, B, C, WEB, GOOD, WRONG, CLEAR, LATE, BETWEEN = (f"{NET}.{n}" for n in (11, 12, 13, 15, 21, 22, 23, 24, 25))
 POLICY = "version: STSv1\r\nmode: {mode}\r\nmx: {mx}\r\nmax_age: 86400\r\n"
-STS = {"right": ("enforce", GOOD), "wrong": ("enforce", WRONG), "testing": ("testing", WRONG), "stripped": ("enforce", CLEAR)}
+STS = {"right": ("enforce", GOOD), "wrong": ("enforce", WRONG), "testing": ("testing", WRONG), "stripped": ("enforce", CLEAR), "between": ("enforce", BETWEEN)}
 TLSRPT = '_smtp._tls.{name} TXT "v=TLSRPTv1; rua=mailto:reports@b.eb"\n'
 
 
@@ -32,13 +32,14 @@ def signed_zone(good):
                     mx("mismatch", GOOD, f"_25._tcp.mx.mismatch TLSA 3 1 1 {'00' * 32}\n"),
                     mx("bogus", GOOD, f"_25._tcp.mx.bogus TLSA 3 1 1 {good.digest()}\n"),
                     mx("strip", CLEAR, f"_25._tcp.mx.strip TLSA 3 1 1 {good.digest()}\n"),
+                    mx("between", BETWEEN, f"_25._tcp.mx.between TLSA 3 1 1 {good.digest()}\n"),
                     "null MX 0 .\n"))
 
 
 def open_zone():
     return "".join((*(mx(name, address, f'mta-sts.{name} A {WEB}\n_mta-sts.{name} TXT "v=STSv1; id=1;"\n') for name, (_, address) in STS.items()),
                     f"two MX 10 first.two\ntwo MX 20 second.two\nfirst.two A {LATE}\nsecond.two A {CLEAR}\n",
-                    mx("sender", A), TLSRPT.format(name="wrong")))
+                    mx("sender", A), mx("path", BETWEEN), TLSRPT.format(name="wrong")))
 
 
 @pytest.fixture(scope="module", name="net")
@@ -61,7 +62,7 @@ def build(net, folder, closers):
     net.good = authority.issue("mx.right.open.eb")
     net.wrong = authority.issue("somebody.else")
     spaces = {name: net.wire.add(name, *addresses) for name, addresses in (
-        ("names", [f"{NET}.{n}" for n in (1, 2, 3, 4)]), ("a", [A]), ("b", [B]), ("c", [C]), ("web", [WEB]), ("far", [GOOD, WRONG, CLEAR, LATE]))}
+        ("names", [f"{NET}.{n}" for n in (1, 2, 3, 4)]), ("a", [A]), ("b", [B]), ("c", [C]), ("web", [WEB]), ("far", [GOOD, WRONG, CLEAR, LATE]), ("between", [BETWEEN]))}
     net.far = spaces["far"]
     delivery = f'delivery {{\n ca-file = "{authority.file}"\n}}\n'
     net.a = Host(spaces["a"], "a.eb", folder, delivery, ("--trust", "127.0.0.1/32"))
@@ -85,7 +86,9 @@ def build(net, folder, closers):
         net.secure = SmtpStub(GOOD, 25, tls=net.good.context(), tls_extensions=("REQUIRETLS",))
         net.other = SmtpStub(WRONG, 25, tls=net.wrong.context())
         net.clear = SmtpStub(CLEAR, 25)
-    closers.extend((net.secure, net.other, net.clear))
+    with spaces["between"]:
+        net.stripper = Stripper(BETWEEN, GOOD)
+    closers.extend((net.secure, net.other, net.clear, net.stripper))
     for host in (net.a, net.b, net.c):
         closers.append(host)
         host.start()
@@ -137,6 +140,25 @@ def test_mta_sts(net):
         assert got == status and "MTA-STS" in said
     done(net.a, net.a.submit("you@testing.open.eb"))
     assert net.a.wait_event("tls.session", domain="testing.open.eb")["result"] == "certificate-host-mismatch"
+
+
+@pytest.mark.parametrize("domain, policy", [("between.signed.eb", "DANE"), ("between.open.eb", "MTA-STS")])
+def test_who_takes_the_offer_of_tls_away_gets_no_mail(net, domain, policy):
+    """Where a policy wants TLS the mail waits, and the operator sees which one, and what the server seemed to offer."""
+    before, taken = len(net.secure.messages), net.stripper.taken
+    status, said = waits(net.a, net.a.submit(f"you@{domain}"))
+    assert status == "4.7.10" and policy in said and "does not offer STARTTLS" in said
+    assert "250-8BITMIME" in said and "250-STARTTLS" not in said
+    assert net.stripper.taken > taken and len(net.secure.messages) == before
+    session = net.a.wait_event("tls.session", mx=f"mx.{domain}")
+    assert session["result"] == "starttls-not-supported" and session["enforced"]
+
+
+def test_without_a_policy_who_takes_the_offer_away_can_read_it(net):
+    before, taken = len(net.secure.messages), net.stripper.taken
+    done(net.a, net.a.submit("you@path.open.eb"))
+    assert net.stripper.taken > taken and not net.secure.messages[before].is_tls
+    assert net.a.wait_event("tls.session", mx="mx.path.open.eb")["policy"] == "no-policy-found"
 
 
 def test_mail_exchangers_in_their_order(net):
