@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """Mail between hosts of a miniature internet (internet.py), on the real ports, with the DNS asked from its signed root on."""
 import json
+import os
 import pathlib
 import shutil
 import subprocess
@@ -11,13 +12,14 @@ import pytest
 from authority import Authority, PolicyServer
 from internet import HEAD, LEAF, NET, ROOT, Host, NameServer, Names, Stripper, Wire, why_not
 from peers import SmtpStub
+from postfix import Postfix
 from server import EILBOTE, Smtp, until
 
 REASON = why_not()
 pytestmark = pytest.mark.skipif(REASON != "", reason=REASON)
 
 STRIPPING = f"{NET}.4"  # a name server that passes no signatures on
-A, B, C, WEB, GOOD, WRONG, CLEAR, LATE, BETWEEN = (f"{NET}.{n}" for n in (11, 12, 13, 15, 21, 22, 23, 24, 25))
+A, B, C, WEB, GOOD, WRONG, CLEAR, LATE, BETWEEN, OTHER = (f"{NET}.{n}" for n in (11, 12, 13, 15, 21, 22, 23, 24, 25, 26))
 POLICY = "version: STSv1\r\nmode: {mode}\r\nmx: {mx}\r\nmax_age: 86400\r\n"
 STS = {"right": ("enforce", GOOD), "wrong": ("enforce", WRONG), "testing": ("testing", WRONG), "stripped": ("enforce", CLEAR), "between": ("enforce", BETWEEN)}
 TLSRPT = '_smtp._tls.{name} TXT "v=TLSRPTv1; rua=mailto:reports@b.eb"\n'
@@ -33,6 +35,7 @@ def signed_zone(good):
                     mx("bogus", GOOD, f"_25._tcp.mx.bogus TLSA 3 1 1 {good.digest()}\n"),
                     mx("strip", CLEAR, f"_25._tcp.mx.strip TLSA 3 1 1 {good.digest()}\n"),
                     mx("between", BETWEEN, f"_25._tcp.mx.between TLSA 3 1 1 {good.digest()}\n"),
+                    mx("postfix", OTHER, f'_25._tcp.mx.postfix TLSA 3 1 1 {good.digest()}\npostfix TXT "v=spf1 mx -all"\n'),
                     "null MX 0 .\n"))
 
 
@@ -62,8 +65,8 @@ def build(net, folder, closers):
     net.good = authority.issue("mx.right.open.eb")
     net.wrong = authority.issue("somebody.else")
     spaces = {name: net.wire.add(name, *addresses) for name, addresses in (
-        ("names", [f"{NET}.{n}" for n in (1, 2, 3, 4)]), ("a", [A]), ("b", [B]), ("c", [C]), ("web", [WEB]), ("far", [GOOD, WRONG, CLEAR, LATE]), ("between", [BETWEEN]))}
-    net.far = spaces["far"]
+        ("names", [f"{NET}.{n}" for n in (1, 2, 3, 4)]), ("a", [A]), ("b", [B]), ("c", [C]), ("web", [WEB]), ("far", [GOOD, WRONG, CLEAR, LATE]), ("between", [BETWEEN]), ("other", [OTHER]))}
+    net.far, net.beside = spaces["far"], spaces["other"]
     delivery = f'delivery {{\n ca-file = "{authority.file}"\n}}\n'
     net.a = Host(spaces["a"], "a.eb", folder, delivery, ("--trust", "127.0.0.1/32"))
     net.b = Host(spaces["b"], "b.eb", folder, delivery)
@@ -159,6 +162,43 @@ def test_without_a_policy_who_takes_the_offer_away_can_read_it(net):
     done(net.a, net.a.submit("you@path.open.eb"))
     assert net.stripper.taken > taken and not net.secure.messages[before].is_tls
     assert net.a.wait_event("tls.session", mx="mx.path.open.eb")["policy"] == "no-policy-found"
+
+
+POSTFIX = f"""myhostname = mx.postfix.signed.eb
+smtpd_peername_lookup = no
+relayhost = [{B}]
+virtual_mailbox_domains = postfix.signed.eb
+virtual_mailbox_maps = static:box
+smtpd_tls_security_level = may
+smtpd_tls_chain_files = {{key}}, {{chain}}
+smtp_tls_loglevel = 1
+"""
+
+
+@pytest.fixture
+def postfix(net):
+    """A Postfix, which has no DNS there: what it does not know it sends to B."""
+    if not shutil.which("postfix", path=os.environ["PATH"] + ":/usr/sbin"):
+        pytest.skip("Postfix is not there (Debian: postfix)")
+    with net.beside:
+        peer = Postfix(25, 25, POSTFIX.format(key=net.good.key, chain=net.good.chain), OTHER)
+    yield peer
+    with net.beside:
+        peer.close()
+
+
+def test_mail_to_and_from_a_postfix(net, postfix):
+    done(net.a, net.a.submit("you@postfix.signed.eb", "From: bob@a.eb\r\nSubject: to postfix\r\n\r\nx\r\n"))
+    box = until(postfix.box, why=postfix.log)
+    assert "Subject: to postfix" in box and "DKIM-Signature" in box
+    session = net.a.wait_event("tls.session", mx="mx.postfix.signed.eb")
+    assert session["policy"] == "tlsa" and session["result"] == "success"
+    with net.beside, Smtp((OTHER, 25)) as c:
+        for command, reply in (("MAIL FROM:<me@postfix.signed.eb>", "250"), ("RCPT TO:<bob@b.eb>", "250"), ("DATA", "354"),
+                               ("From: me@postfix.signed.eb\r\nSubject: by postfix\r\n\r\nx\r\n.", "250")):
+            c.expect(command, reply)
+    message = net.b.wait_mail("Subject: by postfix")
+    assert "spf=pass" in message and "dmarc=none" in message and f"[{OTHER}]" in message
 
 
 def test_mail_exchangers_in_their_order(net):
