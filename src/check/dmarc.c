@@ -23,11 +23,10 @@ struct walk {
     bool is_over;
 };
 
-/* What a check knows. */
-struct check {
+struct dmarc_inquest {
     struct asker *asker;
-    struct dmarc_verdict *out;
     struct walk author;
+    struct dmarc_verdict verdict;
 };
 
 const char *dmarc_result_name(enum dmarc_result result)
@@ -42,6 +41,8 @@ const char *dmarc_result_name(enum dmarc_result result)
 static struct str spell(struct arena *arena, struct str domain)
 {
     char ascii[IDNA_DOMAIN_MAX];
+    if (str_ends_nocase(domain, STR(".")))
+        domain.n--;
     struct str name = idna_to_ascii(domain, ascii);
     if (name.n > 0)
         return arena_copy(arena, name);
@@ -90,7 +91,7 @@ static const struct stop *find_stop(const struct walk *w, struct str name)
 }
 
 /* Looks at one name; what the author's walk has seen is not asked for again. */
-static void look(struct check *c, struct walk *w, struct str name)
+static void look(struct dmarc_inquest *c, struct walk *w, struct str name)
 {
     struct stop *stop = &w->stop[w->count++];
     const struct stop *known = w == &c->author ? NULL : find_stop(&c->author, name);
@@ -129,14 +130,14 @@ static struct str find_organization(const struct walk *w, struct str start)
 }
 
 /* Section 4.10: from the name itself to the top, until a record says whose it is. The first question of it. */
-static void begin_walk(struct check *c, struct walk *w, struct str start)
+static void begin_walk(struct dmarc_inquest *c, struct walk *w, struct str start)
 {
     *w = (struct walk){.organization = start};
     look(c, w, start);
 }
 
 /* The others, which tell the organization. */
-static void end_walk(struct check *c, struct walk *w)
+static void end_walk(struct dmarc_inquest *c, struct walk *w)
 {
     while (!w->is_over) {
         const struct stop *last = &w->stop[w->count - 1];
@@ -172,16 +173,16 @@ static enum dmarc_policy soften(enum dmarc_policy policy, bool is_test)
     return is_test && policy != DMARC_ASKS_NONE ? policy - 1 : policy;
 }
 
-static void find_author_organization(struct check *c)
+static void find_author_organization(struct dmarc_inquest *c)
 {
     end_walk(c, &c->author);
-    c->out->organization = c->author.organization;
+    c->verdict.organization = c->author.organization;
 }
 
 /* Which of a record's policies is meant for the author; an inherited one depends on its being there (RFC 8020). */
-static void choose_policy(struct check *c, const struct stop *from)
+static void choose_policy(struct dmarc_inquest *c, const struct stop *from)
 {
-    struct dmarc_verdict *v = c->out;
+    struct dmarc_verdict *v = &c->verdict;
     v->record = from->record;
     v->record_domain = from->name;
     v->exists = true;
@@ -212,9 +213,10 @@ static bool may_be_of_one(struct str name, struct str author)
 }
 
 /* Whether the identity is the author's, or of the same organization (4.4). What has to be asked for that is asked. */
-static bool is_aligned(struct check *c, struct str identity, bool is_strict, bool *is_unsure)
+static bool is_aligned(struct dmarc_inquest *c, struct str identity, bool is_strict,
+                       bool *is_unsure)
 {
-    struct dmarc_verdict *v = c->out;
+    struct dmarc_verdict *v = &c->verdict;
     struct walk w;
     struct str name = spell(c->asker->arena, identity);
     if (str_equal(name, v->author))
@@ -232,10 +234,21 @@ static bool is_aligned(struct check *c, struct str identity, bool is_strict, boo
     return !w.has_failed && str_equal(w.organization, v->organization);
 }
 
-static bool align(const struct dmarc_question *q, struct check *c)
+/* Whether a check that the DNS has kept from a result could have changed this one. */
+static bool is_undecided(const struct dmarc_question *q, struct dmarc_inquest *c)
 {
-    struct dmarc_verdict *v = c->out;
-    bool is_unsure = q->is_unsure || c->author.has_failed;
+    bool is_unsure = false;
+    for (size_t i = 0; i < q->unsure_count && i <= DMARC_IDENTITIES_MAX && !is_unsure; i++)
+        if (is_aligned(c, q->unsure_domains[i], false, &is_unsure))
+            return true;
+    return is_unsure;
+}
+
+/* True when nobody can tell whether something that is not aligned would be. */
+static bool align(const struct dmarc_question *q, struct dmarc_inquest *c)
+{
+    struct dmarc_verdict *v = &c->verdict;
+    bool is_unsure = c->author.has_failed;
     for (size_t i = 0; i < q->dkim_count && i < DMARC_IDENTITIES_MAX && !v->is_dkim_aligned; i++)
         if (is_aligned(c, q->dkim_domains[i], v->record.is_dkim_strict, &is_unsure)) {
             v->is_dkim_aligned = true;
@@ -249,14 +262,15 @@ static bool align(const struct dmarc_question *q, struct check *c)
     return is_unsure;
 }
 
-static void conclude(const struct dmarc_question *q, struct check *c)
+static void conclude(const struct dmarc_question *q, struct dmarc_inquest *c)
 {
-    struct dmarc_verdict *v = c->out;
+    struct dmarc_verdict *v = &c->verdict;
     bool is_unsure = align(q, c);
     if (v->is_dkim_aligned || v->is_spf_aligned) {
         v->result = DMARC_PASS;
         return;
     }
+    is_unsure = is_unsure || is_undecided(q, c);
     v->result = is_unsure ? DMARC_TEMPERROR : DMARC_FAIL;
     v->reason = is_unsure ? STR("the DNS failed, nobody can tell")
                 : q->dkim_count > 0 || q->spf_domain.n > 0
@@ -264,30 +278,39 @@ static void conclude(const struct dmarc_question *q, struct check *c)
                     : STR("neither SPF nor DKIM passed");
 }
 
-void dmarc_check(const struct dmarc_question *q, struct asker *a, struct dmarc_verdict *out)
+struct dmarc_inquest *dmarc_begin(struct str author, struct asker *a)
 {
-    struct check c = {.asker = a, .out = out};
-    *out = (struct dmarc_verdict){.author = spell(a->arena, q->author)};
-    begin_walk(&c, &c.author, out->author);
-    if (!c.author.stop[0].has_record)
-        find_author_organization(&c);
-    const struct stop *from = find_policy(&c.author);
-    if (!from && c.author.has_failed) {
-        out->result = DMARC_TEMPERROR;
-        out->reason = STR("the DNS failed on the way to a policy");
+    struct dmarc_inquest *c = arena_alloc(a->arena, sizeof *c);
+    *c = (struct dmarc_inquest){.asker = a, .verdict.author = spell(a->arena, author)};
+    begin_walk(c, &c->author, c->verdict.author);
+    if (!c->author.stop[0].has_record)
+        find_author_organization(c);
+    const struct stop *from = find_policy(&c->author);
+    if (!from && c->author.has_failed) {
+        c->verdict.result = DMARC_TEMPERROR;
+        c->verdict.reason = STR("the DNS failed on the way to a policy");
     } else if (!from) {
-        out->reason = STR("the domain has no policy");
+        c->verdict.reason = STR("the domain has no policy");
     } else if (from->record.is_broken && !has_uri(from->record.rua)) {
-        out->reason = STR("the domain's record has no valid policy, and no address for reports");
+        c->verdict.reason =
+            STR("the domain's record has no valid policy, and no address for reports");
     } else {
-        choose_policy(&c, from);
-        conclude(q, &c);
+        choose_policy(c, from);
     }
+    return c;
+}
+
+void dmarc_finish(struct dmarc_inquest *d, const struct dmarc_question *q,
+                  struct dmarc_verdict *out)
+{
+    if (d->verdict.record_domain.n > 0)
+        conclude(q, d);
+    *out = d->verdict;
 }
 
 struct str dmarc_organization(struct str domain, struct asker *a, bool *has_failed)
 {
-    struct check c = {.asker = a};
+    struct dmarc_inquest c = {.asker = a};
     begin_walk(&c, &c.author, spell(a->arena, domain));
     end_walk(&c, &c.author);
     *has_failed |= c.author.has_failed;

@@ -17,13 +17,16 @@ enum { DMARC_WALK_MAX = 8 /* questions of one walk (4.10) */, DMARC_IDENTITIES_M
 
 enum dmarc_result { DMARC_NONE, DMARC_PASS, DMARC_FAIL, DMARC_TEMPERROR };
 
+/* What other checks say. */
 struct dmarc_question {
-    struct str author;     /* domain of the From field's address, as written */
     struct str spf_domain; /* of MAIL FROM when SPF passed, else empty */
     const struct str
         *dkim_domains; /* of the signatures that passed; the first DMARC_IDENTITIES_MAX count */
     size_t dkim_count;
-    bool is_unsure; /* another check met a failure of the DNS: without a pass there is no result */
+    const struct str *
+        unsure_domains; /* of signatures and MAIL FROM that the DNS has kept from a result: where one
+                                       * would be aligned, and nothing else is, there is none here */
+    size_t unsure_count; /* the first DMARC_IDENTITIES_MAX + 1 count */
 };
 
 /* Texts live in the asker's arena. */
@@ -42,12 +45,22 @@ struct dmarc_verdict {
     struct str reason;  /* for people */
 };
 
+/* The evaluation of one author; lives in the asker's arena. */
+struct dmarc_inquest;
+
 /*
- * Evaluates sections 4.10 and 5.3 for one author. Asks at most DMARC_WALK_MAX questions for the author's walk, one
- * whether the author's domain exists, and fewer for each identity that could be aligned. An author with a record of its
- * own costs one question until an identity of another name has to be compared.
+ * Asks for the policy of an author's domain (as written in the From field's address), section 4.10.1: at most
+ * DMARC_WALK_MAX questions, and one whether the domain exists. An author with a record of its own costs one. It comes
+ * before the other checks, so that none of them can use up the questions it takes.
  */
-void dmarc_check(const struct dmarc_question *q, struct asker *a, struct dmarc_verdict *out);
+struct dmarc_inquest *dmarc_begin(struct str author, struct asker *a);
+
+/*
+ * Evaluates section 5.3 with what the other checks have found. Asks the rest of the author's walk and fewer than
+ * DMARC_WALK_MAX questions for each identity that could be aligned, once one of another name has to be compared.
+ */
+void dmarc_finish(struct dmarc_inquest *d, const struct dmarc_question *q,
+                  struct dmarc_verdict *out);
 
 /*
  * The Organizational Domain of a name (4.10.2), in the asker's arena; *has_failed becomes true when a question on the

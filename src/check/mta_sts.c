@@ -21,8 +21,7 @@ static struct str trim_blanks(struct str s)
     return s;
 }
 
-/* 1*32(ALPHA / DIGIT) */
-static bool is_id(struct str s)
+bool mta_sts_is_id(struct str s)
 {
     for (size_t i = 0; i < s.n; i++)
         if (!is_letter_or_digit(s.p[i]))
@@ -67,7 +66,7 @@ enum mta_sts_record mta_sts_record_parse(struct str text, struct str *id)
             return MTA_STS_BROKEN;
         if (!str_equal(name, STR("id")))
             continue;
-        if (id->n > 0 || !is_id(value))
+        if (id->n > 0 || !mta_sts_is_id(value))
             return MTA_STS_BROKEN;
         *id = value;
     }

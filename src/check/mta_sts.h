@@ -33,6 +33,9 @@ enum mta_sts_record { MTA_STS_ABSENT, MTA_STS_BROKEN, MTA_STS_GOOD };
  */
 enum mta_sts_record mta_sts_record_parse(struct str text, struct str *id);
 
+/* Whether the text can be the id of a policy: 1*32(ALPHA / DIGIT). */
+bool mta_sts_is_id(struct str s);
+
 /*
  * A policy as it was fetched (section 3.2): lines that end in LF or CRLF; the first of repeated fields counts, and every
  * mx; fields that nobody knows are ignored. It lives in the arena, which needs room for text and MTA_STS_MX_MAX slices.

@@ -76,8 +76,8 @@ json_t *verdict_dmarc(const struct inspection *i)
 {
     const struct dmarc_verdict *v = &i->dmarc;
     bool has_record = v->record_domain.n > 0;
-    json_t *o = begin(i->authors == 0 ? "permerror" : dmarc_result_name(v->result), v->author,
-                      i->authors == 0 ? STR("the message has no author") : v->reason);
+    json_t *o = begin(i->author_trouble ? "permerror" : dmarc_result_name(v->result), v->author,
+                      i->author_trouble ? str_from(i->author_trouble) : v->reason);
     trial_put_text(o, "record_domain", v->record_domain);
     trial_put_text(o, "organization", v->organization);
     trial_put_text(o, "policy", str_from(has_record ? dmarc_policy_name(v->policy) : ""));

@@ -293,9 +293,8 @@ static void check_destinations(struct zone_check *k, struct str rua)
 /* A domain without a record may have that of one above. */
 static void check_inherited(struct zone_check *k)
 {
-    struct dmarc_question q = {.author = k->domain};
     struct dmarc_verdict v;
-    dmarc_check(&q, &k->asker, &v);
+    dmarc_finish(dmarc_begin(k->domain, &k->asker), &(struct dmarc_question){0}, &v);
     if (v.record_domain.n > 0)
         zone_check_tell(k, ZONE_OK, below(k, "_dmarc"), STR_NONE, NULL,
                         "none of its own; that of " STR_FMT " counts: %s", STR_ARG(v.record_domain),

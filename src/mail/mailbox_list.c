@@ -14,6 +14,7 @@ struct scanner {
     bool is_angle; /* between the brackets */
     bool has_angle;
     bool is_full;
+    bool is_unclear; /* something was not closed, or there were brackets before */
 };
 
 static void skip_comment(struct scanner *s)
@@ -28,6 +29,7 @@ static void skip_comment(struct scanner *s)
         else if (c == ')' && --depth == 0)
             return;
     }
+    s->is_unclear = true;
 }
 
 /* Line ends belong to the folding, never to an address. */
@@ -46,6 +48,7 @@ static void take_quoted(struct scanner *s, struct buf *out)
         if (c == '\\' && s->at + 1 < s->in.n)
             add(s, out, s->in.p[++s->at]);
     }
+    s->is_unclear |= s->at == s->in.n;
     add(s, out, '"');
 }
 
@@ -53,6 +56,7 @@ static void take_literal(struct scanner *s, struct buf *out)
 {
     for (; s->at < s->in.n && s->in.p[s->at] != ']'; s->at++)
         add(s, out, s->in.p[s->at]);
+    s->is_unclear |= s->at == s->in.n;
     add(s, out, ']');
 }
 
@@ -72,6 +76,7 @@ static bool take(struct scanner *s, struct buf *out)
         return true;
     case '<':
         out->used = s->bare;
+        s->is_unclear |= s->has_angle;
         s->is_angle = s->has_angle = true;
         return true;
     case '>':
@@ -96,13 +101,33 @@ static bool take(struct scanner *s, struct buf *out)
     return true;
 }
 
+/* One element, and the separator behind it. */
+static struct scanner scan(struct str *rest, struct buf *out)
+{
+    struct scanner s = {.in = *rest, .bare = out->used};
+    while (s.at < s.in.n && take(&s, out))
+        s.at++;
+    s.is_unclear |= s.is_angle;
+    *rest = str_skip(*rest, s.at + 1);
+    return s;
+}
+
+bool mailbox_list_is_clear(struct str list)
+{
+    struct buf out = buf_make(list.n + 2);
+    bool is_clear = true;
+    while (list.n > 0 && is_clear) {
+        is_clear = !scan(&list, &out).is_unclear;
+        out.used = 0;
+    }
+    buf_free(&out);
+    return is_clear;
+}
+
 bool mailbox_list_next(struct str *rest, struct buf *out)
 {
     while (rest->n > 0) {
-        struct scanner s = {.in = *rest, .bare = out->used};
-        while (s.at < s.in.n && take(&s, out))
-            s.at++;
-        *rest = str_skip(*rest, s.at + 1);
+        struct scanner s = scan(rest, out);
         if (s.is_full) {
             out->used = s.bare;
             return false;

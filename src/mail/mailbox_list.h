@@ -2,8 +2,8 @@
 /*
  * mailbox_list.h - the addresses in a header field: To, Cc, Bcc, From (RFC 5322 3.4)
  *
- * Display names, comments, quoted strings and groups are understood and dropped. The reader is for
- * messages that local programs compose; it takes what it can and never fails.
+ * Display names, comments, quoted strings and groups are understood and dropped. The reader takes what it can and
+ * never fails; who must not be fooled asks whether everybody would read the same.
  */
 #ifndef MAIL_MAILBOX_LIST_H
 #define MAIL_MAILBOX_LIST_H
@@ -16,5 +16,11 @@
  * full.
  */
 bool mailbox_list_next(struct str *rest, struct buf *out);
+
+/*
+ * False when a quoted string, comment, domain literal or angle bracket in the list is not closed, or an element has
+ * brackets twice: readers differ in what they make of it.
+ */
+bool mailbox_list_is_clear(struct str list);
 
 #endif

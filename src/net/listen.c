@@ -184,8 +184,8 @@ static struct acceptor *least_loaded(struct acceptor *a)
     return best;
 }
 
-/* True when the connection was refused. The text fits into the buffer of a fresh socket; what the
- * client has not read of it stays there for it. */
+/* True when the connection was refused. The text fits into the buffer of a fresh socket, and goes in one segment with
+ * the end of the connection; what the client has not read of it stays there for it. */
 static bool turn_away(const struct listener *l, int descriptor)
 {
     if (!l->is_full || !l->is_full(l->arg))
@@ -193,7 +193,7 @@ static bool turn_away(const struct listener *l, int descriptor)
     struct endpoint peer = {.length = sizeof peer.address};
     getpeername(descriptor, (struct sockaddr *)&peer.address, &peer.length);
     struct str text = l->turn_away(&peer, l->arg);
-    send(descriptor, text.p, text.n, MSG_NOSIGNAL | MSG_DONTWAIT);
+    send(descriptor, text.p, text.n, MSG_NOSIGNAL | MSG_DONTWAIT | MSG_MORE);
     close(descriptor);
     return true;
 }

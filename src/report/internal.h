@@ -42,7 +42,10 @@ void report_store_unlock(struct report_store **s);
 #define REPORT_LOCKED(s)                                                                           \
     __attribute__((cleanup(report_store_unlock))) struct report_store *locked = report_store_lock(s)
 
-/* A statement, prepared; NULL when SQLite says no. report_statement_end for the clean-up. */
+/*
+ * A statement, prepared; NULL when SQLite says no. report_statement_end for the clean-up. One text has one statement: it
+ * is not asked for again before its end.
+ */
 sqlite3_stmt *report_statement(struct report_store *s, const char *sql);
 void report_statement_end(sqlite3_stmt **statement);
 #define REPORT_STATEMENT(name, s, sql)                                                             \

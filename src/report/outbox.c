@@ -236,12 +236,17 @@ struct fault report_outbox_list(struct report_store *s, struct arena *a, struct 
                                 size_t *count)
 {
     REPORT_LOCKED(s);
+    REPORT_STATEMENT(size, locked, "SELECT min(count(*), ?1) FROM outbox");
     REPORT_STATEMENT(q, locked, "SELECT id, kind, domain, day FROM outbox ORDER BY id LIMIT ?1");
     *count = 0;
-    *out = arena_alloc(a, REPORT_OUTBOX_MAX * sizeof **out);
-    if (!q)
+    if (!size || !q)
         return report_store_fault(s);
-    sqlite3_bind_int(q, 1, REPORT_OUTBOX_MAX);
+    sqlite3_bind_int(size, 1, REPORT_OUTBOX_MAX);
+    if (sqlite3_step(size) != SQLITE_ROW)
+        return report_store_fault(s);
+    int most = sqlite3_column_int(size, 0);
+    *out = arena_alloc(a, (size_t)most * sizeof **out);
+    sqlite3_bind_int(q, 1, most);
     int result;
     while ((result = sqlite3_step(q)) == SQLITE_ROW)
         (*out)[(*count)++] = (struct report_ticket){

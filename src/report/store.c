@@ -60,17 +60,32 @@ void report_store_unlock(struct report_store **s)
     mutex_unlock(&(*s)->lock);
 }
 
+/* Those that were prepared stay with the connection: to read SQL costs more than to carry it out. */
 sqlite3_stmt *report_statement(struct report_store *s, const char *sql)
 {
     sqlite3_stmt *statement = NULL;
-    if (sqlite3_prepare_v2(s->db, sql, -1, &statement, NULL) != SQLITE_OK)
+    while ((statement = sqlite3_next_stmt(s->db, statement)))
+        if (strcmp(sqlite3_sql(statement), sql) == 0)
+            return statement;
+    if (sqlite3_prepare_v3(s->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL) !=
+        SQLITE_OK)
         return NULL;
     return statement;
 }
 
 void report_statement_end(sqlite3_stmt **statement)
 {
-    sqlite3_finalize(*statement);
+    if (!*statement)
+        return;
+    sqlite3_reset(*statement);
+    sqlite3_clear_bindings(*statement);
+}
+
+static void end_statements(struct report_store *s)
+{
+    sqlite3_stmt *statement;
+    while (s->db && (statement = sqlite3_next_stmt(s->db, NULL)))
+        sqlite3_finalize(statement);
 }
 
 void report_bind_text(sqlite3_stmt *statement, int at, struct str text)
@@ -167,6 +182,7 @@ void report_store_close(struct report_store *s)
     if (s->db)
         report_store_flush(s);
     drop_pending(s);
+    end_statements(s);
     sqlite3_close(s->db);
     mutex_destroy(&s->lock);
     mutex_destroy(&s->pending_lock);

@@ -29,9 +29,8 @@ bool sts_shelf_parse(struct str content, struct sts_stored *out)
     if (!str_cut(content, '\n', &line, &out->text) || !str_equal(str_word(&line), MARK))
         return false;
     out->id = str_word(&line);
-    return out->id.n > 0 && out->id.n <= MTA_STS_ID_MAX && out->text.n <= MTA_STS_POLICY_MAX &&
-           out->text.n > 0 && read_time(&line, &out->fetched_s) &&
-           read_time(&line, &out->expires_s) && line.n == 0;
+    return mta_sts_is_id(out->id) && out->text.n <= MTA_STS_POLICY_MAX && out->text.n > 0 &&
+           read_time(&line, &out->fetched_s) && read_time(&line, &out->expires_s) && line.n == 0;
 }
 
 bool sts_shelf_is_old(const struct sts_stored *s, int64_t now_s)

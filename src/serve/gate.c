@@ -13,8 +13,8 @@
 #include "serve/inspection.h"
 
 enum {
-    NAME_MS = 3000,                   /* for the client's name */
-    LISTS_MS = INSPECTION_TIME_MS / 2 /* for all lists: the checks of the message need some, too */
+    NAME_MS = 3000,                /* for the client's name */
+    LISTS_MS = GATE_TIME_MS - 2000 /* for all lists */
 };
 
 struct gate *gate_make(const struct gate_options *o)
@@ -63,7 +63,7 @@ static void ask_list(void *context, struct arena *arena, const char *name, enum 
 static void begin_asking(const struct gate *g, struct asking *a, int64_t most_ms)
 {
     a->began_ms = loop_now_ms(loop_current());
-    int64_t left_ms = INSPECTION_TIME_MS - g->asked_ms;
+    int64_t left_ms = GATE_TIME_MS - g->asked_ms;
     if (most_ms < left_ms)
         left_ms = most_ms;
     a->arena = arena_make(INSPECTION_ARENA_LIMIT);
@@ -71,7 +71,7 @@ static void begin_asking(const struct gate *g, struct asking *a, int64_t most_ms
     a->list_inquiry = a->inquiry;
     a->list_ms = g->o.rules->dnsbl_timeout_ms;
     a->lists_end_ms = a->began_ms + (left_ms < LISTS_MS ? left_ms : LISTS_MS);
-    unsigned questions = INSPECTION_QUESTIONS_MAX - g->questions;
+    unsigned questions = GATE_QUESTIONS_MAX - g->questions;
     a->asker = inquiry_asker(&a->inquiry, &a->arena, questions);
     a->list_asker = inquiry_asker(&a->list_inquiry, &a->arena, questions);
     a->lists = a->list_asker;
@@ -81,10 +81,10 @@ static void begin_asking(const struct gate *g, struct asking *a, int64_t most_ms
 
 static void end_asking(struct gate *g, struct asking *a)
 {
-    g->questions = INSPECTION_QUESTIONS_MAX - a->asker.left;
+    g->questions = GATE_QUESTIONS_MAX - a->asker.left;
     g->asked_ms += loop_now_ms(loop_current()) - a->began_ms;
-    if (g->asked_ms > INSPECTION_TIME_MS)
-        g->asked_ms = INSPECTION_TIME_MS;
+    if (g->asked_ms > GATE_TIME_MS)
+        g->asked_ms = GATE_TIME_MS;
     arena_free(&a->arena);
 }
 
@@ -173,7 +173,7 @@ static __attribute__((noinline)) struct fault judge_mail(struct gate *g,
         ask_name(g);
         m.iprev = &g->name;
     }
-    begin_asking(g, &a, INSPECTION_TIME_MS);
+    begin_asking(g, &a, GATE_TIME_MS);
     m.asker = &a.asker;
     m.lists = &a.lists;
     struct fault f = policy_mail(&g->policy, &m);
@@ -216,7 +216,7 @@ static __attribute__((noinline)) bool passes_spf(struct gate *g, const struct ga
                                    .receiver = g->o.hostname,
                                    .now_s = now_ms(g) / 1000,
                                    .void_limit = SPF_VOID_LIMIT};
-    begin_asking(g, &a, INSPECTION_TIME_MS);
+    begin_asking(g, &a, GATE_TIME_MS);
     spf_check(&q, &a.asker, &v);
     g->is_spf_known = true;
     g->spf = v.result;

@@ -4,7 +4,8 @@
  *
  * The server has one for each session on a listener that strangers may reach, and "eilbote try smtp" has one without
  * memory of its own: both ask the same functions, so what one says the other does. All questions to the DNS about a
- * message, with those of its authentication, are bounded together (INSPECTION_QUESTIONS_MAX, INSPECTION_TIME_MS).
+ * message, with those of its authentication, are bounded together (INSPECTION_QUESTIONS_MAX, INSPECTION_TIME_MS), and
+ * those of the gate by a part of that: what a client makes us ask here is not missing for the author's policy.
  */
 #ifndef SERVE_GATE_H
 #define SERVE_GATE_H
@@ -16,6 +17,11 @@
 #include "serve/greylist_book.h"
 
 /* Why a session is not looked at as a stranger's. */
+enum {
+    GATE_QUESTIONS_MAX = 24, /* to the DNS, about a message */
+    GATE_TIME_MS = 12000     /* that they may take */
+};
+
 enum gate_exemption { GATE_STRANGER, GATE_TRUSTED, GATE_LOCAL };
 
 /* All of it is borrowed but for the structs. */

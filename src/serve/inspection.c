@@ -63,26 +63,72 @@ static void check_signatures(void *arg)
     i->arc = arc_verify_finish(i->arc_verifier, s->opener);
 }
 
-/* The domains of the From field's addresses, each once. */
-static void find_authors(struct inspection *i, struct str domains[INSPECTION_AUTHORS_MAX])
+/* What the DNS can be asked about. Underscores are no part of mail domains, and yet some send with them. */
+static bool is_domain(struct str domain)
+{
+    struct idna_literal literal;
+    char ascii[IDNA_DOMAIN_MAX], plain[IDNA_DOMAIN_MAX];
+    if (str_ends_nocase(domain, STR(".")))
+        domain.n--;
+    if (domain.n > sizeof plain)
+        return false;
+    for (size_t k = 0; k < domain.n; k++)
+        plain[k] = domain.p[k] == '_' ? 'u' : domain.p[k];
+    return idna_literal_parse(domain, &literal) ||
+           idna_to_ascii(str_make(plain, domain.n), ascii).n > 0;
+}
+
+/* Of an address: a new domain is one more author. What has no domain is part of a name with a comma in it. */
+static const char *add_author(struct inspection *i, struct str *domains, struct str address)
+{
+    size_t at = str_last_index(address, '@');
+    struct str domain = str_skip(address, at + 1);
+    if (at == address.n)
+        return NULL;
+    if (!is_domain(domain))
+        return "the From field has an address whose domain is none";
+    for (size_t k = 0; k < i->authors; k++)
+        if (str_equal_nocase(domains[k], domain))
+            return NULL;
+    if (i->authors == INSPECTION_AUTHORS_MAX)
+        return "the From field has addresses of more than 4 domains";
+    domains[i->authors++] = arena_copy(&i->arena, domain);
+    return NULL;
+}
+
+/* The domains of the From field's addresses, each once. What keeps readers from agreeing about them, or NULL. */
+static const char *find_authors(struct inspection *i, struct str domains[INSPECTION_AUTHORS_MAX])
 {
     struct header_field from;
-    i->from_fields = header_count(i->section, STR("From"), 2);
-    if (i->from_fields != 1 || !header_find(i->section, STR("From"), &from))
-        return;
-    struct str rest = str_head(from.value, FROM_MAX);
+    if (header_count(i->section, STR("From"), 2) > 1)
+        return "the message has several From fields";
+    if (!header_find(i->section, STR("From"), &from))
+        return "the message has no From field";
+    struct str rest = from.value;
+    if (rest.n > FROM_MAX)
+        return "the From field is longer than 16384 octets";
+    if (!mailbox_list_is_clear(rest))
+        return "the From field has a quote or a bracket that is not closed, or one too many";
     struct buf address = buf_make(FROM_MAX);
-    while (i->authors < INSPECTION_AUTHORS_MAX && mailbox_list_next(&rest, &address)) {
-        size_t at = str_last_index(buf_str(&address), '@');
-        struct str domain = str_skip(buf_str(&address), at + 1);
-        bool is_new = at < address.used && domain.n > 0;
-        for (size_t k = 0; k < i->authors; k++)
-            is_new = is_new && !str_equal_nocase(domains[k], domain);
-        if (is_new)
-            domains[i->authors++] = arena_copy(&i->arena, domain);
+    const char *trouble = NULL;
+    while (!trouble && mailbox_list_next(&rest, &address)) {
+        trouble = add_author(i, domains, buf_str(&address));
         address.used = 0;
     }
     buf_free(&address);
+    return trouble ? trouble : i->authors == 0 ? "the From field has no address" : NULL;
+}
+
+/* Asks for the policies before anything else is asked. */
+static void begin_dmarc(struct inspection *i, struct asker *asker,
+                        struct dmarc_inquest *inquests[INSPECTION_AUTHORS_MAX])
+{
+    struct str authors[INSPECTION_AUTHORS_MAX];
+    i->author_trouble = find_authors(i, authors);
+    if (i->author_trouble)
+        i->authors = 0;
+    for (size_t k = 0; k < i->authors; k++)
+        inquests[k] = dmarc_begin(authors[k], asker);
 }
 
 /* Which of two verdicts about authors counts: the failure with the stricter wish (RFC 9989 section 11.5). */
@@ -94,24 +140,24 @@ static bool is_worse(const struct dmarc_verdict *a, const struct dmarc_verdict *
                                                 : a->policy > b->policy;
 }
 
-static void check_dmarc(struct inspection *i, struct asker *asker)
+static void finish_dmarc(struct inspection *i, struct dmarc_inquest *const *inquests)
 {
-    struct str authors[INSPECTION_AUTHORS_MAX] = {STR_NONE}, signers[SIGNERS_MAX];
-    struct dmarc_question q = {.dkim_domains = signers};
-    find_authors(i, authors);
+    struct str signers[SIGNERS_MAX], unsure[SIGNERS_MAX + 1];
+    struct dmarc_question q = {.dkim_domains = signers, .unsure_domains = unsure};
     for (size_t k = 0; k < dkim_verify_count(i->dkim); k++) {
         const struct dkim_verdict *v = dkim_verify_verdict(i->dkim, k);
-        q.is_unsure |= v->result == DKIM_TEMPERROR;
+        if (v->result == DKIM_TEMPERROR && q.unsure_count < SIGNERS_MAX)
+            unsure[q.unsure_count++] = v->domain;
         if (v->result == DKIM_PASS && q.dkim_count < SIGNERS_MAX)
             signers[q.dkim_count++] = v->domain;
     }
-    q.is_unsure |= i->spf.result == SPF_TEMPERROR;
+    if (i->spf.result == SPF_TEMPERROR)
+        unsure[q.unsure_count++] = i->spf.domain;
     if (i->spf.result == SPF_PASS)
         q.spf_domain = i->spf.domain;
     for (size_t k = 0; k < i->authors; k++) {
         struct dmarc_verdict v;
-        q.author = authors[k];
-        dmarc_check(&q, asker, &v);
+        dmarc_finish(inquests[k], &q, &v);
         if (k == 0 || is_worse(&v, &i->dmarc))
             i->dmarc = v;
     }
@@ -152,6 +198,14 @@ static struct fault dmarc_refusal(const struct dmarc_verdict *v)
                       STR_ARG(str_head(v->record_domain, 120)), STR_ARG(v->reason));
 }
 
+static struct fault dmarc_delay(const struct dmarc_verdict *v)
+{
+    return fault_make(451, FAULT_STATUS(4, 7, 1),
+                      "DMARC: the policy of " STR_FMT
+                      " is %s, and the DNS does not tell now whether the message passes",
+                      STR_ARG(str_head(v->record_domain, 120)), dmarc_policy_name(v->policy));
+}
+
 /* Whether local history speaks for the message. */
 static bool is_known_here(struct inspection *i, const struct inspection_visit *visit)
 {
@@ -169,11 +223,12 @@ static void rule(struct inspection *i, const struct inspection_visit *visit)
 {
     const struct dmarc_verdict *v = &i->dmarc;
     bool has_failed = v->result == DMARC_FAIL && i->vouched_by.n == 0;
-    if (visit->may_refuse && i->authors == 0) {
-        struct fault f = fault_make(550, FAULT_STATUS(5, 6, 0), "%s",
-                                    i->from_fields > 1    ? "the message has several From fields"
-                                    : i->from_fields == 0 ? "the message has no From field"
-                                                          : "the From field has no address");
+    bool is_undecided = v->result == DMARC_TEMPERROR && v->policy != DMARC_ASKS_NONE;
+    if (visit->may_refuse && i->author_trouble) {
+        struct fault f = fault_make(550, FAULT_STATUS(5, 6, 0), "%s", i->author_trouble);
+        refuse(i, &f);
+    } else if (is_undecided && visit->may_refuse && i->vouched_by.n == 0 && !i->is_list) {
+        struct fault f = dmarc_delay(v);
         refuse(i, &f);
     } else if (has_failed && v->policy == DMARC_ASKS_REJECT && visit->may_refuse && !i->is_list &&
                !is_known_here(i, visit)) {
@@ -201,15 +256,21 @@ void inspection_decide(struct inspection *i, const struct inspection_visit *visi
                              .now_s = visit->now_s,
                              .void_limit = SPF_VOID_LIMIT};
     struct signatures signatures = {i, visit->opener.open ? &visit->opener : NULL};
+    struct dmarc_inquest *inquests[INSPECTION_AUTHORS_MAX];
+    begin_dmarc(i, &asker, inquests);
+    unsigned kept =
+        asker.left < INSPECTION_ALIGNMENT_QUESTIONS ? asker.left : INSPECTION_ALIGNMENT_QUESTIONS;
+    asker.left -= kept;
     dkim_verify_fetch(i->dkim, &asker);
-    arc_verify_fetch(i->arc_verifier, &asker);
     if (!visit->is_client_unknown)
         spf_check(&q, &asker, &i->spf);
+    arc_verify_fetch(i->arc_verifier, &asker);
+    asker.left += kept;
     if (dkim_verify_key_count(i->dkim) + arc_verify_key_count(i->arc_verifier) > KEYS_AT_ONCE)
         offload(check_signatures, &signatures);
     else
         check_signatures(&signatures);
-    check_dmarc(i, &asker);
+    finish_dmarc(i, inquests);
     i->questions = INSPECTION_QUESTIONS_MAX - asker.left;
     i->is_list = looks_like_a_list(i->section);
     find_voucher(i, visit);
@@ -252,10 +313,11 @@ static void add_arc(struct authres *a, const struct arc_verdict *v)
 static void add_dmarc(struct authres *a, const struct inspection *i)
 {
     const struct dmarc_verdict *v = &i->dmarc;
-    authres_add(a, "dmarc", i->authors == 0 ? "permerror" : dmarc_result_name(v->result),
-                i->vouched_by.n > 0 ? STR("a trusted forwarder vouches for it")
-                : i->history.n > 0  ? i->history
-                                    : v->reason);
+    authres_add(a, "dmarc", i->author_trouble ? "permerror" : dmarc_result_name(v->result),
+                i->author_trouble     ? str_from(i->author_trouble)
+                : i->vouched_by.n > 0 ? STR("a trusted forwarder vouches for it")
+                : i->history.n > 0    ? i->history
+                                      : v->reason);
     authres_property(a, "header.from", v->author);
     if (v->record_domain.n > 0)
         authres_property(a, "policy.dmarc", str_from(dmarc_policy_name(v->policy)));

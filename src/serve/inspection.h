@@ -2,16 +2,20 @@
 /*
  * inspection.h - what the checks say of a message that a stranger brings, and what follows from that
  *
- * SPF, DKIM, ARC and DMARC are rooms of their own (check/); here they are asked in their order, about one message,
- * within one bound of questions and time, and the rule is applied:
+ * SPF, DKIM, ARC and DMARC are rooms of their own (check/); here they are asked about one message, within one bound of
+ * questions and time, the author's policy first, so that nothing in the message can use up what that takes; and the
+ * rule is applied:
  *
- *   no author, or several From fields            refused: nobody could tell whom a reader takes it for
+ *   no author, or several From fields, or one    refused: nobody could tell whom a reader takes it for
+ *     that not everybody reads alike
  *   DMARC fails, the domain asks for reject      refused, unless something speaks for the message
  *     it looks like the mail of a list           marked: what lists change breaks signatures (RFC 9989 section 8)
  *     a forwarder that is trusted vouches (ARC)  taken
  *     its network has sent genuine mail on       marked: a forwarder that is known here
  *     enough days (local history)
  *   DMARC fails, the domain asks for quarantine  marked for the junk mailbox
+ *   the DNS keeps from us whether DMARC fails,   put off, where nothing speaks for the message
+ *     and the domain asks for either
  *   the policy of the listener marks it          marked for the junk mailbox (check/policy.h)
  *   everything else                              taken
  */
@@ -28,8 +32,9 @@
 #include "net/inquiry.h"
 
 enum {
-    INSPECTION_QUESTIONS_MAX = 40, /* to the DNS, of all checks together */
-    INSPECTION_TIME_MS = 20000,    /* that they may take together; then they are temporary errors */
+    INSPECTION_QUESTIONS_MAX = 40,      /* to the DNS, of all checks together */
+    INSPECTION_ALIGNMENT_QUESTIONS = 8, /* of these, kept for the comparison of organizations */
+    INSPECTION_TIME_MS = 20000, /* that they may take together; then they are temporary errors */
     INSPECTION_AUTHORS_MAX = 4,
     /* octets that all answers together may take */
     INSPECTION_ARENA_LIMIT = (INSPECTION_QUESTIONS_MAX + 8) * INQUIRY_ANSWER_BYTES
@@ -69,8 +74,9 @@ struct inspection {
     struct spf_verdict spf;
     const struct arc_verdict *arc;
     struct dmarc_verdict dmarc; /* of the author that counts */
-    size_t from_fields, authors;
-    bool is_list; /* fields of a list are there */
+    size_t authors;             /* domains of the From field's addresses */
+    const char *author_trouble; /* why nobody is taken for the author; NULL: somebody is */
+    bool is_list;               /* fields of a list are there */
     struct str
         history; /* why the client's network is known, when that kept the message from being refused */
     struct str vouched_by; /* the trusted forwarder whose seal makes up for DMARC */

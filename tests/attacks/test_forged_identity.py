@@ -3,8 +3,8 @@
 Mail that claims to be somebody else's: results of checks that somebody forged, signatures that cover a part, signed messages that got a
 second author, and messages that want to know too much of the DNS.
 
-The defences are authres_is_of() in mail/authres.c, the treatment of l= in check/dkim_verify.c, the rule in serve/inspection.c, the
-count of questions in check/ask.c, and the empty line that keep_apart() in serve/session_content.c puts in.
+The defences are authres_is_of() in mail/authres.c, the treatment of l= in check/dkim_verify.c, find_authors(), begin_dmarc() and the rule in
+serve/inspection.c, the count of questions in check/ask.c, and the empty line that keep_apart() in serve/session_content.c puts in.
 """
 import base64
 import email
@@ -164,7 +164,7 @@ def flood():
     seals = b"".join(f"ARC-Seal: i={k}; a=rsa-sha256; cv={'none' if k == 1 else 'pass'}; d=arc{k}.test; s=s; b=aaaa\r\n"
                      f"ARC-Message-Signature: i={k}; a=rsa-sha256; d=arc{k}.test; s=s; h=from; bh=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=; b=aaaa\r\n"
                      f"ARC-Authentication-Results: i={k}; x.test; none\r\n".encode() for k in range(50, 0, -1))
-    authors = ",\r\n ".join(f"<x@{each}>" for each in names)
+    authors = ",\r\n ".join(f"<x@{each}>" for each in names[:4])
     return zone, seals + content + f"From: {authors}\r\n\r\nx\r\n".encode()
 
 
@@ -173,7 +173,60 @@ def test_no_message_may_ask_for_ever(world):
     server, dns = world(zone)
     assert re.match("250 |550 5.7.1 ", send(server, content, "x@spf.test"))
     assert 10 < len(dns.asked) <= 40, sorted(dns.asked)
-    assert server.wait_event("check.dmarc")["result"] == "temperror"
+    assert server.wait_event("check.dkim")["result"] == "temperror"
+
+
+def fail(question):
+    """SERVFAIL, behind the id."""
+    return b"\x81\x82\0\1\0\0\0\0\0\0" + question
+
+
+BROKEN = {("k._domainkey.broken.test", "TXT"): fail, ("broken.test", "TXT"): fail}
+SIGNATURE = "DKIM-Signature: v=1; a=rsa-sha256; d={}; s=k; h=from; bh=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=; b=aaaa\r\n"
+VICTIM = b"From: <teller@bank.test>\r\n\r\nx\r\n"
+
+
+@pytest.mark.parametrize("way", ["key", "sender", "flood", "authors"])
+def test_what_strangers_publish_does_not_keep_a_policy_from_us(world, way):
+    """Names that fail, and more questions than a message may cause: the author's policy is known before."""
+    zone, content = flood()
+    server, _ = world({**zone, **BROKEN})
+    head, sender = b"", "x@elsewhere.test"
+    if way == "key":
+        head = SIGNATURE.format("broken.test").encode()
+    elif way == "sender":
+        sender = "x@broken.test"
+    elif way == "flood":
+        head, sender = content[:content.index(b"From: ")], "x@spf.test"
+    else:
+        head = b"From: <a@a.test>, <b@b.test>, <c@c.test>,\r\n "
+    letter = head + (VICTIM[6:] if way == "authors" else VICTIM)
+    assert send(server, letter, sender).startswith("550 5.7.1 ")
+    assert server.wait_event("check.dmarc")["result"] == "fail"
+
+
+def test_what_the_domain_itself_cannot_say_now_is_asked_again(world):
+    server, _ = world({("k._domainkey.bank.test", "TXT"): fail})
+    assert send(server, SIGNATURE.format("bank.test").encode() + VICTIM).startswith("451 4.7.1 ")
+
+
+AUTHORS = ['teller@bank.test "', "teller@bank.test\u00a0", "teller@bank.test\\", "teller@bank.test)", "teller@bank.test]", "teller@bank.test!", "teller@bank.test/",
+           "teller@bank.test#x", "teller@bank.test..", "teller@bank..test", 'teller@"bank.test"', "teller@[bank.test]", '<teller@bank.test">', "<teller@bank.test",
+           'a@lax.test, "x <teller@bank.test>', "<teller@bank.test> <a@lax.test>", "a@lax.test (x, teller@bank.test", "teller@bank.test\x7f", "teller@bank.test\u3000",
+           "<teller@=?utf-8?q?bank.test?=>", ", ".join(f"a@a{k}.test" for k in range(4)) + ", teller@bank.test", "a@lax.test," * 2000 + "teller@bank.test"]
+
+
+@pytest.mark.parametrize("author", AUTHORS, ids=range(len(AUTHORS)))
+def test_an_author_that_readers_spell_differently_is_refused(world, author):
+    server, _ = world()
+    lines = f"From: {author}\r\n".replace(",", ",\r\n ") + "\r\nx\r\n"
+    assert send(server, lines.encode()).startswith("550 5.6.0 ")
+
+
+@pytest.mark.parametrize("author", ["teller@bank.test.", "<teller@BANK.test>", "teller@(x)bank.test", "@bank.test", "Teller, The <teller@bank.test>"])
+def test_the_same_domain_in_other_words(world, author):
+    server, _ = world()
+    assert send(server, f"From: {author}\r\n\r\nx\r\n".encode()).startswith("550 5.7.1 ")
 
 
 LENGTHS = {f"cut{n}": b"\x20v=spf1 +all"[:n] for n in range(12)} | {

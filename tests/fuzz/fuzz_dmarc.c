@@ -79,11 +79,10 @@ static struct dmarc_verdict judge(struct records *r, struct str spf, const struc
     struct arena arena = arena_make(1 << 16);
     struct asker asker = {.answer = answer, .context = r, .arena = &arena, .left = 40};
     struct dmarc_verdict v;
-    dmarc_check(&(struct dmarc_question){.author = STR("a.b.example"),
-                                         .spf_domain = spf,
-                                         .dkim_domains = signer,
-                                         .dkim_count = signer != NULL},
-                &asker, &v);
+    dmarc_finish(dmarc_begin(STR("a.b.example"), &asker),
+                 &(struct dmarc_question){
+                     .spf_domain = spf, .dkim_domains = signer, .dkim_count = signer != NULL},
+                 &v);
     must(r->asked <= 2 * DMARC_WALK_MAX + 1);
     must(v.policy <= v.asked);
     must((v.result == DMARC_PASS) == (v.is_spf_aligned || v.is_dkim_aligned));

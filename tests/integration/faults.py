@@ -31,6 +31,7 @@ ERRORS = {"open": (errno.EIO, errno.EMFILE), "create": FULL, "read": (errno.EIO,
           "pwrite": (*FULL[:3], SHORT), "fsync": FULL[:3], "fdatasync": FULL[:3], "syncfs": FULL[:3], "rename": FULL, "unlink": (errno.EIO, errno.EROFS),
           "mkdir": FULL, "ftruncate": (errno.EIO, errno.ENOSPC), "fallocate": FULL[:3], "accept": (errno.EMFILE,), "socket": (errno.EMFILE,)}
 RECOVERY_S = 10
+UNWRITTEN_S = 3  # a result that the disk refused is offered to it again each second (src/queue/result.c); and a crash is seen so much later
 LARGE = 1100000
 CONF = """mta-threads = 1
 mda-threads = 1
@@ -154,6 +155,7 @@ class Faulty:
         self.plan = Plan(pathlib.Path(f"{base}.plan"))  # beside it, where the disk is in order
         self.patience = patience
         self.number, self.last_refusal = 0, b""
+        self.sent_at = {}  # of a mark
         self.accepted, self.refused = set(), set()  # (mark, recipient)
         self.removed, self.was_killed = set(), False
         self.recent, self.before = set(), set()  # accepted in this point, and in the one before: maybe not settled yet
@@ -184,6 +186,7 @@ class Faulty:
         """One message on a connection of its own: its mark when it was accepted. What was refused is noted, what broke off may come or not."""
         self.number += 1
         mark = f"m{self.number}"
+        self.sent_at[mark] = time.monotonic()
         try:
             with socket.create_connection(self.server.where("smtp"), timeout=timeout) as s, s.makefile("rb") as lines:
                 for text in (b"", b"HELO load.test\r\n", b"MAIL FROM:<me@back.test>\r\n", *[f"RCPT TO:<{r}>\r\n".encode() for r in rcpts], b"DATA\r\n"):
@@ -262,9 +265,10 @@ class Faulty:
                 self.violations.append(f"{mark} was refused and is in the mailbox of {user}")
 
     def doubles(self):
-        """What may come twice, for it was under way at a crash."""
+        """What may come twice, for it was under way at a crash, or its result waited for the disk to take it."""
         if self.was_killed or any("is started again" in line for line in self.server.output):
-            self.may_double |= self.recent | self.before
+            end = time.monotonic() - UNWRITTEN_S
+            self.may_double |= self.recent | self.before | {(mark, user) for mark, user in self.removed if self.sent_at[mark] > end}
         return self.may_double
 
     # What must hold afterwards.

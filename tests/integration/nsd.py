@@ -27,17 +27,25 @@ remote-control:
 class Nsd:
     def __init__(self, zones):
         self.base = tempfile.mkdtemp(prefix="eb-nsd-")
-        self.port = free_port()
-        conf = CONF.format(port=self.port, base=self.base)
         for name, text in zones.items():
             with open(f"{self.base}/{name}.zone", "w", encoding="utf-8") as zone:
                 zone.write(text)
+        for _ in range(5):  # somebody else may take the port
+            self.start(zones)
+            until(lambda: self.process.poll() is not None or self.is_answering(next(iter(zones))), why=self.why)
+            if self.process.poll() is None:
+                return
+        raise AssertionError(f"nsd does not start: {self.why()}")
+
+    def start(self, zones):
+        self.port = free_port()
+        conf = CONF.format(port=self.port, base=self.base)
+        for name in zones:
             conf += f'zone:\n    name: "{name}"\n    zonefile: "{name}.zone"\n'
         with open(f"{self.base}/nsd.conf", "w", encoding="utf-8") as file:
             file.write(conf)
         with open(f"{self.base}/out", "wb") as out:
             self.process = subprocess.Popen(["/usr/sbin/nsd", "-d", "-c", f"{self.base}/nsd.conf"], stdout=out, stderr=out)
-        until(lambda: self.is_answering(next(iter(zones))), why=self.why)
 
     def why(self):
         with open(f"{self.base}/out", encoding="utf-8") as out:

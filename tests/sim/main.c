@@ -27,6 +27,7 @@
 #include "disk.h"
 #include "journal/journal.h"
 #include "ledger.h"
+#include "net/tls.h"
 #include "os/database.h"
 #include "os/file.h"
 #include "plan.h"
@@ -460,12 +461,21 @@ static int complain(void)
     return 2;
 }
 
+/* What OpenSSL looks up for its first context is then there in every process that is forked. */
+static void prepare_openssl(void)
+{
+    struct tls_context *t;
+    must(tls_context_client(TLS_1_0, NULL, &t));
+    tls_context_drop(t);
+}
+
 static void prepare_process(void)
 {
     setenv("TZ", "UTC", 1);
     setenv("SSL_CERT_FILE", "/dev/null", 1);
     signal(SIGPIPE, SIG_IGN);
     fibers_prepare();
+    prepare_openssl();
 }
 
 /* A whole number from least to most. */

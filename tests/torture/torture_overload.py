@@ -24,7 +24,7 @@ FROM_ALL = [word for address in SOURCES for word in ("--source", address)]
 # Ten times the capacity.
 SESSIONS = 100  # of the server's limit; so many clients at a time are its capacity, and ten times as many the overload
 MESSAGES_A_SESSION = 20
-PEAK_S, OVERLOAD_S, TIMES, MARGIN = 15, 60, 10, 1.5
+PEAK_S, OVERLOAD_S, TIMES, MARGIN = 15, 60, 10, 1.15
 GOODPUT_LEAST = 0.8
 SLOW_SYNC_US = 20000  # is added to each sync of a disk that is slow
 CLEAN = {"421", "452"}

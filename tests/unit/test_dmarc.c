@@ -42,7 +42,7 @@ static const char *const zone =
 
 struct row {
     const char *author, *spf, *dkim, *dkim2;
-    bool is_unsure;
+    const char *unsure; /* the domain of a signature whose key the DNS has not given */
     enum dmarc_result result;
     enum dmarc_policy policy;
     const char *record, *organization;
@@ -63,15 +63,16 @@ static void check_row(const struct row *r)
     struct asker asker = {.answer = fake_answer, .context = &z, .arena = &arena, .left = 40};
     struct str signers[2] = {r->dkim ? str_from(r->dkim) : STR_NONE,
                              r->dkim2 ? str_from(r->dkim2) : STR_NONE};
-    struct dmarc_question q = {.author = str_from(r->author),
-                               .spf_domain = r->spf ? str_from(r->spf) : STR_NONE,
+    struct str unsure = r->unsure ? str_from(r->unsure) : STR_NONE;
+    struct dmarc_question q = {.spf_domain = r->spf ? str_from(r->spf) : STR_NONE,
                                .dkim_domains = signers,
                                .dkim_count = r->dkim2  ? 2
                                              : r->dkim ? 1
                                                        : 0,
-                               .is_unsure = r->is_unsure};
+                               .unsure_domains = &unsure,
+                               .unsure_count = r->unsure ? 1 : 0};
     struct dmarc_verdict v;
-    dmarc_check(&q, &asker, &v);
+    dmarc_finish(dmarc_begin(str_from(r->author), &asker), &q, &v);
     if (v.result != r->result || v.policy != r->policy ||
         !str_equal(v.record_domain, str_from(r->record)) || !has_organization(&v, r))
         fail_msg("%s spf %s dkim %s: %s %s of <" STR_FMT "> in <" STR_FMT "> (" STR_FMT ")\n%s",
@@ -93,35 +94,35 @@ static void test_alignment(void **state)
 {
     (void)state;
     static const struct row rows[] = {
-        {"example.com", NULL, NULL, NULL, 0, DMARC_FAIL, DMARC_ASKS_REJECT, "example.com",
+        {"example.com", NULL, NULL, NULL, NULL, DMARC_FAIL, DMARC_ASKS_REJECT, "example.com",
          "example.com"},
-        {"example.com", "example.com", NULL, NULL, 0, DMARC_PASS, DMARC_ASKS_REJECT, "example.com",
-         "example.com"},
-        {"example.com", NULL, "example.com", NULL, 0, DMARC_PASS, DMARC_ASKS_REJECT, "example.com",
-         "example.com"},
-        {"Example.COM", NULL, "EXAMPLE.com", NULL, 0, DMARC_PASS, DMARC_ASKS_REJECT, "example.com",
-         "example.com"},
-        {"example.com", "www.example.com", NULL, NULL, 0, DMARC_PASS, DMARC_ASKS_REJECT,
+        {"example.com", "example.com", NULL, NULL, NULL, DMARC_PASS, DMARC_ASKS_REJECT,
          "example.com", "example.com"},
-        {"www.example.com", NULL, "example.com", NULL, 0, DMARC_PASS, DMARC_ASKS_QUARANTINE,
+        {"example.com", NULL, "example.com", NULL, NULL, DMARC_PASS, DMARC_ASKS_REJECT,
          "example.com", "example.com"},
-        {"example.com", "badexample.com", "com", NULL, 0, DMARC_FAIL, DMARC_ASKS_REJECT,
+        {"Example.COM", NULL, "EXAMPLE.com", NULL, NULL, DMARC_PASS, DMARC_ASKS_REJECT,
          "example.com", "example.com"},
-        {"example.com", NULL, "elsewhere.net", "mail.example.com", 0, DMARC_PASS, DMARC_ASKS_REJECT,
+        {"example.com", "www.example.com", NULL, NULL, NULL, DMARC_PASS, DMARC_ASKS_REJECT,
          "example.com", "example.com"},
-        {"example.com", NULL, "unit.example.com", NULL, 0, DMARC_FAIL, DMARC_ASKS_REJECT,
+        {"www.example.com", NULL, "example.com", NULL, NULL, DMARC_PASS, DMARC_ASKS_QUARANTINE,
+         "example.com", "example.com"},
+        {"example.com", "badexample.com", "com", NULL, NULL, DMARC_FAIL, DMARC_ASKS_REJECT,
+         "example.com", "example.com"},
+        {"example.com", NULL, "elsewhere.net", "mail.example.com", NULL, DMARC_PASS,
+         DMARC_ASKS_REJECT, "example.com", "example.com"},
+        {"example.com", NULL, "unit.example.com", NULL, NULL, DMARC_FAIL, DMARC_ASKS_REJECT,
          "example.com", "example.com"}, /* an organization of its own */
-        {"unit.example.com", "example.com", NULL, NULL, 0, DMARC_FAIL, DMARC_ASKS_QUARANTINE,
+        {"unit.example.com", "example.com", NULL, NULL, NULL, DMARC_FAIL, DMARC_ASKS_QUARANTINE,
          "unit.example.com", "unit.example.com"},
-        {"a.unit.example.com", "unit.example.com", NULL, NULL, 0, DMARC_PASS, DMARC_ASKS_QUARANTINE,
-         "unit.example.com", "unit.example.com"},
-        {"strict.example.net", "a.strict.example.net", NULL, NULL, 0, DMARC_FAIL, DMARC_ASKS_REJECT,
-         "strict.example.net", "strict.example.net"},
-        {"strict.example.net", NULL, "a.strict.example.net", NULL, 0, DMARC_FAIL, DMARC_ASKS_REJECT,
-         "strict.example.net", "strict.example.net"},
-        {"strict.example.net", NULL, "strict.example.net", NULL, 0, DMARC_PASS, DMARC_ASKS_REJECT,
-         "strict.example.net", "strict.example.net"},
-        {"m\xc3\xbcller.example", NULL, "xn--mller-kva.example", NULL, 0, DMARC_PASS,
+        {"a.unit.example.com", "unit.example.com", NULL, NULL, NULL, DMARC_PASS,
+         DMARC_ASKS_QUARANTINE, "unit.example.com", "unit.example.com"},
+        {"strict.example.net", "a.strict.example.net", NULL, NULL, NULL, DMARC_FAIL,
+         DMARC_ASKS_REJECT, "strict.example.net", "strict.example.net"},
+        {"strict.example.net", NULL, "a.strict.example.net", NULL, NULL, DMARC_FAIL,
+         DMARC_ASKS_REJECT, "strict.example.net", "strict.example.net"},
+        {"strict.example.net", NULL, "strict.example.net", NULL, NULL, DMARC_PASS,
+         DMARC_ASKS_REJECT, "strict.example.net", "strict.example.net"},
+        {"m\xc3\xbcller.example", NULL, "xn--mller-kva.example", NULL, NULL, DMARC_PASS,
          DMARC_ASKS_REJECT, "xn--mller-kva.example", "xn--mller-kva.example"},
     };
     check_rows(rows, sizeof rows / sizeof *rows);
@@ -131,41 +132,44 @@ static void test_the_record_that_counts(void **state)
 {
     (void)state;
     static const struct row rows[] = {
-        {"nowhere.net", NULL, "nowhere.net", NULL, 0, DMARC_NONE, DMARC_ASKS_NONE, "",
+        {"nowhere.net", NULL, "nowhere.net", NULL, NULL, DMARC_NONE, DMARC_ASKS_NONE, "",
          "nowhere.net"},
-        {"own.example.com", NULL, NULL, NULL, 0, DMARC_FAIL, DMARC_ASKS_NONE, "own.example.com",
+        {"own.example.com", NULL, NULL, NULL, NULL, DMARC_FAIL, DMARC_ASKS_NONE, "own.example.com",
          "example.com"},
-        {"own.example.com", "example.com", NULL, NULL, 0, DMARC_PASS, DMARC_ASKS_NONE,
+        {"own.example.com", "example.com", NULL, NULL, NULL, DMARC_PASS, DMARC_ASKS_NONE,
          "own.example.com", "example.com"},
-        {"www.example.com", NULL, NULL, NULL, 0, DMARC_FAIL, DMARC_ASKS_QUARANTINE, "example.com",
+        {"www.example.com", NULL, NULL, NULL, NULL, DMARC_FAIL, DMARC_ASKS_QUARANTINE,
+         "example.com", "example.com"},
+        {"absent.example.com", NULL, NULL, NULL, NULL, DMARC_FAIL, DMARC_ASKS_NONE, "example.com",
          "example.com"},
-        {"absent.example.com", NULL, NULL, NULL, 0, DMARC_FAIL, DMARC_ASKS_NONE, "example.com",
-         "example.com"},
-        {"in.www.example.com", NULL, NULL, NULL, 0, DMARC_FAIL, DMARC_ASKS_QUARANTINE,
+        {"in.www.example.com", NULL, NULL, NULL, NULL, DMARC_FAIL, DMARC_ASKS_QUARANTINE,
          "example.com", "example.com"}, /* no data, but there */
-        {"far.between.www.example.com", NULL, NULL, NULL, 0, DMARC_FAIL, DMARC_ASKS_QUARANTINE,
+        {"far.between.www.example.com", NULL, NULL, NULL, NULL, DMARC_FAIL, DMARC_ASKS_QUARANTINE,
          "example.com", "example.com"}, /* not of the nearest one above */
-        {"test.org", NULL, NULL, NULL, 0, DMARC_FAIL, DMARC_ASKS_QUARANTINE, "test.org",
+        {"test.org", NULL, NULL, NULL, NULL, DMARC_FAIL, DMARC_ASKS_QUARANTINE, "test.org",
          "test.org"},
-        {"test2.org", NULL, NULL, NULL, 0, DMARC_FAIL, DMARC_ASKS_NONE, "test2.org", "test2.org"},
-        {"test3.org", NULL, NULL, NULL, 0, DMARC_FAIL, DMARC_ASKS_NONE, "test3.org", "test3.org"},
-        {"a.bank", NULL, NULL, NULL, 0, DMARC_FAIL, DMARC_ASKS_REJECT, "bank", "a.bank"},
-        {"absent.bank", NULL, NULL, NULL, 0, DMARC_FAIL, DMARC_ASKS_QUARANTINE, "bank",
+        {"test2.org", NULL, NULL, NULL, NULL, DMARC_FAIL, DMARC_ASKS_NONE, "test2.org",
+         "test2.org"},
+        {"test3.org", NULL, NULL, NULL, NULL, DMARC_FAIL, DMARC_ASKS_NONE, "test3.org",
+         "test3.org"},
+        {"a.bank", NULL, NULL, NULL, NULL, DMARC_FAIL, DMARC_ASKS_REJECT, "bank", "a.bank"},
+        {"absent.bank", NULL, NULL, NULL, NULL, DMARC_FAIL, DMARC_ASKS_QUARANTINE, "bank",
          "absent.bank"},
-        {"www.a.bank", "a.bank", NULL, NULL, 0, DMARC_PASS, DMARC_ASKS_QUARANTINE, "bank",
+        {"www.a.bank", "a.bank", NULL, NULL, NULL, DMARC_PASS, DMARC_ASKS_QUARANTINE, "bank",
          "a.bank"},
-        {"a.bank", "other.bank", NULL, NULL, 0, DMARC_FAIL, DMARC_ASKS_REJECT, "bank", "a.bank"},
-        {"x.b.bank", "b.bank", NULL, NULL, 0, DMARC_PASS, DMARC_ASKS_NONE, "b.bank", "b.bank"},
-        {"bank", NULL, NULL, NULL, 0, DMARC_FAIL, DMARC_ASKS_REJECT, "bank", "bank"},
-        {"mine.dev", "other.dev", NULL, NULL, 0, DMARC_NONE, DMARC_ASKS_NONE, "", "mine.dev"},
-        {"two.org", NULL, NULL, NULL, 0, DMARC_NONE, DMARC_ASKS_NONE, "", "two.org"},
-        {"beside.org", NULL, NULL, NULL, 0, DMARC_FAIL, DMARC_ASKS_REJECT, "beside.org",
+        {"a.bank", "other.bank", NULL, NULL, NULL, DMARC_FAIL, DMARC_ASKS_REJECT, "bank", "a.bank"},
+        {"x.b.bank", "b.bank", NULL, NULL, NULL, DMARC_PASS, DMARC_ASKS_NONE, "b.bank", "b.bank"},
+        {"bank", NULL, NULL, NULL, NULL, DMARC_FAIL, DMARC_ASKS_REJECT, "bank", "bank"},
+        {"mine.dev", "other.dev", NULL, NULL, NULL, DMARC_NONE, DMARC_ASKS_NONE, "", "mine.dev"},
+        {"two.org", NULL, NULL, NULL, NULL, DMARC_NONE, DMARC_ASKS_NONE, "", "two.org"},
+        {"beside.org", NULL, NULL, NULL, NULL, DMARC_FAIL, DMARC_ASKS_REJECT, "beside.org",
          "beside.org"},
-        {"old.org", NULL, NULL, NULL, 0, DMARC_FAIL, DMARC_ASKS_REJECT, "old.org", "old.org"},
-        {"nop.org", NULL, NULL, NULL, 0, DMARC_FAIL, DMARC_ASKS_NONE, "nop.org", "nop.org"},
-        {"nothing.org", NULL, "nothing.org", NULL, 0, DMARC_NONE, DMARC_ASKS_NONE, "",
+        {"old.org", NULL, NULL, NULL, NULL, DMARC_FAIL, DMARC_ASKS_REJECT, "old.org", "old.org"},
+        {"nop.org", NULL, NULL, NULL, NULL, DMARC_FAIL, DMARC_ASKS_NONE, "nop.org", "nop.org"},
+        {"nothing.org", NULL, "nothing.org", NULL, NULL, DMARC_NONE, DMARC_ASKS_NONE, "",
          "nothing.org"},
-        {"badsp.org", NULL, NULL, NULL, 0, DMARC_FAIL, DMARC_ASKS_NONE, "badsp.org", "badsp.org"},
+        {"badsp.org", NULL, NULL, NULL, NULL, DMARC_FAIL, DMARC_ASKS_NONE, "badsp.org",
+         "badsp.org"},
     };
     check_rows(rows, sizeof rows / sizeof *rows);
 }
@@ -174,17 +178,24 @@ static void test_failures_of_the_dns(void **state)
 {
     (void)state;
     static const struct row rows[] = {
-        {"broken.org", NULL, "broken.org", NULL, 0, DMARC_TEMPERROR, DMARC_ASKS_NONE, "",
+        {"broken.org", NULL, "broken.org", NULL, NULL, DMARC_TEMPERROR, DMARC_ASKS_NONE, "",
          "broken.org"},
-        {"a.halfbroken.org", NULL, NULL, NULL, 0, DMARC_TEMPERROR, DMARC_ASKS_NONE, "",
+        {"a.halfbroken.org", NULL, NULL, NULL, NULL, DMARC_TEMPERROR, DMARC_ASKS_NONE, "",
          "a.halfbroken.org"},
-        {"halfbroken.org", NULL, "a.halfbroken.org", NULL, 0, DMARC_TEMPERROR, DMARC_ASKS_REJECT,
+        {"halfbroken.org", NULL, "a.halfbroken.org", NULL, NULL, DMARC_TEMPERROR, DMARC_ASKS_REJECT,
          "halfbroken.org", "halfbroken.org"},
-        {"halfbroken.org", "halfbroken.org", "a.halfbroken.org", NULL, 0, DMARC_PASS,
+        {"halfbroken.org", "halfbroken.org", "a.halfbroken.org", NULL, NULL, DMARC_PASS,
          DMARC_ASKS_REJECT, "halfbroken.org", "halfbroken.org"},
-        {"example.com", NULL, NULL, NULL, true, DMARC_TEMPERROR, DMARC_ASKS_REJECT, "example.com",
-         "example.com"},
-        {"example.com", "example.com", NULL, NULL, true, DMARC_PASS, DMARC_ASKS_REJECT,
+        {"example.com", NULL, NULL, NULL, "example.com", DMARC_TEMPERROR, DMARC_ASKS_REJECT,
+         "example.com", "example.com"},
+        {"example.com", NULL, NULL, NULL, "mail.example.com", DMARC_TEMPERROR, DMARC_ASKS_REJECT,
+         "example.com", "example.com"},
+        {"example.com", "example.com", NULL, NULL, "example.com", DMARC_PASS, DMARC_ASKS_REJECT,
+         "example.com", "example.com"},
+        /* The failures of strangers change nothing. */
+        {"example.com", NULL, NULL, NULL, "elsewhere.net", DMARC_FAIL, DMARC_ASKS_REJECT,
+         "example.com", "example.com"},
+        {"example.com", NULL, "nowhere.org", NULL, "badexample.com", DMARC_FAIL, DMARC_ASKS_REJECT,
          "example.com", "example.com"},
     };
     check_rows(rows, sizeof rows / sizeof *rows);
@@ -197,7 +208,7 @@ static void assert_walk(const char *author, const char *log)
     struct arena arena = arena_make(1 << 20);
     struct asker asker = {.answer = fake_answer, .context = &z, .arena = &arena, .left = 40};
     struct dmarc_verdict v;
-    dmarc_check(&(struct dmarc_question){.author = str_from(author)}, &asker, &v);
+    dmarc_finish(dmarc_begin(str_from(author), &asker), &(struct dmarc_question){0}, &v);
     assert_string_equal(z.log, log);
     arena_free(&arena);
 }
@@ -228,11 +239,10 @@ static void assert_asked(const char *spf, const char *dkim, enum dmarc_result re
     struct asker asker = {.answer = fake_answer, .context = &z, .arena = &arena, .left = 40};
     struct str signers[] = {str_from(dkim), STR("nowhere.org")};
     struct dmarc_verdict v;
-    dmarc_check(&(struct dmarc_question){.author = STR("example.com"),
-                                         .spf_domain = str_from(spf),
-                                         .dkim_domains = signers,
-                                         .dkim_count = 2},
-                &asker, &v);
+    dmarc_finish(dmarc_begin(STR("example.com"), &asker),
+                 &(struct dmarc_question){
+                     .spf_domain = str_from(spf), .dkim_domains = signers, .dkim_count = 2},
+                 &v);
     assert_int_equal(v.result, result);
     assert_string_equal(z.log, log);
     arena_free(&arena);

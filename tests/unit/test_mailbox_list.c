@@ -51,6 +51,24 @@ static void test_broken_input_ends(void **state)
     assert_list("x@[1.2\r\n .3]", "x@[1.2 .3]|");
 }
 
+static void test_what_readers_differ_about(void **state)
+{
+    (void)state;
+    static const char *const clear[] = {"",
+                                        "a@b.test",
+                                        "\"Doe, \\\" J\" <j@b.test>, x@[1.2.3.4] (a (b) \\) c)",
+                                        "g: a@b.test, <c@d.test>;",
+                                        "Doe, Jane <j@b.test>",
+                                        "> a@b.test"};
+    static const char *const unclear[] = {"a@b.test \"",     "\"a <c@d.test>", "a@b.test (x",
+                                          "a@b.test (x\\)",  "<a@b.test",      "a@[1.2.3.4",
+                                          "<a@b.test><c@d>", "<<a@b>>",        "x, <a@b"};
+    for (size_t i = 0; i < sizeof clear / sizeof *clear; i++)
+        assert_true(mailbox_list_is_clear(str_from(clear[i])));
+    for (size_t i = 0; i < sizeof unclear / sizeof *unclear; i++)
+        assert_false(mailbox_list_is_clear(str_from(unclear[i])));
+}
+
 static void test_a_full_buffer_stops(void **state)
 {
     (void)state;
@@ -67,6 +85,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_addresses_in_every_form),
         cmocka_unit_test(test_broken_input_ends),
+        cmocka_unit_test(test_what_readers_differ_about),
         cmocka_unit_test(test_a_full_buffer_stops),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
