@@ -87,12 +87,14 @@ static struct str reply_text(struct arena *a, const struct fault *f)
 
 /*
  * The status of what came of it. A fault without one has its class alone (RFC 3463 section 3.1); a
- * host that refused for good may not have been the last word (carrier.c), then the class says so.
+ * host that refused for good may not have been the last word (carrier.c), then the class says so. A
+ * policy of the domain that forbade to send it, until it was given up, has refused it for good.
  */
-static struct fault_status status_of(const struct fault *f)
+static struct fault_status status_of(const struct fault *f, enum dsn_action action)
 {
     struct fault_status status = f->status;
-    status.class = f->kind == FAULT_LATER ? 4 : 5;
+    bool is_forbidden = action == DSN_FAILED && !f->is_answer && status.subject == 7;
+    status.class = f->kind == FAULT_LATER && !is_forbidden ? 4 : 5;
     return status;
 }
 
@@ -119,7 +121,7 @@ static void add_told(struct verdict *v, size_t i, enum dsn_action action)
         .final = final,
         .orcpt = r->orcpt,
         .action = action,
-        .status = is_success ? FAULT_STATUS(2, 0, 0) : status_of(f),
+        .status = is_success ? FAULT_STATUS(2, 0, 0) : status_of(f, action),
         .remote_mta = remote_mta(j),
         .diagnostic = is_success ? STR_NONE : reply_text(&v->arena, f),
         .is_diagnostic_smtp = f->is_answer,

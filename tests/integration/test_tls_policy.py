@@ -93,10 +93,10 @@ def internet(tmp_path_factory):
     net.dns.close()
 
 
-def conf_of(net, more="", networks='mta-sts-networks = {"127.0.0.0/8"}'):
+def conf_of(net, more="", networks='mta-sts-networks = {"127.0.0.0/8"}', queue=""):
     return f"""
 delivery {{\n port = {net.port}\n ca-file = "{net.authority.file}"\n mta-sts-port = {net.https}\n {networks}\n}}
-queue {{\n retry-first = 200ms\n retry-max = 400ms\n}}
+queue {{\n retry-first = 200ms\n retry-max = 400ms\n{queue}}}
 resolver {{\n trust-anchor-file = "{net.anchor}"\n}}
 {stub_zones(net.dns.port, "signed", "open")}
 {more}"""
@@ -168,6 +168,14 @@ def test_dane_forbids_clear_text(world, domain):
     assert deferred["status"] == "4.7.10" and "STARTTLS" in deferred["text"] and "DANE" in deferred["text"]
     assert server.wait_event("tls.session")["result"] == "starttls-not-supported"
     assert world.clear.messages == []
+
+
+@pytest.mark.parametrize("domain, status", [("bad", "5.7.5"), ("strip", "5.7.10")])
+def test_what_a_policy_forbids_to_the_end_is_refused_for_good(world, domain, status):
+    server = world.serve(queue=" bounce-after = 1s\n")
+    send(server, f"you@{domain}.signed")
+    notice = world.back.wait(1)[0].text
+    assert f"Action: failed\r\nStatus: {status}\r\n" in notice and "DANE" in notice and "4" + status[1:] in notice
 
 
 def test_bogus_records_keep_the_host_from_use(world):
