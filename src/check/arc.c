@@ -21,19 +21,17 @@ enum part { ARC_RESULTS, ARC_MESSAGE, ARC_SEAL, PART_COUNT };
 
 struct set {
     const struct header_field *part[PART_COUNT];
-    struct dkim_signature seal;
-    struct dkim_keys keys;
+    struct dkim_signature seal, message;
+    struct dkim_keys keys, message_keys;
+    int want; /* hash of the body for the message signature; -1: it cannot hold */
 };
 
 struct arc_verifier {
     struct dkim_body *body;
     struct arena arena;
     struct dkim_fields fields;
-    int want; /* hash of the body; -1: none */
     bool is_fetched, is_finished;
     size_t count;
-    struct dkim_signature message; /* of the newest set */
-    struct dkim_keys keys;
     struct arc_verdict verdict;
     struct set set[ARC_SETS_MAX];
 };
@@ -135,13 +133,18 @@ static bool read_seal(struct arc_verifier *v, size_t instance)
     return tag_list_parse(s->part[ARC_SEAL]->value, &list) && check_chain_tag(v, instance, &list);
 }
 
-static bool read_message(struct arc_verifier *v, int64_t now_s)
+/* The reason why the message signature of the set cannot hold; NULL: it may. */
+static const char *read_message(struct arc_verifier *v, struct set *s, int64_t now_s)
 {
-    const struct header_field *field = v->set[v->count - 1].part[ARC_MESSAGE];
-    struct dkim_finding f = dkim_signature_read(field, DKIM_ARC_MESSAGE, &v->arena, &v->message);
+    struct dkim_finding f =
+        dkim_signature_read(s->part[ARC_MESSAGE], DKIM_ARC_MESSAGE, &v->arena, &s->message);
     if (!f.result)
-        f = dkim_signature_check_time(&v->message, now_s);
-    return f.result ? fail(v, v->count, f.reason) : true;
+        f = dkim_signature_check_time(&s->message, now_s);
+    if (!f.result)
+        s->want = dkim_body_want(v->body, s->message.body_canon, s->message.length);
+    if (f.result)
+        return f.reason;
+    return s->want < 0 ? "too many different parts of the body are signed" : NULL;
 }
 
 /* Newest first: what the last sealer says of the chain counts before what is wrong with it otherwise. */
@@ -150,11 +153,14 @@ static void read_chain(struct arc_verifier *v, int64_t now_s)
     bool is_good = collect(v);
     for (size_t i = v->count; i > 0 && is_good; i--)
         is_good = read_seal(v, i);
-    if (!is_good || v->count == 0 || !read_message(v, now_s))
+    if (!is_good || v->count == 0)
         return;
-    v->want = dkim_body_want(v->body, v->message.body_canon, v->message.length);
-    if (v->want < 0)
-        fail(v, v->count, "too many different parts of the body are signed");
+    const char *reason = read_message(v, &v->set[v->count - 1], now_s);
+    if (reason)
+        fail(v, v->count, reason);
+    for (size_t i = v->count - 1; i > 0 && !reason; i--)
+        if (read_message(v, &v->set[i - 1], now_s))
+            return; /* so it is the oldest that is looked at */
 }
 
 struct arc_verifier *arc_verify_begin(struct str section, struct dkim_body *body, int64_t now_s)
@@ -164,9 +170,10 @@ struct arc_verifier *arc_verify_begin(struct str section, struct dkim_body *body
     if (!v)
         abort();
     v->body = body;
-    v->want = -1;
+    for (size_t i = 0; i < ARC_SETS_MAX; i++)
+        v->set[i].want = -1;
     v->verdict.reason = "";
-    v->arena = arena_make(DKIM_FIELDS_ROOM + (ARC_SETS_MAX + 1) * DKIM_SIGNATURE_ROOM);
+    v->arena = arena_make(DKIM_FIELDS_ROOM + 2 * ARC_SETS_MAX * DKIM_SIGNATURE_ROOM);
     if (dkim_fields_read(section, &v->arena, &v->fields))
         read_chain(v, now_s);
     else if (header_find(section, STR("ARC-Seal"), &field))
@@ -199,6 +206,19 @@ static void fetch_seal(struct arc_verifier *v, size_t at, struct asker *asker)
     dkim_signature_fetch(&s->seal, false, asker, &v->arena, &s->keys);
 }
 
+/* The key of a seal, mostly that of the same set. False when nobody is to be asked for another one. */
+static bool fetch_message(struct arc_verifier *v, struct set *s, bool may_ask, struct asker *asker)
+{
+    for (size_t i = v->count; i > 0; i--)
+        if (have_one_key(&v->set[i - 1].seal, &s->message)) {
+            s->message_keys = v->set[i - 1].keys;
+            return true;
+        }
+    if (may_ask)
+        dkim_signature_fetch(&s->message, false, asker, &v->arena, &s->message_keys);
+    return may_ask;
+}
+
 void arc_verify_fetch(struct arc_verifier *v, struct asker *asker)
 {
     assert(!v->is_fetched);
@@ -207,11 +227,12 @@ void arc_verify_fetch(struct arc_verifier *v, struct asker *asker)
         return;
     for (size_t i = 0; i < v->count; i++)
         fetch_seal(v, i, asker);
-    const struct set *newest = &v->set[v->count - 1];
-    if (have_one_key(&newest->seal, &v->message))
-        v->keys = newest->keys;
-    else
-        dkim_signature_fetch(&v->message, false, asker, &v->arena, &v->keys);
+    for (size_t i = v->count, asked = 0; i > 0 && v->set[i - 1].want >= 0; i--) {
+        unsigned left = asker->left;
+        if (!fetch_message(v, &v->set[i - 1], i == v->count || asked < ARC_OLDER_ASKED_MAX, asker))
+            v->set[i - 1].want = -1;
+        asked += i < v->count && asker->left < left;
+    }
 }
 
 static bool judge(struct arc_verifier *v, size_t instance, struct dkim_finding f)
@@ -222,21 +243,37 @@ static bool judge(struct arc_verifier *v, size_t instance, struct dkim_finding f
     return fail(v, instance, f.reason);
 }
 
-/* The newest message signature (5.2 step 4); older ones are expected to break. */
-static bool check_message(struct arc_verifier *v, const struct dkim_key_opener *opener)
+static struct dkim_finding verify_message(const struct arc_verifier *v, const struct set *set,
+                                          const struct dkim_key_opener *opener)
 {
-    const struct dkim_signature *s = &v->message;
+    const struct dkim_signature *s = &set->message;
     const struct dkim_choice choice = {s->header_canon, s->names, s->field, s->left_out};
     unsigned char hash[DKIM_HASH_SIZE];
     unsigned bits;
     uint64_t octets;
-    struct str body = dkim_body_hash(v->body, v->want, &octets);
+    struct str body = dkim_body_hash(v->body, set->want, &octets);
     if (body.n == 0 || !str_equal(body, s->body_hash))
-        return fail(v, v->count, "the body is not what was signed");
+        return (struct dkim_finding){DKIM_FAIL, "the body is not what was signed"};
     if (s->length < octets)
-        return fail(v, v->count, "a part of the body is not signed (l=)");
+        return (struct dkim_finding){DKIM_FAIL, "a part of the body is not signed (l=)"};
     dkim_fields_hash(&v->fields, &choice, hash);
-    return judge(v, v->count, dkim_signature_verify(s, &v->keys, opener, hash, &bits));
+    return dkim_signature_verify(s, &set->message_keys, opener, hash, &bits);
+}
+
+/* The newest message signature (5.2 step 4); older ones are expected to break. */
+static bool check_message(struct arc_verifier *v, const struct dkim_key_opener *opener)
+{
+    return judge(v, v->count, verify_message(v, &v->set[v->count - 1], opener));
+}
+
+/* How far back the message signatures hold: 0 for all. */
+static size_t find_oldest_pass(const struct arc_verifier *v, const struct dkim_key_opener *opener)
+{
+    size_t oldest = v->count;
+    while (oldest > 1 && v->set[oldest - 2].want >= 0 &&
+           verify_message(v, &v->set[oldest - 2], opener).result == DKIM_PASS)
+        oldest--;
+    return oldest > 1 ? oldest : 0;
 }
 
 /* OpenSSL's digests and small buffers fail for want of memory alone. */
@@ -290,7 +327,7 @@ static bool check_seals(struct arc_verifier *v, const struct dkim_key_opener *op
 
 size_t arc_verify_key_count(const struct arc_verifier *v)
 {
-    return v->verdict.result == ARC_FAIL || v->count == 0 ? 0 : DKIM_KEYS_MAX * (v->count + 1);
+    return v->verdict.result == ARC_FAIL || v->count == 0 ? 0 : DKIM_KEYS_MAX * (2 * v->count);
 }
 
 const struct arc_verdict *arc_verify_finish(struct arc_verifier *v,
@@ -303,6 +340,7 @@ const struct arc_verdict *arc_verify_finish(struct arc_verifier *v,
     if (check_message(v, opener) && check_seals(v, opener)) {
         v->verdict.result = ARC_PASS;
         v->verdict.count = v->count;
+        v->verdict.oldest_pass = find_oldest_pass(v, opener);
         for (size_t i = 0; i < v->count; i++)
             v->verdict.sealer[i] = v->set[i].seal.domain;
     }

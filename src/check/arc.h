@@ -4,7 +4,7 @@
  *
  *   begin    reads the sets from the header section, checks how they hang together, wants the hash of the body
  *   fetch    asks the DNS for the keys; any time between begin and finish
- *   finish   once the body has ended: checks the newest message signature and every seal
+ *   finish   once the body has ended: checks the newest message signature, every seal, and the older message signatures
  *
  * Threads: as in dkim_verify.h. A chain that fails counts as no chain, not as bad mail.
  */
@@ -15,7 +15,11 @@
 #include "check/dkim_body.h"
 #include "check/dkim_key.h"
 
-enum { ARC_SETS_MAX = 50 };
+enum {
+    ARC_SETS_MAX = 50,
+    ARC_OLDER_ASKED_MAX =
+        4 /* keys of older message signatures that are no seal's, and are asked for */
+};
 
 enum arc_result { ARC_NONE, ARC_PASS, ARC_FAIL };
 
@@ -26,6 +30,8 @@ struct arc_verdict {
     size_t instance;    /* the set that made it fail; 0: none in particular */
     size_t count; /* sealers: their domains in lower-case A-labels, oldest first; only for pass */
     struct str sealer[ARC_SETS_MAX];
+    size_t
+        oldest_pass; /* of pass: the oldest set whose message signature still holds; 0: all do (5.2 step 4) */
 };
 
 struct arc_verifier;

@@ -73,7 +73,7 @@ static int check_words(struct plan *p)
     struct ip_network network;
     if (!p->dir || !p->domain || !p->user)
         return cli_usage(p->i, "--dir, --domain and --user are needed");
-    if (!is_name(str_from(p->domain)))
+    if (!hostname_is_mail_domain(str_from(p->domain)))
         return cli_usage(p->i, "--domain is \"%s\"; allowed: a domain name in ASCII", p->domain);
     if (!directory_split(str_from(p->user), &local, &domain) ||
         !str_equal_nocase(domain, str_from(p->domain)))

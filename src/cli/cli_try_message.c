@@ -12,6 +12,7 @@
 #include "cli/trial.h"
 #include "cli/verdicts.h"
 #include "serve/gate.h"
+#include "serve/greylist_book.h"
 #include "serve/intake.h"
 
 struct words {
@@ -23,7 +24,9 @@ struct message_trial {
     struct specimen specimen;
     const struct conf_listener *listener; /* NULL: the rule is the usual one */
     struct inspection_visit visit;
-    const char *unchecked; /* why the server would not look; NULL: it would */
+    struct greylist_book *book; /* with the local history; NULL: nobody knows it */
+    struct fault book_fault;    /* why not */
+    const char *unchecked;      /* why the server would not look; NULL: it would */
 };
 
 static int take_client(struct message_trial *m, const struct words *w)
@@ -81,6 +84,31 @@ static void apply_configuration(struct message_trial *m)
     v->may_mark = !m->unchecked && rule >= CONF_AUTHENTICATION_MARK;
 }
 
+static int64_t count_days(void *arg, struct str author)
+{
+    struct message_trial *m = arg;
+    int64_t days = 0;
+    m->book_fault = greylist_book_days(m->book, m->listener->policy, &m->visit.ip, author,
+                                       m->visit.now_s * 1000, &days);
+    return days;
+}
+
+/* What the server remembers of the client's network; it is the server's, and may not be readable. */
+static void open_history(struct message_trial *m)
+{
+    struct trial *t = &m->trial;
+    struct inspection_visit *v = &m->visit;
+    if (!m->listener || m->listener->history_days == 0 || v->is_client_unknown || m->unchecked)
+        return;
+    const char *path = conf_state_path(t->conf, &t->arena, "spool/" GREYLIST_BOOK_NAME);
+    m->book_fault = greylist_book_open(path, true, &m->book);
+    if (m->book_fault.kind)
+        return;
+    v->count_days = count_days;
+    v->arg = m;
+    v->history_days = m->listener->history_days;
+}
+
 static void find_client_name(struct message_trial *m)
 {
     struct inspection_visit *v = &m->visit;
@@ -111,6 +139,7 @@ static void put_verdicts(json_t *o, const struct message_trial *m)
         return;
     json_object_set_new(o, "is_list", json_boolean(i->is_list));
     trial_put_text(o, "vouched_by", i->vouched_by);
+    trial_put_text(o, "history", i->history);
     trial_put_text(o, "client_name", m->visit.client_name);
     json_object_set_new(o, "questions", json_integer(i->questions));
 }
@@ -147,6 +176,9 @@ static void put_notes(json_t *o, const struct message_trial *m)
     if (m->visit.is_client_unknown)
         json_array_append_new(notes,
                               json_string("SPF is left out, it needs --ip, --helo and --from"));
+    if (m->book_fault.kind)
+        json_array_append_new(
+            notes, json_sprintf("the local history is left out: %s", m->book_fault.text));
     if (m->unchecked)
         json_array_append_new(
             notes, json_sprintf("the server would take it without a look: %s", m->unchecked));
@@ -197,6 +229,7 @@ static int try_message(struct message_trial *m, const struct words *w)
     if (result != CLI_DONE)
         return result;
     apply_configuration(m);
+    open_history(m);
     result = specimen_open(&m->specimen, m->trial.i, w->file);
     if (result == CLI_DONE && m->specimen.inspection)
         result = trial_run(&m->trial, check, m);
@@ -218,6 +251,7 @@ int cli_try_message(struct invocation *i)
     if (result == CLI_DONE)
         result = try_message(&m, &w);
     specimen_free(&m.specimen);
+    greylist_book_close(m.book);
     trial_free(&m.trial);
     return result;
 }

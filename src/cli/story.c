@@ -141,6 +141,7 @@ static const struct {
     {"mailbox.removed", "the mail of {account} is removed, {messages} message(s)[: {reply} {text}]"},
     {"notice.accepted", "{message} is a notice to <{to}> that {about} is {action}"},
     {"notice.incomplete", "{about} cannot be read, the notice to <{to}> goes without it: {text}"},
+    {"notice.redacted", "{about} cannot go to <{to}> with REQUIRETLS, {message} says the same without the message it is about[: {reply} [{status} ]{text}]"},
     {"notice.deferred", "<{to}> cannot be told yet that {about} is {action}: {reply} [{status} ]{text}"},
     {"notice.failed", "<{to}> cannot be told that {about} is {action}: {reply} [{status} ]{text}"},
 };

@@ -66,6 +66,8 @@ json_t *verdict_arc(const struct arc_verdict *v)
         json_array_append_new(sealers, json_stringn(v->sealer[k].p, v->sealer[k].n));
     json_object_set_new(o, "sealers", sealers);
     put_number(o, "instance", (int64_t)v->instance);
+    if (v->result == ARC_PASS)
+        json_object_set_new(o, "oldest_pass", json_integer((json_int_t)v->oldest_pass));
     put_flag(o, "is_temporary", v->is_temporary);
     return o;
 }

@@ -62,7 +62,8 @@ static bool is_blank(char c)
 
 size_t header_edit_cost(struct str name, struct str value)
 {
-    size_t cost = name.n + value.n + HEADER_EDIT_MORE;
+    /* Of two lines that a fold makes of one, and the next, two together are longer than a line may be. */
+    size_t cost = name.n + value.n + HEADER_EDIT_MORE + 2 * (value.n / (HEADER_EDIT_LINE_MAX / 2));
     for (size_t i = 0; i < value.n; i++)
         if (value.p[i] == '\n' || value.p[i] == '\r')
             cost += 2;
@@ -92,6 +93,42 @@ static char *put_octet(char *at, struct str *value)
     return at;
 }
 
+/*
+ * Where a line of n octets is to be folded: in front of the last blank that leaves it short enough. 0: nowhere. What
+ * stands on either side is more than blanks, as a line of blanks alone would be no fold (RFC 5322 section 3.2.2).
+ */
+static size_t find_fold(struct str line)
+{
+    size_t first = 0;
+    while (first < line.n && is_blank(line.p[first]))
+        first++;
+    for (size_t at = HEADER_EDIT_LINE_MAX; at > first; at--)
+        if (is_blank(line.p[at]) && !is_blank(line.p[at - 1]))
+            return str_trim(str_skip(line, at)).n > 0 ? at : 0;
+    return 0;
+}
+
+/* Folds the lines of a field, its last one without its line end, in place: there is room. NULL when one cannot be. */
+static char *fold(char *text, char *end)
+{
+    for (char *line = text; line < end;) {
+        const char *lf = memchr(line, '\n', (size_t)(end - line));
+        size_t n = lf ? (size_t)(lf - line) - 1 : (size_t)(end - line);
+        if (n <= HEADER_EDIT_LINE_MAX) {
+            line = lf ? line + n + 2 : end;
+            continue;
+        }
+        size_t at = find_fold(str_make(line, n));
+        if (at == 0)
+            return NULL;
+        memmove(line + at + 2, line + at, (size_t)(end - line) - at);
+        memcpy(line + at, "\r\n", 2);
+        end += 2;
+        line += at + 2;
+    }
+    return end;
+}
+
 static bool make_field(struct header_edit *h, struct str name, struct str value, bool has_space,
                        struct header_edit_field *out)
 {
@@ -106,6 +143,9 @@ static bool make_field(struct header_edit *h, struct str name, struct str value,
         *at++ = ' ';
     while (value.n > 0)
         at = put_octet(at, &value);
+    at = fold(text, at);
+    if (!at)
+        return false;
     *at++ = '\r';
     *at++ = '\n';
     struct str whole = str_make(text, (size_t)(at - text));
@@ -124,6 +164,18 @@ bool header_edit_insert(struct header_edit *h, size_t index, struct str name, st
         return false;
     h->item[index] = field;
     return true;
+}
+
+bool header_edit_is_too_long(struct str name, struct str value)
+{
+    bool fits = true;
+    for (int has_space = 0; has_space < 2; has_space++) {
+        struct header_edit h = header_edit_make(header_edit_cost(name, value));
+        struct header_edit_field field;
+        fits = fits && make_field(&h, name, value, has_space, &field);
+        header_edit_free(&h);
+    }
+    return !fits;
 }
 
 static struct header_edit_field *find(struct header_edit *h, size_t index, struct str name)

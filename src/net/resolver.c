@@ -56,6 +56,15 @@ static struct fault bad_option(const char *what, const char *value, int error)
                       ub_strerror(error));
 }
 
+/* Nobody is named for what no stub zone is about: those of the system. */
+static bool asks_system(const struct resolver_options *o)
+{
+    bool has_root = o->root_hints != NULL;
+    for (size_t i = 0; i < o->stub_count; i++)
+        has_root = has_root || str_equal(str_from(o->stubs[i].zone), STR("."));
+    return o->server_count == 0 && !has_root;
+}
+
 static struct fault set_servers(struct ub_ctx *context, const struct resolver_options *o)
 {
     char text[IP_TEXT_MAX];
@@ -71,7 +80,7 @@ static struct fault set_servers(struct ub_ctx *context, const struct resolver_op
         if (error)
             return bad_option("root hints", o->root_hints, error);
     }
-    if (o->server_count == 0 && o->stub_count == 0 && !o->root_hints) {
+    if (asks_system(o)) {
         int error = ub_ctx_resolvconf(context, NULL);
         if (error)
             return bad_option("file", "/etc/resolv.conf", error);

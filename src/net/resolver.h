@@ -20,7 +20,9 @@ struct resolver_stub {
 };
 
 struct resolver_options {
-    const struct ip_endpoint *servers; /* forward everything to these; none: /etc/resolv.conf */
+    const struct ip_endpoint
+        *servers; /* forward everything to these; none: those of /etc/resolv.conf,
+                                          unless root_hints or a stub for "." are there */
     size_t server_count;
     const struct resolver_stub *stubs;
     size_t stub_count;

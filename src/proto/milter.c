@@ -126,8 +126,8 @@ bool milter_is_waiting(const struct milter *m)
 
 bool milter_wants(const struct milter *m, enum milter_step step)
 {
-    bool is_known = step != MILTER_NO_DATA || m->version >= 4;
-    return is_known && !(m->steps & (uint32_t)step);
+    uint32_t since = step == MILTER_NO_DATA ? 4 : step == MILTER_NO_UNKNOWN ? 3 : 2;
+    return m->version >= since && !(m->steps & (uint32_t)step);
 }
 
 bool milter_wants_body(const struct milter *m)
@@ -202,6 +202,12 @@ void milter_data(struct milter *m, struct milter_macros macros)
         return;
     put_macros(m, 'T', MILTER_DATA, macros);
     say_words(m, 'T', NULL, 0, MILTER_MUTE_DATA);
+}
+
+void milter_unknown(struct milter *m, struct str command)
+{
+    if (milter_wants(m, MILTER_NO_UNKNOWN))
+        say_words(m, 'U', &command, 1, MILTER_MUTE_UNKNOWN);
 }
 
 void milter_field(struct milter *m, struct str name, struct str value)

@@ -164,6 +164,9 @@ void milter_rcpt(struct milter *m, const struct str *words, size_t count,
                  struct milter_macros macros);
 void milter_data(struct milter *m, struct milter_macros macros);
 
+/* A command that is none, as a line. */
+void milter_unknown(struct milter *m, struct str command);
+
 /* A field; the value as in the message, from behind the colon, without its last CRLF. */
 void milter_field(struct milter *m, struct str name, struct str value);
 void milter_end_of_header(struct milter *m, struct milter_macros macros);

@@ -239,7 +239,7 @@ static void take_edit(struct milter *m, const struct edit *e, struct str data,
 /* Discarding is about a message; skipping about its body. */
 static void take_verdict(struct milter *m, char letter, struct milter_event *out)
 {
-    bool is_early = m->asked == 'C' || m->asked == 'H';
+    bool is_early = m->asked == 'C' || m->asked == 'H' || m->asked == 'U';
     switch (letter) {
     case 'c':
         answer(m, out, MILTER_CONTINUE);
@@ -259,7 +259,7 @@ static void take_verdict(struct milter *m, char letter, struct milter_event *out
         break;
     case 'd':
         if (is_early)
-            break_off(m, out, "that it discards what has not come");
+            break_off(m, out, "that it discards what is no message");
         else
             answer(m, out, MILTER_DISCARD);
         break;

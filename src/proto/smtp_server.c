@@ -200,6 +200,8 @@ static struct draft usual_reply(enum smtp_event_kind question, enum fault_kind k
             return (struct draft){454, {4, 7, 0}, STR("Not available now, try again later")};
         return (struct draft){451, {4, 3, 0}, STR("Local trouble, try again later")};
     }
+    if (question == SMTP_EVENT_UNKNOWN)
+        return (struct draft){500, {5, 5, 1}, STR("Unknown command")};
     if (kind == FAULT_NEVER) {
         if (is_auth)
             return (struct draft){535, {5, 7, 8}, STR("Authentication failed")};
@@ -270,6 +272,8 @@ static void reply_verdict(struct smtp_server *s, enum smtp_event_kind question,
         d = (struct draft){421, {4, 7, 0}, STR("Too many failed authentications, closing")};
     else if (question == SMTP_EVENT_RCPT && verdict->kind == FAULT_NEVER &&
              s->options->is_bad_rcpt_error && has_erred_enough(s))
+        d = (struct draft){421, {4, 7, 0}, STR("Too many errors, closing")};
+    if (question == SMTP_EVENT_UNKNOWN && has_erred_enough(s))
         d = (struct draft){421, {4, 7, 0}, STR("Too many errors, closing")};
     smtp_engine_say(s, d.code, d.status, d.text);
     if (d.code == 421 || d.code == 521) {

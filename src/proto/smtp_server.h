@@ -72,7 +72,8 @@ struct smtp_server_options {
     bool has_starttls;           /* offered while the session is in the clear */
     bool is_tls_required;        /* nothing but EHLO, STARTTLS, NOOP, HELP, QUIT before it */
     bool has_smtputf8, has_chunking, has_dsn, has_limits;
-    bool has_requiretls; /* offered under TLS alone */
+    bool has_requiretls;      /* offered under TLS alone */
+    bool is_asked_of_unknown; /* a command that is none is a question */
     bool may_talk_early; /* what comes before a reply waits for it: a local program that says all at
                             once is no attacker */
 };
@@ -89,6 +90,7 @@ enum smtp_event_kind {
     SMTP_EVENT_AUTH_RESPONSE, /* the same */
     SMTP_EVENT_AUTH_ABORT,    /* the client gave up or sent nonsense; the exchange is over */
     SMTP_EVENT_STARTTLS,      /* question */
+    SMTP_EVENT_UNKNOWN,       /* question: what to say to a command that is none; FINE says 500 */
     SMTP_EVENT_RESET,         /* the transaction was dropped: RSET, or its content was refused */
     SMTP_EVENT_QUIT,          /* send the output and close */
     SMTP_EVENT_CLOSE,         /* send the output and close, the reason is given */
@@ -127,6 +129,7 @@ struct smtp_event {
             uint64_t chunk_size; /* of the first BDAT */
         } data;
         struct str content;
+        struct str command; /* the whole line */
         struct {
             struct str mechanism; /* as in the options; empty in AUTH_RESPONSE */
             struct str response;  /* decoded */

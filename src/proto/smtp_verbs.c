@@ -299,6 +299,16 @@ static const struct verb *find_verb(struct str name)
     return NULL;
 }
 
+static void run_unknown(struct smtp_server *s, struct str line, struct smtp_event *out)
+{
+    if (!s->options->is_asked_of_unknown) {
+        fail(s, out, 500, FAULT_STATUS(5, 5, 1), "Unknown command");
+        return;
+    }
+    smtp_engine_ask(s, out, SMTP_EVENT_UNKNOWN);
+    out->command = arena_copy(&s->scratch, line);
+}
+
 size_t smtp_verbs_line_limit(const struct smtp_server *s, struct str line)
 {
     size_t limit = s->options->command_limit;
@@ -321,7 +331,7 @@ void smtp_verbs_run(struct smtp_server *s, struct str line, struct smtp_event *o
     if (verb && (verb->flags & ENDS_GROUP))
         smtp_engine_end_group(s);
     if (!verb || !(verb->flags & dialect))
-        fail(s, out, 500, FAULT_STATUS(5, 5, 1), "Unknown command");
+        run_unknown(s, line, out);
     else if (s->options->is_tls_required && !s->is_tls && !(verb->flags & IN_CLEAR))
         fail(s, out, 530, FAULT_STATUS(5, 7, 0), "Must issue STARTTLS first");
     else if ((verb->flags & NO_ARGUMENTS) && arguments.n > 0)

@@ -15,7 +15,9 @@
 #include "conf/conf.h"
 #include "net/offload.h"
 #include "os/database.h"
+#include "os/file.h"
 #include "os/memory.h"
+#include "os/owner.h"
 #include "os/process.h"
 #include "os/signals.h"
 #include "os/thread.h"
@@ -50,17 +52,32 @@ static void wait_for_signals(void *arg)
     }
 }
 
+/*
+ * The folder of the keys that sign: a directory of before there were any has none, and the sandbox lets nobody into what is
+ * made later. Who cannot make it does without.
+ */
+static void make_key_folder(const struct conf *conf, const struct owner *owner)
+{
+    enum { FOR_THE_OWNER = 0700 };
+    struct arena a = arena_make(1 << 16);
+    const char *path = conf_state_path(conf, &a, "keys");
+    if (!file_exists(path) && !file_make_directory(path).kind)
+        owner_give(path, owner, FOR_THE_OWNER);
+    arena_free(&a);
+}
+
 /* The role's own user, when we have the right to become it. */
 static struct fault become(const struct role_kind *kind, const struct conf *conf)
 {
     struct str user = kind->is_mta ? conf->mta_user : conf->mda_user;
     struct owner owner;
-    if (user.n == 0 || !sandbox_may_change_user())
-        return FINE;
-    if (!owner_find(user, &owner))
+    bool is_other = user.n > 0 && sandbox_may_change_user();
+    if (is_other && !owner_find(user, &owner))
         return fault_make(551, FAULT_STATUS(5, 3, 5), "there is no user \"" STR_FMT "\"",
                           STR_ARG(user));
-    return sandbox_become(&owner);
+    if (kind->is_mta)
+        make_key_folder(conf, is_other ? &owner : NULL);
+    return is_other ? sandbox_become(&owner) : FINE;
 }
 
 struct places {

@@ -12,6 +12,7 @@
 #include "net/loop.h"
 #include "os/random.h"
 #include "send/share.h"
+#include "send/turn.h"
 
 enum {
     DOWN_FIRST_MS = 30000,
@@ -131,64 +132,12 @@ static void free_site_if_unused(struct site *site)
     free(site);
 }
 
-/* Who takes turns: an account, else a sender's domain, else notices. */
-static struct str flow_key(const struct queue_message *m)
-{
-    return m->envelope.account.n ? m->envelope.account : envelope_domain(m->envelope.sender);
-}
-
-static struct flow *flow_of(struct site *site, struct str key)
-{
-    struct map_node *n = map_find(&site->flows, key);
-    if (n)
-        return MAP_ENTRY(n, struct flow, node);
-    struct flow *f = calloc(1, sizeof *f + key.n + 1);
-    if (!f)
-        abort();
-    if (key.n)
-        memcpy(f->key, key.p, key.n);
-    list_init(&f->deliveries);
-    list_init(&f->link);
-    map_insert(&site->flows, &f->node, str_make(f->key, key.n));
-    return f;
-}
-
 /* Tells the queue whether more waits than is good while things are moving. A destination that does
  * not answer is no reason to hold anybody back. */
 void dispatch_look_at_crowd(struct sender *s)
 {
     bool is_moving = loop_now_ms(s->owner) - s->last_done_ms < MOVING_MS;
     queue_set_crowded(s->queue, is_moving && s->waiting > CROWD);
-}
-
-static void enqueue(struct site *site, struct queue_delivery *d)
-{
-    struct flow *f = flow_of(site, flow_key(d->message));
-    list_push_back(&f->deliveries, &d->link);
-    f->count++;
-    if (list_is_empty(&f->link))
-        list_push_back(&site->turn, &f->link);
-    site->waiting++;
-    site->sender->waiting++;
-    dispatch_look_at_crowd(site->sender);
-}
-
-/* The delivery whose sender's turn it is; a flow that has run dry is forgotten. */
-static struct queue_delivery *take_turn(struct site *site)
-{
-    struct flow *f = LIST_ENTRY(list_pop_front(&site->turn), struct flow, link);
-    struct queue_delivery *d =
-        LIST_ENTRY(list_pop_front(&f->deliveries), struct queue_delivery, link);
-    f->count--;
-    site->waiting--;
-    site->sender->waiting--;
-    if (!list_is_empty(&f->deliveries)) {
-        list_push_back(&site->turn, &f->link);
-    } else {
-        map_remove(&site->flows, &f->node);
-        free(f);
-    }
-    return d;
 }
 
 /* Destinations. */
@@ -289,12 +238,19 @@ static bool is_route_fresh(const struct destination *d)
 static void go_on(struct destination *to, struct queue_delivery *d)
 {
     if (to->site) {
-        enqueue(to->site, d);
+        turn_add(to->site, d);
         return;
     }
     struct job *j = job_make(to->sender, d);
     job_fail(j, &to->route->fault);
     settle_job(j);
+}
+
+/* A domain has moved, or has another policy now: what waits here is not to go the old way. */
+static void look_again(struct site *site)
+{
+    for (size_t left = site->waiting; left > 0 && site->waiting > 0; left--)
+        sender_ready(site->sender, turn_take(site));
 }
 
 static void look_up(void *arg)
@@ -306,6 +262,9 @@ static void look_up(void *arg)
                               .resolver = s->options.resolver,
                               .sts = s->sts};
     struct route *route = route_find(&x, str_make(d->name, d->domain_size), d->wish);
+    struct site *before = d->site;
+    if (before)
+        before->references++;
     forget_route(d);
     d->route = route;
     if (!route->fault.kind) {
@@ -322,6 +281,12 @@ static void look_up(void *arg)
     }
     if (d->site)
         pump(d->site);
+    if (!before)
+        return;
+    if (d->site && d->site != before)
+        look_again(before);
+    before->references--;
+    free_site_if_unused(before);
 }
 
 void sender_ready(void *arg, struct queue_delivery *d)
@@ -406,7 +371,7 @@ static void fail_waiting(struct site *site)
 {
     site->references++;
     while (site->waiting > 0) {
-        struct job *j = job_make(site->sender, take_turn(site));
+        struct job *j = job_make(site->sender, turn_take(site));
         job_fail(j, &site->down_fault);
         j->is_site_down = true;
         j->is_local = site->route->is_local;
@@ -432,7 +397,7 @@ static void pump(struct site *site)
         }
         if (!c)
             break;
-        struct queue_delivery *d = take_turn(site);
+        struct queue_delivery *d = turn_take(site);
         if (d->is_hold_wanted)
             queue_put_off(site->sender->queue, d, 0);
         else
@@ -477,7 +442,7 @@ void dispatch_job_back(struct job *j)
     if (j->is_untried) {
         struct queue_delivery *d = j->delivery;
         job_free(j);
-        enqueue(site, d);
+        sender_ready(site->sender, d); /* its domain may have moved meanwhile */
     } else {
         if (j->is_site_down)
             mark_down(site, j);

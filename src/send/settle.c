@@ -4,12 +4,14 @@
  *
  * A notice is accepted by the queue before the outcome that it is about is recorded: a crash in
  * between sends it twice, never not at all. Notices have the null sender, so nothing is ever said
- * about a notice (RFC 3461 section 5.2, RFC 3464, RFC 5321 section 4.5.5).
+ * about a notice (RFC 3461 section 5.2, RFC 3464, RFC 5321 section 4.5.5). One that REQUIRETLS keeps
+ * from going on is followed by another that brings nothing back (RFC 8689 section 5).
  */
 #include <stdlib.h>
 
 #include "event/event.h"
 #include "mail/dsn.h"
+#include "mail/dsn_redact.h"
 #include "mail/header.h"
 #include "net/loop.h"
 #include "net/offload.h"
@@ -36,7 +38,9 @@ struct verdict {
     size_t left_count;
     struct dsn_recipient *told;   /* what the notice is about */
     size_t told_count, told_done; /* those before told_done have been told */
-    const struct fault *trouble;  /* why the last of those left was deferred; else NULL */
+    struct queue_rcpt *bare;      /* of a notice: they get it without what it is about */
+    size_t bare_count;
+    const struct fault *trouble; /* why the last of those left was deferred; else NULL */
     bool is_expired, is_delay_noticed, is_crowded;
     struct buf original; /* the message, or its header section; empty when it cannot be read */
     struct fault original_fault;
@@ -83,12 +87,14 @@ static struct str reply_text(struct arena *a, const struct fault *f)
 
 /*
  * The status of what came of it. A fault without one has its class alone (RFC 3463 section 3.1); a
- * host that refused for good may not have been the last word (carrier.c), then the class says so.
+ * host that refused for good may not have been the last word (carrier.c), then the class says so. A
+ * policy of the domain that forbade to send it, until it was given up, has refused it for good.
  */
-static struct fault_status status_of(const struct fault *f)
+static struct fault_status status_of(const struct fault *f, enum dsn_action action)
 {
     struct fault_status status = f->status;
-    status.class = f->kind == FAULT_LATER ? 4 : 5;
+    bool is_forbidden = action == DSN_FAILED && !f->is_answer && status.subject == 7;
+    status.class = f->kind == FAULT_LATER && !is_forbidden ? 4 : 5;
     return status;
 }
 
@@ -115,7 +121,7 @@ static void add_told(struct verdict *v, size_t i, enum dsn_action action)
         .final = final,
         .orcpt = r->orcpt,
         .action = action,
-        .status = is_success ? FAULT_STATUS(2, 0, 0) : status_of(f),
+        .status = is_success ? FAULT_STATUS(2, 0, 0) : status_of(f, action),
         .remote_mta = remote_mta(j),
         .diagnostic = is_success ? STR_NONE : reply_text(&v->arena, f),
         .is_diagnostic_smtp = f->is_answer,
@@ -132,6 +138,14 @@ static bool wants(const struct queue_rcpt *r, unsigned what)
     if ((r->notify & ~QUEUE_NOTIFY_FORWARDED) == 0)
         return what != DSN_NOTIFY_SUCCESS;
     return r->notify & what;
+}
+
+/* A notice that may not go where REQUIRETLS is not known. */
+static bool is_held_by_tls(const struct verdict *v, const struct fault *f)
+{
+    const struct queue_envelope *e = &v->job->delivery->message->envelope;
+    return e->sender.n == 0 && e->is_tls_required && f->kind == FAULT_NEVER &&
+           f->status.subject == 7 && (f->status.detail == 10 || f->status.detail == 30);
 }
 
 static void judge_rcpt(struct verdict *v, size_t i)
@@ -152,6 +166,8 @@ static void judge_rcpt(struct verdict *v, size_t i)
         return;
     case FAULT_NEVER:
         tell_event(v, i, "delivery.failed");
+        if (is_held_by_tls(v, f))
+            v->bare[v->bare_count++] = *r;
         if (wants(r, DSN_NOTIFY_FAILURE))
             add_told(v, i, DSN_FAILED);
         return;
@@ -337,6 +353,61 @@ static struct fault send_notice(struct verdict *v)
     return f;
 }
 
+/* Everything that comes from outside gets a trace field, a notice of our own has none. */
+static bool is_ours(struct str notice)
+{
+    struct header_field f;
+    return !header_find(notice, STR("Received"), &f);
+}
+
+static void read_notice(void *arg)
+{
+    struct verdict *v = arg;
+    const struct queue_message *m = v->job->delivery->message;
+    size_t n = m->body_size < NOTICE_LIMIT / 2 ? m->body_size : NOTICE_LIMIT / 2;
+    v->original_fault = queue_read_body(v->job->sender->queue, m, 0, n, &v->original);
+}
+
+/*
+ * Gives the queue a notice that says the same as this one and brings nothing back, for those whom this one must not
+ * reach without TLS. LATER and NEVER as for send_notice.
+ */
+static struct fault send_bare_notice(struct verdict *v)
+{
+    struct queue *q = v->job->sender->queue;
+    const struct queue_message *m = v->job->delivery->message;
+    struct queue_envelope e = m->envelope;
+    struct buf text = buf_make(NOTICE_LIMIT);
+    uint64_t id = queue_new_id(q);
+    e.is_tls_required = false;
+    e.hold = STR_NONE;
+    e.rcpt = v->bare;
+    e.rcpt_count = v->bare_count;
+    v->original = buf_make(NOTICE_LIMIT);
+    offload(read_notice, v);
+    struct fault f = v->original_fault;
+    if (f.kind)
+        f.kind = FAULT_NEVER;
+    else if (!dsn_redact(&text, buf_str(&v->original)))
+        f = fault_make(552, FAULT_STATUS(5, 3, 4), "the notice is too large");
+    if (!f.kind && is_ours(buf_str(&text)))
+        sign_notice(v, &text);
+    if (!f.kind)
+        f = queue_accept(q, id, &e, &text, 0);
+    buf_free(&text);
+    buf_free(&v->original);
+    char id_text[QUEUE_ID_TEXT_MAX], about[QUEUE_ID_TEXT_MAX];
+    struct event event;
+    event_begin(&event, v->job->sender->options.log, "notice.redacted");
+    event_text(&event, "about", queue_id_text(m->id, about));
+    event_text(&event, "session", m->envelope.session);
+    event_text(&event, "to", v->bare[0].address);
+    event_text(&event, "message", queue_id_text(id, id_text));
+    event_fault(&event, &f);
+    event_end(&event);
+    return f;
+}
+
 static void free_verdict(struct verdict *v)
 {
     live_drop(v->job->sender->options.live, v->live);
@@ -365,6 +436,19 @@ static void finish(struct verdict *v)
     free_verdict(v);
 }
 
+/* The next thing that somebody is to be told; what is told or never can be counts as done. */
+static struct fault tell_next(struct verdict *v)
+{
+    struct fault f = v->bare_count > 0 ? send_bare_notice(v) : send_notice(v);
+    if (f.kind == FAULT_LATER)
+        return f;
+    if (v->bare_count > 0)
+        v->bare_count = 0;
+    else
+        v->told_done += NOTICE_RCPTS;
+    return FINE;
+}
+
 /*
  * A notice that cannot be accepted now (the disk is full) is tried again until it can; one that
  * never can is given up, and the delivery ends without it.
@@ -373,12 +457,11 @@ static void notify_and_finish(void *arg)
 {
     struct verdict *v = arg;
     int64_t pause_ms = 1000;
-    get_original(v);
-    while (v->told_done < v->told_count) {
-        if (send_notice(v).kind != FAULT_LATER) {
-            v->told_done += NOTICE_RCPTS;
+    if (v->told_count > 0)
+        get_original(v);
+    while (v->bare_count > 0 || v->told_done < v->told_count) {
+        if (!tell_next(v).kind)
             continue;
-        }
         /* Shutting down: the delivery stays as it was, and after the restart it is tried anew. */
         if (task_sleep(pause_ms).kind) {
             free_verdict(v);
@@ -399,9 +482,11 @@ void settle_job(struct job *j)
     v->live = live_keep(j->sender->options.live);
     v->left = arena_alloc(&v->arena, count * sizeof *v->left);
     v->told = arena_alloc(&v->arena, count * sizeof *v->told);
+    v->bare = arena_alloc(&v->arena, count * sizeof *v->bare);
     judge(v);
-    bool is_notice = j->delivery->message->envelope.sender.n == 0;
-    if (v->told_count == 0 || is_notice)
+    if (j->delivery->message->envelope.sender.n == 0)
+        v->told_count = 0;
+    if (v->told_count == 0 && v->bare_count == 0)
         finish(v);
     else if (!task_start(j->sender->options.scope, "notice", notify_and_finish, v))
         abort();

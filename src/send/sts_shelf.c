@@ -76,7 +76,7 @@ bool sts_shelf_get(const char *folder, struct str domain, struct arena *a, struc
 static void save(void *arg)
 {
     struct shelf_work *w = arg;
-    w->fault = file_make_directory(w->folder);
+    w->fault = file_establish_directory(w->folder, NULL, 0);
     if (!w->fault.kind)
         w->fault = file_save(w->path, w->content, FILE_PERMISSIONS);
 }
@@ -110,11 +110,13 @@ static void look_at(const char *name, void *arg)
     const char *path = path_of(&a, l->folder, str_from(name));
     struct buf content = buf_make(FILE_MAX);
     struct sts_stored stored = {0};
-    bool holds = hostname_is_valid(str_from(name)) && !file_load(path, &content).kind &&
-                 sts_shelf_parse(buf_str(&content), &stored) && stored.expires_s > l->now_s;
-    if (!holds)
+    /* What cannot be read now may be read later: a policy is not lost to a shortage. */
+    bool is_read = !file_load(path, &content).kind;
+    bool holds = hostname_is_valid(str_from(name)) && sts_shelf_parse(buf_str(&content), &stored) &&
+                 stored.expires_s > l->now_s;
+    if (is_read && !holds)
         file_remove(path);
-    else if (sts_shelf_is_old(&stored, l->now_s))
+    else if (is_read && sts_shelf_is_old(&stored, l->now_s))
         buf_printf(&l->names, "%s\n", name);
     buf_free(&content);
     arena_free(&a);

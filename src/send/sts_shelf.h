@@ -31,7 +31,10 @@ struct fault sts_shelf_put(const char *folder, struct str domain, const struct s
 /* Whether it is a day old, or half of its time is over: it is to be fetched anew (RFC 8461 section 3.3). */
 bool sts_shelf_is_old(const struct sts_stored *s, int64_t now_s);
 
-/* Calls each for the domains whose policies hold at that time and are old, and removes the files of those that do not hold. */
+/*
+ * Calls each for the domains whose policies hold at that time and are old, and removes the files of those that do not
+ * hold. A file that cannot be read stays.
+ */
 void sts_shelf_each(const char *folder, int64_t now_s, void (*each)(void *arg, struct str domain),
                     void *arg);
 

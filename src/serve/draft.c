@@ -206,6 +206,10 @@ struct fault draft_collect(struct draft *d, const struct milter_event *e)
         d->cost += header_edit_cost(e->name, e->value);
         if (d->cost > d->room || d->header.count + d->edit_count >= HEADER_EDIT_FIELDS_MAX)
             return too_much();
+        if (header_edit_is_too_long(e->name, e->value))
+            return fault_make(451, FAULT_STATUS(4, 7, 1),
+                              "its field " STR_FMT " has a line of more than %d octets",
+                              STR_ARG(str_head(e->name, 100)), HEADER_EDIT_LINE_MAX);
     }
     struct draft_edit *edit = add_edit(d);
     if (!edit)

@@ -63,7 +63,7 @@ void draft_free(struct draft *d);
 /* Up to size octets of the body at the offset, into out. Suspends. */
 struct fault draft_read(struct draft *d, uint64_t offset, size_t size, struct buf *out);
 
-/* Collects an edit; a fault when the filter wants more than it may. Suspends. */
+/* Collects an edit; a fault when the filter wants more than it may, or a field whose lines are too long. Suspends. */
 struct fault draft_collect(struct draft *d, const struct milter_event *e);
 
 /*

@@ -4,6 +4,7 @@
  */
 #include "serve/inspection.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "mail/authres.h"
@@ -300,6 +301,17 @@ static void add_spf(struct authres *a, const struct spf_verdict *v, struct str s
         authres_property(a, "smtp.helo", v->domain);
 }
 
+/* How far back the chain's signatures of the message hold (RFC 8617 section 5.2). */
+static void add_arc(struct authres *a, const struct arc_verdict *v)
+{
+    char text[8];
+    authres_add(a, "arc", arc_result_name(v->result), str_from(v->reason));
+    if (v->result != ARC_PASS)
+        return;
+    snprintf(text, sizeof text, "%zu", v->oldest_pass);
+    authres_property(a, "header.oldest-pass", str_from(text));
+}
+
 static void add_dmarc(struct authres *a, const struct inspection *i)
 {
     const struct dmarc_verdict *v = &i->dmarc;
@@ -330,7 +342,7 @@ bool inspection_append(const struct inspection *i, const struct inspection_visit
     for (size_t k = 0; k < dkim_verify_count(i->dkim); k++)
         add_dkim(&a, dkim_verify_verdict(i->dkim, k));
     if (i->arc->result != ARC_NONE)
-        authres_add(&a, "arc", arc_result_name(i->arc->result), str_from(i->arc->reason));
+        add_arc(&a, i->arc);
     add_dmarc(&a, i);
     return (i->action != INSPECTION_MARK_JUNK ||
             header_append(out, STR(INSPECTION_MARK), i->mark)) &&

@@ -26,7 +26,7 @@ void inspection_report(const struct inspection *i, const struct inspection_visit
                                                      [INSPECTION_REFUSE] = DMARC_ASKS_REJECT};
     struct report_signature signatures[DKIM_VERDICTS_MAX];
     char ascii[IDNA_DOMAIN_MAX];
-    if (i->authors == 0 || (i->action == INSPECTION_REFUSE && i->fault.kind == FAULT_LATER))
+    if (i->authors == 0)
         return;
     struct str said = str_skip(visit->sender, str_last_index(visit->sender, '@') + 1);
     struct report_message m = {

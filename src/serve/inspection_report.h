@@ -8,7 +8,8 @@
 #include "report/store.h"
 #include "serve/inspection.h"
 
-/* After inspection_decide. A message that was put off is not counted: it comes again. */
+/* When it is settled what becomes of the message: one that was put off comes again. Without inspection_decide there is
+ * nothing to count. */
 void inspection_report(const struct inspection *i, const struct inspection_visit *visit,
                        struct report_store *store);
 

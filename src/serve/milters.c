@@ -242,6 +242,33 @@ struct fault milters_data(struct milters *m)
     return f;
 }
 
+/* What a filter says to a command that is none changes nothing else: neither its taking it, nor its failing at it. */
+static struct fault ask_unknown(struct milters *m, struct milter_link *l, struct str command)
+{
+    struct milter_event e;
+    int64_t timeout = l->conf->command_timeout_ms;
+    milter_unknown(&l->engine, command);
+    struct fault f = milter_link_ask(l, timeout, milter_link_end(timeout), &e);
+    if (f.kind)
+        fail(m, l, "unknown", &f);
+    if (f.kind || !e.fault.kind)
+        return FINE;
+    tell(m, l, "unknown", "reply", &e.fault);
+    return e.fault;
+}
+
+struct fault milters_unknown(struct milters *m, struct str command)
+{
+    struct fault f = FINE;
+    for (size_t i = 0; i < m->count && !f.kind && !m->is_discarded; i++) {
+        struct milter_link *l = &m->link[i];
+        bool has_ended = l->conn && !l->has_message && conn_has_input(l->conn);
+        if (is_listening(l) && !has_ended)
+            f = ask_unknown(m, l, command);
+    }
+    return f;
+}
+
 /* The content of one message, for one filter. */
 struct showing {
     struct milters *milters;

@@ -57,6 +57,9 @@ struct fault milters_data(struct milters *m);
 /* A recipient that we refuse, for filters that want to know. */
 void milters_refused_rcpt(struct milters *m, const struct str *words, size_t count);
 
+/* A command that is none: the reply of the first that has one, else FINE. */
+struct fault milters_unknown(struct milters *m, struct str command);
+
 /* Shows the message to each and collects what they make of it. */
 struct fault milters_content(struct milters *m, struct draft *draft);
 

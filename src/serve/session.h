@@ -90,6 +90,10 @@ struct fault session_check_loop(const struct transaction *t);
 /* Begins the content: the trace field goes in, and whoever has a say in the rest is set. */
 void session_begin_content(struct session *s);
 
+/* What came of the message is settled: the verdict about it is counted for the report to its author's domain. A message
+ * that was put off is not, it comes again. */
+void session_report_inspection(const struct session *s, const struct fault *outcome);
+
 /* Signs what has been taken in, as far as mail of this session is signed. For what was edited after
  * it had been read. */
 struct fault session_sign(struct session *s, struct intake *i, struct buf *top);
@@ -106,7 +110,7 @@ void session_begin_event(const struct session *s, struct event *e, const char *n
 struct fault session_on_rcpt(struct session *s, const struct smtp_rcpt *rcpt);
 
 /* Recipients that a filter adds, or with is_trial would add, and takes away. */
-struct fault session_add_rcpt(struct session *s, const struct address *a, bool is_trial);
+struct fault session_add_rcpt(struct session *s, const struct smtp_rcpt *rcpt, bool is_trial);
 struct fault session_delete_rcpt(struct session *s, const struct address *a);
 
 /* session_milter.c: the mail filters of the listener. Each gives the reply that refuses. */
@@ -115,6 +119,7 @@ struct fault session_filter_helo(struct session *s, struct str name);
 struct fault session_filter_mail(struct session *s, const struct smtp_mail *mail);
 struct fault session_filter_rcpt(struct session *s, const struct smtp_rcpt *rcpt);
 struct fault session_filter_data(struct session *s);
+struct fault session_filter_unknown(struct session *s, struct str command);
 
 /* Tells them of a recipient that was refused before. */
 void session_filter_refused_rcpt(struct session *s, const struct smtp_rcpt *rcpt,

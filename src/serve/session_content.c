@@ -309,16 +309,25 @@ static struct fault judge(void *arg, struct buf *top)
     inspection_decide(i, &visit);
     praise(s, i);
     tell_inspection(s, i);
-    /* No report about reports: two servers would tell each other of theirs for ever. */
-    bool is_report = s->transaction.is_report && s->transaction.asked_rcpts == 1;
-    struct report_store *reports = s->visitor.server->reports;
-    if (reports && s->visitor.live->conf->reports.is_sending && !is_report)
-        inspection_report(i, &visit, reports);
     if (i->action == INSPECTION_REFUSE)
         return i->fault;
     if (!inspection_append(i, &visit, top))
         return fault_make(451, FAULT_STATUS(4, 3, 0), "the verdicts have no room");
     return FINE;
+}
+
+void session_report_inspection(const struct session *s, const struct fault *outcome)
+{
+    const struct inspection *i = s->transaction.inspection;
+    const struct inspection_visit visit = {.ip = s->visitor.ip,
+                                           .sender = s->transaction.envelope.sender,
+                                           .now_s = clock_real_ms() / 1000};
+    /* No report about reports: two servers would tell each other of theirs for ever. */
+    bool is_report = s->transaction.is_report && s->transaction.asked_rcpts == 1;
+    struct report_store *reports = s->visitor.server->reports;
+    if (i && reports && s->visitor.live->conf->reports.is_sending && !is_report &&
+        outcome->kind != FAULT_LATER)
+        inspection_report(i, &visit, reports);
 }
 
 /* What the policy marks where nobody looks any closer. */

@@ -211,6 +211,7 @@ static struct fault take_message(struct session *s)
     if (!f.kind)
         f = intake_finish(&t->intake, accept_message, s);
     tell_message(s, t, size, &f);
+    session_report_inspection(s, &f);
     if (f.kind)
         return f;
     session_count_bytes(s, (int64_t)size);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "mail/address.h"
+#include "proto/smtp_params.h"
 #include "serve/milters.h"
 #include "serve/session.h"
 
@@ -132,22 +133,66 @@ static bool is_about_rcpt(const struct draft_edit *e)
     return e->kind == MILTER_ADD_RCPT || e->kind == MILTER_DELETE_RCPT;
 }
 
+/* The parameters as they would stand behind the address, which is text that has been read before. */
+static struct fault read_params(struct session *s, struct arena *arena, const struct draft_edit *e,
+                                const struct address *a, struct smtp_mail *mail,
+                                struct smtp_rcpt *rcpt)
+{
+    struct smtp_server_options options = s->options;
+    options.has_dsn = options.has_smtputf8 = true;
+    options.size_limit = 0;
+    bool is_utf8 = s->transaction.envelope.is_utf8, is_rcpt = is_about_rcpt(e);
+    struct str address = a->is_null ? STR_NONE : address_text(arena, a);
+    struct str text = arena_printf(arena, "%s:<" STR_FMT "> " STR_FMT, is_rcpt ? "TO" : "FROM",
+                                   STR_ARG(address), STR_ARG(str_trim(e->value)));
+    struct fault f =
+        is_rcpt
+            ? smtp_params_rcpt(&options, true, is_utf8, arena, str_trim(text), rcpt)
+            : smtp_params_mail(&options, true, s->engine.is_tls, true, arena, str_trim(text), mail);
+    return f.kind ? fault_make(451, FAULT_STATUS(4, 7, 1),
+                               "the filter names <" STR_FMT "> with parameters that cannot be: %s",
+                               STR_ARG(str_head(address, 100)), f.text)
+                  : FINE;
+}
+
+/* What an edit about the envelope means, tried or done. */
+static struct fault edit_envelope(struct session *s, struct arena *arena,
+                                  const struct draft_edit *e, bool is_trial)
+{
+    struct transaction *t = &s->transaction;
+    struct address a;
+    struct smtp_mail mail = {0};
+    struct smtp_rcpt rcpt = {0};
+    if (!read_path(s, arena, e->name, &a) || (a.is_null && is_about_rcpt(e)))
+        return fault_make(451, FAULT_STATUS(4, 7, 1), "the filter names <" STR_FMT ">, no address",
+                          STR_ARG(str_head(e->name, 100)));
+    bool has_params = e->kind != MILTER_DELETE_RCPT && str_trim(e->value).n > 0;
+    struct fault f = has_params ? read_params(s, arena, e, &a, &mail, &rcpt) : FINE;
+    if (f.kind)
+        return f;
+    rcpt.address = a;
+    if (e->kind == MILTER_ADD_RCPT)
+        return session_add_rcpt(s, &rcpt, is_trial);
+    if (is_trial)
+        return FINE;
+    if (e->kind == MILTER_DELETE_RCPT)
+        return session_delete_rcpt(s, &a);
+    t->envelope.sender = address_text(&t->arena, &a);
+    if (has_params) {
+        t->envelope.ret = (uint8_t)mail.ret;
+        t->envelope.envid = arena_copy(&t->arena, mail.envid);
+    }
+    return FINE;
+}
+
 /* Whether all that is about the envelope can be done. */
 static struct fault try_edits(struct session *s, struct arena *arena,
                               const struct draft_edit *edits, size_t count)
 {
     struct fault f = FINE;
-    for (size_t i = 0; i < count && !f.kind; i++) {
-        const struct draft_edit *e = &edits[i];
-        struct address a;
-        if (!is_about_rcpt(e) && e->kind != MILTER_SET_SENDER)
-            continue;
-        if (!read_path(s, arena, e->name, &a) || (a.is_null && is_about_rcpt(e)))
-            f = fault_make(451, FAULT_STATUS(4, 7, 1), "the filter names <" STR_FMT ">, no address",
-                           STR_ARG(str_head(e->name, 100)));
-        else if (e->kind == MILTER_ADD_RCPT)
-            f = session_add_rcpt(s, &a, true);
-    }
+    for (size_t i = 0; i < count && !f.kind; i++)
+        if (is_about_rcpt(&edits[i]) || edits[i].kind == MILTER_SET_SENDER)
+            f = edit_envelope(s, arena, &edits[i], true);
     return f;
 }
 
@@ -155,19 +200,14 @@ static void do_edit(struct session *s, struct arena *arena, const struct conf_mi
                     const struct draft_edit *e)
 {
     struct transaction *t = &s->transaction;
-    struct address a;
     if (e->kind == MILTER_QUARANTINE) {
         struct str name = str_head(conf->name, 60);
         struct str reason = str_head(e->value, ENVELOPE_HOLD_MAX - 100);
         t->envelope.hold =
             arena_printf(&t->arena, "quarantined by the filter " STR_FMT ": " STR_FMT,
                          STR_ARG(name), STR_ARG(reason));
-    } else if (e->kind == MILTER_ADD_RCPT && read_path(s, arena, e->name, &a)) {
-        session_add_rcpt(s, &a, false);
-    } else if (e->kind == MILTER_DELETE_RCPT && read_path(s, arena, e->name, &a)) {
-        session_delete_rcpt(s, &a);
-    } else if (e->kind == MILTER_SET_SENDER && read_path(s, arena, e->name, &a)) {
-        t->envelope.sender = address_text(&t->arena, &a);
+    } else if (is_about_rcpt(e) || e->kind == MILTER_SET_SENDER) {
+        edit_envelope(s, arena, e, false);
     }
 }
 
@@ -322,6 +362,11 @@ void session_filter_refused_rcpt(struct session *s, const struct smtp_rcpt *rcpt
 struct fault session_filter_data(struct session *s)
 {
     return s->filtering ? milters_data(s->filtering->milters) : FINE;
+}
+
+struct fault session_filter_unknown(struct session *s, struct str command)
+{
+    return s->filtering ? milters_unknown(s->filtering->milters, command) : FINE;
 }
 
 struct fault session_filter_content(void *arg, struct intake *i, struct buf *top)

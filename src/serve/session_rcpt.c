@@ -340,10 +340,10 @@ static struct fault decide_rcpt(struct session *s, const struct smtp_rcpt *asked
                    : take_as_is(s, rcpt, scratch);
 }
 
-struct fault session_add_rcpt(struct session *s, const struct address *a, bool is_trial)
+struct fault session_add_rcpt(struct session *s, const struct smtp_rcpt *rcpt, bool is_trial)
 {
     struct arena scratch = arena_make(EXPANSION_LIMIT);
-    struct smtp_rcpt rcpt = {.address = *a};
+    const struct address *a = &rcpt->address;
     struct directory_recipients expanded;
     struct address meant;
     bool is_ours;
@@ -352,8 +352,8 @@ struct fault session_add_rcpt(struct session *s, const struct address *a, bool i
     if (!f.kind && s->transaction.envelope.rcpt_count >= ENVELOPE_RCPT_MAX)
         f = fault_make(452, FAULT_STATUS(4, 5, 3), "too many recipients");
     if (!f.kind && !is_trial)
-        f = is_ours ? take_expanded(s, &rcpt, &meant, &expanded, &scratch)
-                    : take_as_is(s, &rcpt, &scratch);
+        f = is_ours ? take_expanded(s, rcpt, &meant, &expanded, &scratch)
+                    : take_as_is(s, rcpt, &scratch);
     arena_free(&scratch);
     return f;
 }

@@ -65,6 +65,7 @@ static void set_options(struct session *s)
         .has_dsn = !is_lmtp,
         .has_limits = !is_lmtp,
         .has_requiretls = !is_lmtp,
+        .is_asked_of_unknown = s->visitor.listener->milter_names.count > 0,
         .may_talk_early = role == CONF_ROLE_LOCAL,
     };
 }
@@ -207,6 +208,9 @@ static __attribute__((noinline)) bool handle(struct session *s, const struct smt
         return true;
     case SMTP_EVENT_AUTH_ABORT:
         end_auth(s);
+        return true;
+    case SMTP_EVENT_UNKNOWN:
+        answer(s, session_filter_unknown(s, e->command));
         return true;
     case SMTP_EVENT_RESET:
         session_forget(s);

@@ -3,13 +3,15 @@
  * fuzz_dsn.c - whatever the other side said, the notice about it is legal mail
  *
  * The input is steering octets and then sender, recipient, ORCPT, ENVID, remote server and its reply,
- * each ended by a LF, and the original message.
+ * each ended by a LF, and the original message. It is a message of a stranger, too, that is to lose its content.
  */
 #include "mail/dsn.h"
 
 #include "base/utf8.h"
 #include "fuzz.h"
+#include "mail/dsn_redact.h"
 #include "mail/header.h"
+#include "mail/mime_reader.h"
 #include "mail/sevenbit.h"
 
 #define BOUNDARY "=_bound.1"
@@ -100,10 +102,47 @@ static void check(struct str notice, const struct dsn *d)
     must(original.n <= d->message_limit || d->message_limit >= d->message.n);
 }
 
+static bool part_of(struct str message, unsigned number, struct mime_part *out)
+{
+    struct mime_reader r;
+    bool has = true;
+    mime_reader_start(&r, message);
+    for (unsigned i = 0; has && i <= number; i++)
+        has = mime_reader_next(&r, out);
+    return has;
+}
+
+/* Without what it is about it has the text and the same fields, and nothing else. */
+static void check_redacted(struct str notice)
+{
+    struct buf out = buf_make((size_t)1 << 22);
+    struct mime_part old, new;
+    must(dsn_redact(&out, notice));
+    must(part_of(notice, 0, &old) && part_of(buf_str(&out), 0, &new));
+    must(str_equal_nocase(new.type.subtype, STR("plain")) && str_starts(new.body, old.body));
+    must(str_find(new.body, STR("is left out")) < new.body.n);
+    must(part_of(notice, 1, &old) && part_of(buf_str(&out), 1, &new));
+    must(str_equal(new.header, old.header) && str_equal(new.body, old.body));
+    must(!part_of(buf_str(&out), 2, &new));
+    buf_free(&out);
+}
+
+/* Of what a stranger sent: no more than it had and the few lines that are put in, and no signature. */
+static void check_redacted_stranger(struct str message)
+{
+    struct buf out = buf_make((size_t)1 << 22);
+    must(dsn_redact(&out, message));
+    must(out.used <= message.n + 1024 + 3 * (size_t)CONTENT_TYPE_BOUNDARY_MAX);
+    must(header_count(buf_str(&out), STR("DKIM-Signature"), 1) == 0);
+    must(str_find(buf_str(&out), STR("is left out")) < out.used);
+    buf_free(&out);
+}
+
 const struct fuzz_memory fuzz_memory = {.factor = 64, .base = 1048576};
 
 void fuzz_one(struct str in)
 {
+    check_redacted_stranger(in);
     uint8_t flags = take_octet(&in), action = take_octet(&in), limit = take_octet(&in);
     struct arena arena = arena_make(1 << 16);
     struct address sender, final;
@@ -142,6 +181,7 @@ void fuzz_one(struct str in)
     if (str_find(in, STR("--" BOUNDARY)) == in.n) {
         must(dsn_append(&out, &d));
         check(buf_str(&out), &d);
+        check_redacted(buf_str(&out));
         if (!sender.is_utf8)
             check_convertible(buf_str(&out));
     }

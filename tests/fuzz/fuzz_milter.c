@@ -4,7 +4,7 @@
  *
  * The input is two steering octets and what the filter says in a whole session. Wire and events do not depend on how it
  * was cut. Edits come after the end of the message only, are of kinds that were agreed, few and bounded; a header
- * section that they are applied to has as many fields as the list says, and no more octets than were counted.
+ * section that they are applied to has as many fields as the list says, no more octets than were counted, and no long lines.
  */
 #include "proto/milter.h"
 
@@ -40,7 +40,7 @@ static void check_wire(struct str wire)
         must(wire.n >= 5);
         const unsigned char *p = (const unsigned char *)wire.p;
         size_t n = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
-        must(n >= 1 && n <= wire.n - 4 && strchr("ODCHMRTLNBEAQK", p[4]) && p[4]);
+        must(n >= 1 && n <= wire.n - 4 && strchr("ODCHMRTLNBEAQKU", p[4]) && p[4]);
         wire = str_skip(wire, 4 + n);
     }
 }
@@ -73,19 +73,24 @@ static void say_more(struct session *s)
             milter_data(m, macros);
             break;
         case 5:
-            milter_field(m, STR("Subject"), STR(" a\r\n b\0c"));
+            if (s->quirks & 4)
+                milter_unknown(m, STR("FOO bar"));
+            s->quirks &= ~4U;
             break;
         case 6:
-            milter_end_of_header(m, macros);
+            milter_field(m, STR("Subject"), STR(" a\r\n b\0c"));
             break;
         case 7:
+            milter_end_of_header(m, macros);
+            break;
         case 8:
+        case 9:
             milter_body(m, STR("body\r\n"));
             break;
-        case 9:
+        case 10:
             milter_end(m, macros);
             break;
-        case 10:
+        case 11:
             s->step = 16;
             if (s->quirks & 2) { /* another message */
                 milter_abort(m);
@@ -103,13 +108,22 @@ static void edit_header(struct session *s, const struct milter_event *e)
     struct header_edit *h = &s->header;
     bool has_space = s->milter.steps & MILTER_LEADING_SPACE;
     s->cost += header_edit_cost(e->name, e->value);
-    if (s->cost > NEW_BYTES)
+    if (s->cost > NEW_BYTES || header_edit_is_too_long(e->name, e->value))
         return;
     if (e->kind == MILTER_CHANGE_FIELD)
         must(header_edit_change(h, e->index, e->name, e->value, has_space));
     else
         must(header_edit_insert(h, e->kind == MILTER_INSERT_FIELD ? e->index : h->count, e->name,
                                 e->value, has_space));
+}
+
+static void check_lines(struct str text)
+{
+    while (text.n > 0) {
+        size_t n = str_find(text, STR("\r\n"));
+        must(n < text.n && n <= HEADER_EDIT_LINE_MAX);
+        text = str_skip(text, n + 2);
+    }
 }
 
 static void check_header(const struct session *s)
@@ -123,6 +137,7 @@ static void check_header(const struct session *s)
     while (header_next(&i, &field)) {
         must(n < s->header.count && str_equal(field.whole, s->header.item[n].whole));
         must(str_equal(field.name, s->header.item[n].name));
+        check_lines(field.whole);
         n++;
     }
     must(n == s->header.count && i.rest.n == 0 && !i.has_separator);
@@ -167,7 +182,7 @@ static void on_event(struct session *s, const struct milter_event *e, char asked
     must(utf8_is_valid(fault_text(&e->fault)));
     must((e->kind == MILTER_READY) == (asked == 'O' && e->kind != MILTER_BROKEN));
     must(e->kind != MILTER_SKIP || (asked == 'B' && !milter_wants_body(&s->milter)));
-    must(e->kind != MILTER_DISCARD || (asked != 'C' && asked != 'H'));
+    must(e->kind != MILTER_DISCARD || (asked != 'C' && asked != 'H' && asked != 'U'));
     if (e->kind >= MILTER_ADD_RCPT && e->kind <= MILTER_QUARANTINE)
         check_edit(s, e);
     else if (e->kind != MILTER_PROGRESS)

@@ -457,8 +457,8 @@ static const char letters[] = {
     [SMTP_EVENT_HELLO] = 'H',    [SMTP_EVENT_MAIL] = 'M',          [SMTP_EVENT_RCPT] = 'R',
     [SMTP_EVENT_DATA] = 'D',     [SMTP_EVENT_CONTENT] = 'C',       [SMTP_EVENT_MESSAGE] = 'G',
     [SMTP_EVENT_AUTH] = 'A',     [SMTP_EVENT_AUTH_RESPONSE] = 'P', [SMTP_EVENT_AUTH_ABORT] = 'B',
-    [SMTP_EVENT_STARTTLS] = 'S', [SMTP_EVENT_RESET] = 'T',         [SMTP_EVENT_QUIT] = 'Q',
-    [SMTP_EVENT_CLOSE] = 'X'};
+    [SMTP_EVENT_STARTTLS] = 'S', [SMTP_EVENT_UNKNOWN] = 'U',       [SMTP_EVENT_RESET] = 'T',
+    [SMTP_EVENT_QUIT] = 'Q',     [SMTP_EVENT_CLOSE] = 'X'};
 
 static void decide(struct session *s, enum smtp_event_kind kind)
 {

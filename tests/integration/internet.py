@@ -5,8 +5,10 @@ import os
 import pathlib
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
+import threading
 
 import nsd
 from server import EILBOTE, IS_SANITIZED, PASSWORD, Server, Smtp, until
@@ -88,6 +90,48 @@ class Wire:
     def close(self):
         for space in (*self.namespaces.values(), self.hub):
             space.close()
+
+
+class Stripper:
+    """Somebody on the way to a server, who passes everything on but its offer of STARTTLS. In its namespace, with the threads it starts."""
+
+    def __init__(self, address, target):
+        self.target, self.taken, self.lock, self.open = target, 0, threading.Lock(), []
+        self.listener = socket.create_server((address, 25))
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+                server = socket.create_connection((self.target, 25))
+            except OSError:
+                return
+            with self.lock:
+                self.open += [client, server]
+            for source, sink, how in ((client, server, lambda line: line), (server, client, self.strip)):
+                threading.Thread(target=self.pass_on, args=(source, sink, how), daemon=True).start()
+
+    def strip(self, line):
+        if b"STARTTLS" not in line:
+            return line
+        self.taken += 1
+        return b"" if line[3:4] == b"-" else b"250 HELP\r\n"
+
+    def pass_on(self, source, sink, how):
+        try:
+            with source.makefile("rb") as stream:
+                for line in stream:
+                    sink.sendall(how(line))
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # one of them has gone
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        with self.lock:
+            for one in (self.listener, *self.open):
+                one.close()
 
 
 class NameServer:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import tempfile
 
-from server import Smtp, until
+from server import PATIENCE_S, Smtp, until
 
 MASTER = """{port} inet n - n - - smtpd
 pickup unix n - n 60 1 pickup
@@ -39,9 +39,9 @@ command_directory = /usr/sbin
 mail_owner = postfix
 myhostname = postfix.test
 mydestination =
-inet_interfaces = 127.0.0.1
+inet_interfaces = {address}
 inet_protocols = ipv4
-mynetworks = 127.0.0.0/8
+mynetworks = 127.0.0.0/8 {address}/32
 disable_dns_lookups = yes
 relayhost = [127.0.0.1]:{relay}
 virtual_mailbox_domains = far.test
@@ -56,10 +56,18 @@ maillog_file_prefixes = {base}
 """
 
 
-class Postfix:
-    """Its mailbox is you@far.test; everything else goes to the relay's port. What is more in its configuration comes last."""
+def merged(text):
+    """
+    The last of settings with one name is in force. Postfix warns of the others, the program that writes the log too, into the
+    socket that it reads the log from; so it would wait for itself for ever.
+    """
+    return "".join(f"{name} ={value}\n" for name, value in dict(line.split(" =", 1) for line in text.splitlines()).items())
 
-    def __init__(self, port, relay, more=""):
+
+class Postfix:
+    """Its mailbox is you@far.test; everything else goes to the relay's port. What is more in its configuration overrules that."""
+
+    def __init__(self, port, relay, more="", address="127.0.0.1"):
         self.base = pathlib.Path(tempfile.mkdtemp(prefix="eb-pf-"))
         self.base.chmod(0o755)
         for name in ("etc", "queue", "data", "mail"):
@@ -67,17 +75,21 @@ class Postfix:
         shutil.chown(self.base / "data", "postfix")
         os.chown(self.base / "mail", 65534, 65534)
         (self.base / "boxes").write_text("you@far.test box\n")
-        (self.base / "etc" / "main.cf").write_text(MAIN.format(base=self.base, relay=relay) + more)
+        (self.base / "etc" / "main.cf").write_text(merged(MAIN.format(base=self.base, relay=relay, address=address) + more))
         (self.base / "etc" / "master.cf").write_text(MASTER.format(port=port))
-        self.port = port
+        self.port, self.address = port, address
         with (self.base / "out").open("wb") as out:
             self.process = subprocess.Popen(["postfix", "-c", str(self.base / "etc"), "start-fg"], stdout=out, stderr=out,
                                             start_new_session=True)
-        until(self.is_ready, why=self.log)
+        try:
+            until(self.is_ready, why=self.log)
+        except AssertionError:
+            self.close()
+            raise
 
     def is_ready(self):
         try:
-            with Smtp(("127.0.0.1", self.port)):
+            with Smtp((self.address, self.port)):
                 return True
         except (OSError, AssertionError):  # before it listens, and before it has what it needs to greet
             return False
@@ -90,10 +102,12 @@ class Postfix:
         return path.read_text() if path.exists() else ""
 
     def close(self):
+        """The master ends its children; one that does not is killed with all that are in its session's group."""
         pid = self.base / "queue" / "pid" / "master.pid"
-        if pid.exists():
-            os.kill(int(pid.read_text()), signal.SIGTERM)
-        else:
-            self.process.terminate()
-        self.process.wait()
+        try:
+            os.kill(int(pid.read_text()) if pid.exists() else self.process.pid, signal.SIGTERM)
+            self.process.wait(PATIENCE_S)
+        except (ProcessLookupError, subprocess.TimeoutExpired):
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
         shutil.rmtree(self.base)

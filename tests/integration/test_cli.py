@@ -138,6 +138,7 @@ def test_init_refuses_to_overwrite(server):
     (["--domain", "a.test", "--user", "x@a.test"], "--dir, --domain and --user are needed"),
     (["--dir", "D", "--domain", "a b", "--user", "x@a.test"], '--domain is "a b"; allowed: a domain name in ASCII'),
     (["--dir", "D", "--domain", "10.1", "--user", "x@10.1"], '--domain is "10.1"; allowed: a domain name in ASCII'),
+    (["--dir", "D", "--domain", "_x.test", "--user", "x@_x.test"], '--domain is "_x.test"; allowed: a domain name in ASCII'),
     (["--dir", "D", "--domain", "a.test", "--user", "x@a.test", "--hostname", "192.0.2.1"],
      '--hostname is "192.0.2.1"; allowed: a domain name in ASCII'),
     (["--dir", "D", "--domain", "a.test", "--user", "x@a.test", "--relay", "192.0.2.256:25"],

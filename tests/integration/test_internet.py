@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """Mail between hosts of a miniature internet (internet.py), on the real ports, with the DNS asked from its signed root on."""
 import json
+import os
 import pathlib
 import shutil
 import subprocess
@@ -9,17 +10,18 @@ import types
 
 import pytest
 from authority import Authority, PolicyServer
-from internet import HEAD, NET, ROOT, Host, NameServer, Names, Wire, why_not
+from internet import HEAD, LEAF, NET, ROOT, Host, NameServer, Names, Stripper, Wire, why_not
 from peers import SmtpStub
+from postfix import Postfix
 from server import EILBOTE, Smtp, until
 
 REASON = why_not()
 pytestmark = pytest.mark.skipif(REASON != "", reason=REASON)
 
 STRIPPING = f"{NET}.4"  # a name server that passes no signatures on
-A, B, C, WEB, GOOD, WRONG, CLEAR, LATE = (f"{NET}.{n}" for n in (11, 12, 13, 15, 21, 22, 23, 24))
+A, B, C, WEB, GOOD, WRONG, CLEAR, LATE, BETWEEN, OTHER = (f"{NET}.{n}" for n in (11, 12, 13, 15, 21, 22, 23, 24, 25, 26))
 POLICY = "version: STSv1\r\nmode: {mode}\r\nmx: {mx}\r\nmax_age: 86400\r\n"
-STS = {"right": ("enforce", GOOD), "wrong": ("enforce", WRONG), "testing": ("testing", WRONG), "stripped": ("enforce", CLEAR)}
+STS = {"right": ("enforce", GOOD), "wrong": ("enforce", WRONG), "testing": ("testing", WRONG), "stripped": ("enforce", CLEAR), "between": ("enforce", BETWEEN)}
 TLSRPT = '_smtp._tls.{name} TXT "v=TLSRPTv1; rua=mailto:reports@b.eb"\n'
 
 
@@ -32,13 +34,15 @@ def signed_zone(good):
                     mx("mismatch", GOOD, f"_25._tcp.mx.mismatch TLSA 3 1 1 {'00' * 32}\n"),
                     mx("bogus", GOOD, f"_25._tcp.mx.bogus TLSA 3 1 1 {good.digest()}\n"),
                     mx("strip", CLEAR, f"_25._tcp.mx.strip TLSA 3 1 1 {good.digest()}\n"),
+                    mx("between", BETWEEN, f"_25._tcp.mx.between TLSA 3 1 1 {good.digest()}\n"),
+                    mx("postfix", OTHER, f'_25._tcp.mx.postfix TLSA 3 1 1 {good.digest()}\npostfix TXT "v=spf1 mx -all"\n'),
                     "null MX 0 .\n"))
 
 
 def open_zone():
     return "".join((*(mx(name, address, f'mta-sts.{name} A {WEB}\n_mta-sts.{name} TXT "v=STSv1; id=1;"\n') for name, (_, address) in STS.items()),
                     f"two MX 10 first.two\ntwo MX 20 second.two\nfirst.two A {LATE}\nsecond.two A {CLEAR}\n",
-                    mx("sender", A), TLSRPT.format(name="wrong")))
+                    mx("sender", A), mx("path", BETWEEN), TLSRPT.format(name="wrong")))
 
 
 @pytest.fixture(scope="module", name="net")
@@ -61,8 +65,8 @@ def build(net, folder, closers):
     net.good = authority.issue("mx.right.open.eb")
     net.wrong = authority.issue("somebody.else")
     spaces = {name: net.wire.add(name, *addresses) for name, addresses in (
-        ("names", [f"{NET}.{n}" for n in (1, 2, 3, 4)]), ("a", [A]), ("b", [B]), ("c", [C]), ("web", [WEB]), ("far", [GOOD, WRONG, CLEAR, LATE]))}
-    net.far = spaces["far"]
+        ("names", [f"{NET}.{n}" for n in (1, 2, 3, 4)]), ("a", [A]), ("b", [B]), ("c", [C]), ("web", [WEB]), ("far", [GOOD, WRONG, CLEAR, LATE]), ("between", [BETWEEN]), ("other", [OTHER]))}
+    net.far, net.beside = spaces["far"], spaces["other"]
     delivery = f'delivery {{\n ca-file = "{authority.file}"\n}}\n'
     net.a = Host(spaces["a"], "a.eb", folder, delivery, ("--trust", "127.0.0.1/32"))
     net.b = Host(spaces["b"], "b.eb", folder, delivery)
@@ -85,7 +89,9 @@ def build(net, folder, closers):
         net.secure = SmtpStub(GOOD, 25, tls=net.good.context(), tls_extensions=("REQUIRETLS",))
         net.other = SmtpStub(WRONG, 25, tls=net.wrong.context())
         net.clear = SmtpStub(CLEAR, 25)
-    closers.extend((net.secure, net.other, net.clear))
+    with spaces["between"]:
+        net.stripper = Stripper(BETWEEN, GOOD)
+    closers.extend((net.secure, net.other, net.clear, net.stripper))
     for host in (net.a, net.b, net.c):
         closers.append(host)
         host.start()
@@ -137,6 +143,62 @@ def test_mta_sts(net):
         assert got == status and "MTA-STS" in said
     done(net.a, net.a.submit("you@testing.open.eb"))
     assert net.a.wait_event("tls.session", domain="testing.open.eb")["result"] == "certificate-host-mismatch"
+
+
+@pytest.mark.parametrize("domain, policy", [("between.signed.eb", "DANE"), ("between.open.eb", "MTA-STS")])
+def test_who_takes_the_offer_of_tls_away_gets_no_mail(net, domain, policy):
+    """Where a policy wants TLS the mail waits, and the operator sees which one, and what the server seemed to offer."""
+    before, taken = len(net.secure.messages), net.stripper.taken
+    status, said = waits(net.a, net.a.submit(f"you@{domain}"))
+    assert status == "4.7.10" and policy in said and "does not offer STARTTLS" in said
+    assert "250-8BITMIME" in said and "250-STARTTLS" not in said
+    assert net.stripper.taken > taken and len(net.secure.messages) == before
+    session = net.a.wait_event("tls.session", mx=f"mx.{domain}")
+    assert session["result"] == "starttls-not-supported" and session["enforced"]
+
+
+def test_without_a_policy_who_takes_the_offer_away_can_read_it(net):
+    before, taken = len(net.secure.messages), net.stripper.taken
+    done(net.a, net.a.submit("you@path.open.eb"))
+    assert net.stripper.taken > taken and not net.secure.messages[before].is_tls
+    assert net.a.wait_event("tls.session", mx="mx.path.open.eb")["policy"] == "no-policy-found"
+
+
+POSTFIX = f"""myhostname = mx.postfix.signed.eb
+smtpd_peername_lookup = no
+relayhost = [{B}]
+virtual_mailbox_domains = postfix.signed.eb
+virtual_mailbox_maps = static:box
+smtpd_tls_security_level = may
+smtpd_tls_chain_files = {{key}}, {{chain}}
+smtp_tls_loglevel = 1
+"""
+
+
+@pytest.fixture
+def postfix(net):
+    """A Postfix, which has no DNS there: what it does not know it sends to B."""
+    if not shutil.which("postfix", path=os.environ["PATH"] + ":/usr/sbin"):
+        pytest.skip("Postfix is not there (Debian: postfix)")
+    with net.beside:
+        peer = Postfix(25, 25, POSTFIX.format(key=net.good.key, chain=net.good.chain), OTHER)
+    yield peer
+    with net.beside:
+        peer.close()
+
+
+def test_mail_to_and_from_a_postfix(net, postfix):
+    done(net.a, net.a.submit("you@postfix.signed.eb", "From: bob@a.eb\r\nSubject: to postfix\r\n\r\nx\r\n"))
+    box = until(postfix.box, why=postfix.log)
+    assert "Subject: to postfix" in box and "DKIM-Signature" in box
+    session = net.a.wait_event("tls.session", mx="mx.postfix.signed.eb")
+    assert session["policy"] == "tlsa" and session["result"] == "success"
+    with net.beside, Smtp((OTHER, 25)) as c:
+        for command, reply in (("MAIL FROM:<me@postfix.signed.eb>", "250"), ("RCPT TO:<bob@b.eb>", "250"), ("DATA", "354"),
+                               ("From: me@postfix.signed.eb\r\nSubject: by postfix\r\n\r\nx\r\n.", "250")):
+            c.expect(command, reply)
+    message = net.b.wait_mail("Subject: by postfix")
+    assert "spf=pass" in message and "dmarc=none" in message and f"[{OTHER}]" in message
 
 
 def test_mail_exchangers_in_their_order(net):
@@ -210,6 +272,17 @@ def test_dane_is_left_off_where_signatures_do_not_come(net, tmp_path):
     assert "\n#     trust-anchor-file" in conf.read_text() and "\n    trust-anchor-file" not in conf.read_text()
     done = with_resolver(net, tmp_path, STRIPPING, "-c", conf, "check")
     assert done.returncode == 0 and "no trust-anchor-file" in done.stderr
+
+
+def test_a_stub_zone_leaves_all_other_names_to_the_system(net, tmp_path):
+    """Proven as without it: the anchor is the root's, whose server is that of /etc/resolv.conf."""
+    conf = init(net, tmp_path, ROOT)
+    conf.write_text(conf.read_text() + f'stub-zone "open.eb" {{\n    server = {{"{LEAF}"}}\n}}\n')
+    assert with_resolver(net, tmp_path, ROOT, "-c", conf, "check").stderr == ""
+    conf = init(net, tmp_path, LEAF)
+    conf.write_text(conf.read_text() + f'stub-zone "a.eb" {{\n    server = {{"{STRIPPING}"}}\n}}\n')
+    route = with_resolver(net, tmp_path, LEAF, "-c", conf, "--json", "try", "route", "x@two.open.eb")
+    assert "first.two.open.eb" in route.stdout, route.stdout + route.stderr
 
 
 def test_a_server_tells_that_signatures_do_not_come(net):

@@ -6,6 +6,7 @@ import struct
 
 import pytest
 from filters import LEADING_SPACE, Filter, add, agree, change, insert, packet, text
+from peers import transport
 from server import Smtp, until
 from test_clients import pop3
 
@@ -126,6 +127,21 @@ def test_the_trace_field_cannot_be_changed(serve, filters):
     assert "old.test" not in head and "by mail.example.test" in head
 
 
+@pytest.mark.parametrize("steps", [0, LEADING_SPACE])
+def test_long_lines_of_a_filters_fields_are_folded(serve, filters, steps):
+    """A line has 998 octets at most (RFC 5322 section 2.1.1); with its folds taken out the value is what the filter said."""
+    words = " ".join(f"word{k}" for k in range(400))
+    values = [words, "k=" + "v" * 990 + " " + "w" * 996, "short\n" + words]
+    f = filters({"E": [*(add(f"X-{k}", (" " if steps else "") + value) for k, value in enumerate(values)), packet("c")]}, offer=agree(steps=steps))
+    server = serve(f)
+    assert send(server).startswith("250 2.0.0")
+    head, body = content(server)
+    assert max(len(line) for line in head.split("\n")) <= 998 and body == "hello\n"
+    plain = re.sub(r"\n(?=[ \t])", "", head).split("\n")
+    for k, value in enumerate(values):
+        assert f"X-{k}: " + value.replace("\n", "\t") in plain
+
+
 def test_leading_space_is_kept_in_edits(serve, filters):
     f = filters({"E": [add("X-A", "  two"), packet("c")]}, offer=agree(steps=LEADING_SPACE))
     server = serve(f)
@@ -152,7 +168,21 @@ def test_recipients_and_sender(serve, filters):
     assert not server.events("delivery.done", to="bob@example.test")
 
 
-@pytest.mark.parametrize("edit", [packet("+", text("<nobody-there@example.test>")), packet("+", text("no address")), packet("e", text("<a@b")),
+def test_parameters_of_a_recipient_and_a_sender_that_a_filter_names(serve, filters, make_stub):
+    """They are those that it would have said itself (RFC 3461)."""
+    stub = make_stub()
+    f = filters({"E": [packet("2", text("<new@far.test>", "NOTIFY=SUCCESS,DELAY ORCPT=rfc822;old@far.test")), packet("2", text("<plain@far.test>")),
+                       packet("e", text("<b@elsewhere.test>", "ENVID=e+2B1 RET=HDRS SIZE=5")), packet("c")]})
+    server = serve(f, conf=transport("far.test", stub.port))
+    assert send(server).startswith("250 2.0.0")
+    message = stub.wait(1)[0]
+    assert message.mail.startswith("MAIL FROM:<b@elsewhere.test>") and " RET=HDRS" in message.mail and " ENVID=e+2B1" in message.mail
+    assert sorted(message.rcpt) == ["RCPT TO:<new@far.test> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;old@far.test", "RCPT TO:<plain@far.test>"]
+
+
+@pytest.mark.parametrize("edit", [packet("2", text("<alice@example.test>", "NOTIFY=SOMETIMES")), packet("2", text("<alice@example.test>", "X=1")),
+                                  packet("2", text("<alice@example.test>", "NOTIFY=NEVER\r\nDATA")), packet("e", text("<b@elsewhere.test>", "RET=SOME")),
+                                  add("X-Long", "a" * 1000), change(1, "Subject", "b" * 1100), insert(0, "X" * 999, "c"), packet("+", text("<nobody-there@example.test>")), packet("+", text("no address")), packet("e", text("<a@b")),
                                   packet("+", text("<>"))])
 def test_an_edit_that_cannot_be_done_is_a_failure(serve, filters, edit):
     f = filters({"E": [add("X-Half", "yes"), packet("-", text("<bob@example.test>")), edit, packet("c")]})
@@ -235,6 +265,40 @@ def refuse_once(server, letter, how, reply):
     assert len(got) == index + 1 and got[-1].startswith(reply), (how, got)
     assert server.wait_event("milter.decision", result={"connfail": "tempfail"}.get(how, how))
     assert server.queue() == [] and not server.events("message.accepted"), how
+
+
+def test_a_filter_is_asked_about_commands_that_are_none(serve, filters):
+    """What it says to one changes nothing about the message, and it is not shown what we know."""
+    said = [packet("c"), packet("r"), packet("y", text("501 5.5.2 what?")), packet("a"), packet("t")]
+    f = filters({"U": lambda _: said.pop(0)})
+    old, deaf = filters(offer=agree(version=2)), filters(offer=agree(steps=1 << 8))
+    server = serve(old, deaf, f)
+    with talk(server) as c:
+        c.expect("XYZZY  one two", "500 5.5.1 Unknown command")
+        c.expect("NOOP", "250")
+        c.expect("FOO", "550 5.7.1")
+        c.expect("MAIL FROM:<a@b.test>", "250")
+        c.expect("BAR", "501 5.5.2 what?")
+        c.expect("RCPT TO:<bob@example.test>", "250")
+        c.expect("BAZ", "500 5.5.1")
+        c.expect("QUUX", "451 4.7.1")
+        c.expect("DATA", "354")
+        c.expect(MESSAGE + ".", "250")
+    assert f.data("U") == [b"XYZZY  one two\0", b"FOO\0", b"BAR\0", b"BAZ\0", b"QUUX\0"]
+    assert f.data("E") and old.data("U") == deaf.data("U") == []
+    assert server.wait_event("milter.decision", stage="unknown", status="5.5.2")
+
+
+def test_a_filter_that_fails_at_an_unknown_command_defers_the_message_alone(serve, filters):
+    f = filters({"U": None})
+    server = serve(f)
+    with talk(server) as c:
+        c.expect("MAIL FROM:<a@b.test>", "250")
+        c.expect("FOO", "500 5.5.1")
+        c.expect("RCPT TO:<bob@example.test>", "451 4.7.1")
+        c.expect("RSET", "250")
+        c.expect("MAIL FROM:<a@b.test>", "250")
+    assert server.wait_event("milter.failed", stage="unknown")
 
 
 def test_a_refused_recipient_is_not_the_end(serve, filters):

@@ -15,6 +15,7 @@ from email.message import EmailMessage
 
 import clocks
 import pytest
+from filters import Filter, packet
 from nsd import Nsd, stub_zones
 from peers import transport
 from server import IS_SANITIZED, Talk, until
@@ -54,10 +55,10 @@ def stub(make_stub):
 @pytest.fixture
 def world(make_server, nsd, stub):
     """A server whose mail for everybody goes to the stub."""
-    def make(conf=""):
+    def make(conf="", listener=""):
         hops = "".join(transport(f"{name}.test", stub.port) for name in ("strict", "collector", "refuses", "victim", "testing"))
         server = make_server(conf=stub_zones(nsd.port, "test") + hops + conf, start=False)
-        server.listener_conf("mx", 'proxy-from = {"127.0.0.1/32"}\n    client-name = off')
+        server.listener_conf("mx", 'proxy-from = {"127.0.0.1/32"}\n    client-name = off\n    ' + listener)
         server.start()
         return server
     return make
@@ -134,6 +135,19 @@ def test_a_report_is_made_and_sent(world, stub, tmp_path):
     assert "agg@strict.test" in to and "agg@collector.test" in to and "refuses" not in to and "tiny" not in to
     # What was sent is gone, and comes no second time.
     assert send_reports(server) == {"sent": 0, "waiting": 0, "dropped": 0}
+
+
+def test_what_is_put_off_is_counted_when_it_is_settled(world, stub):
+    """Whoever puts it off, after the verdict: it comes again, and is one message."""
+    verdicts = [packet("t"), packet("t"), packet("c"), packet("t"), packet("r")]
+    filtering = Filter({"E": lambda _: verdicts.pop(0)})
+    server = world(filtering.conf("f"), 'milters = {"f"}')
+    answers = [send(server, mail("ceo@strict.test"), GOOD)[:3] for _ in range(5)]
+    assert answers == ["451", "451", "250", "451", "550"]
+    send_reports(server)
+    assert sources(opened(stub.wait(1)[0].data)[2]) == [(GOOD, 2, "pass", "fail", "pass", "")]
+    filtering.close()
+
 
 def test_counts_survive_a_restart_and_periods_do_not_overlap(world, stub):
     server = world()

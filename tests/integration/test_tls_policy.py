@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """What mail exchangers' domains and messages ask of TLS: DANE (RFC 7672), MTA-STS (RFC 8461), REQUIRETLS (RFC 8689)."""
+import email
 import json
 import socket
 import types
@@ -46,6 +47,16 @@ def signed_zone(port, good, authority):
         mx("plain", "127.0.0.3"),
         mx("retired", "127.0.0.4", tlsa(port, "retired", f"3 1 1 {WRONG}")),
         "alias MX 10 mx-alias\nmx-alias CNAME mx-ee\n",
+        # Names that CNAMEs lead elsewhere (RFC 7672 sections 2.2.2 and 2.2.3).
+        "half MX 10 mx-half\nmx-half CNAME mx-tls.open.\n", tlsa(port, "half", f"3 1 1 {WRONG}"),
+        "fitting MX 10 mx-fitting\nmx-fitting CNAME mx-tls.open.\n", tlsa(port, "fitting", f"3 1 1 {good.digest()}"),
+        "halfclear MX 10 mx-halfclear\nmx-halfclear CNAME mx-clear.open.\n", tlsa(port, "halfclear", f"3 1 1 {good.digest()}"),
+        "original MX 10 mx-original\nmx-original CNAME mx-none\n", tlsa(port, "original", f"3 1 1 {WRONG}"),
+        "expanded MX 10 mx-expanded\nmx-expanded CNAME mx-ee\n", tlsa(port, "expanded", f"3 1 1 {WRONG}"),
+        "between MX 10 mx-between\nmx-between CNAME mx-half2\nmx-half2 CNAME mx-clear.open.\n", tlsa(port, "half2", f"3 1 1 {WRONG}"),
+        mx("pointed", "127.0.0.3", f"_{port}._tcp.mx-pointed CNAME _{port}._tcp.mx-clear.open.\n"),
+        mx("named", "127.0.0.2", f"_{port}._tcp.mx-named CNAME _{port}._tcp.mx-bad\n"),
+        mx("borrowed", "127.0.0.2", f"_{port}._tcp.mx-borrowed CNAME _{port}._tcp.mx-ee\n"),
         "second MX 10 mx-bad\nsecond MX 20 mx-ee\n",
         "unproven MX 10 mx-bogus\nunproven MX 20 mx-ee\n",
         "outward MX 10 mx-clear.open.\n",
@@ -82,10 +93,10 @@ def internet(tmp_path_factory):
     net.dns.close()
 
 
-def conf_of(net, more="", networks='mta-sts-networks = {"127.0.0.0/8"}'):
+def conf_of(net, more="", networks='mta-sts-networks = {"127.0.0.0/8"}', queue=""):
     return f"""
 delivery {{\n port = {net.port}\n ca-file = "{net.authority.file}"\n mta-sts-port = {net.https}\n {networks}\n}}
-queue {{\n retry-first = 200ms\n retry-max = 400ms\n}}
+queue {{\n retry-first = 200ms\n retry-max = 400ms\n{queue}}}
 resolver {{\n trust-anchor-file = "{net.anchor}"\n}}
 {stub_zones(net.dns.port, "signed", "open")}
 {more}"""
@@ -159,6 +170,14 @@ def test_dane_forbids_clear_text(world, domain):
     assert world.clear.messages == []
 
 
+@pytest.mark.parametrize("domain, status", [("bad", "5.7.5"), ("strip", "5.7.10")])
+def test_what_a_policy_forbids_to_the_end_is_refused_for_good(world, domain, status):
+    server = world.serve(queue=" bounce-after = 1s\n")
+    send(server, f"you@{domain}.signed")
+    notice = world.back.wait(1)[0].text
+    assert f"Action: failed\r\nStatus: {status}\r\n" in notice and "DANE" in notice and "4" + status[1:] in notice
+
+
 def test_bogus_records_keep_the_host_from_use(world):
     server = world.serve()
     ident = send(server, "you@bogus.signed")
@@ -198,6 +217,37 @@ def test_dane_needs_a_secure_way_to_the_records(world):
     assert not world.clear.wait(1)[0].is_tls
     send(server, "you@inward.open")
     assert world.good.wait(1)[0].is_tls
+
+
+@pytest.mark.parametrize("domain, status", [("half", "4.7.5"), ("halfclear", "4.7.10"), ("original", "4.7.5"), ("named", "4.7.5")])
+def test_dane_by_names_that_lead_elsewhere(world, domain, status):
+    """
+    A host whose CNAME is proven but leads into an open zone has the records at its own name; so has one whose expanded name has none;
+    and records may be reached by a CNAME themselves.
+    """
+    server = world.serve()
+    ident = send(server, f"you@{domain}.signed")
+    deferred = server.wait_event("delivery.deferred", message=ident)
+    assert deferred["status"] == status and "DANE" in deferred["text"]
+    assert world.good.messages == world.clear.messages == []
+
+
+@pytest.mark.parametrize("domain", ["fitting", "expanded", "borrowed"])
+def test_dane_matches_by_names_that_lead_elsewhere(world, domain):
+    """The expanded name, when it is proven, comes before the one in the MX record."""
+    server = world.serve()
+    send(server, f"you@{domain}.signed")
+    assert world.good.wait(1)[0].is_tls
+    assert server.wait_event("tls.session", result="success")["policy"] == "tlsa"
+
+
+@pytest.mark.parametrize("domain", ["between", "pointed"])
+def test_dane_has_no_say_by_insecure_names(world, domain):
+    """Records at a name between the first and the last are nobody's, and those that an open zone has are not proven."""
+    server = world.serve()
+    send(server, f"you@{domain}.signed")
+    assert not world.clear.wait(1)[0].is_tls
+    assert server.wait_event("tls.session")["policy"] == "no-policy-found"
 
 
 def test_dane_comes_before_sts(world):
@@ -472,6 +522,52 @@ def test_the_notice_is_protected_too(world):
     notice = world.good.wait(1)[0]
     assert notice.is_tls and notice.mail.startswith("MAIL FROM:<>") and notice.mail.endswith(" REQUIRETLS")
     assert "text/rfc822-headers" in notice.text and "the body" not in notice.text and "5.7.10" in notice.text
+
+
+def test_a_notice_that_cannot_be_protected_brings_nothing_back(world):
+    """RFC 8689 section 5: it is not lost, and says nothing of what was to be protected."""
+    server = world.serve()
+    text = "Subject: secret\r\n\r\nthe body\r\n"
+    with server.smtp() as c:
+        c.upgrade()
+        c.message("me@plain.signed", ["you@plain.signed"], text, mail=" RET=FULL ENVID=e1 REQUIRETLS")
+    notice = world.clear.wait(1)[0]
+    assert not notice.is_tls and notice.mail.startswith("MAIL FROM:<>") and "REQUIRETLS" not in notice.mail
+    report = email.message_from_string(notice.text)
+    assert report.get_content_type() == "multipart/report" and not report.defects
+    assert [part.get_content_type() for part in report.get_payload()] == ["text/plain", "message/delivery-status"]
+    assert "DKIM-Signature" in report
+    assert "5.7.10" in notice.text and "Original-Envelope-Id: e1" in notice.text and "is left out" in notice.text
+    assert "secret" not in notice.text and "the body" not in notice.text
+    event = server.wait_event("notice.redacted", to="me@plain.signed")
+    assert event["about"] == server.wait_event("notice.accepted")["message"]
+    assert "without the message it is about" in server.cli("trace", event["message"])
+
+
+def test_a_strangers_notice_that_cannot_be_protected_goes_on_without_what_it_brought(world):
+    """Whatever it looks like; and it is not signed by us, whoever it says that it is from."""
+    server = world.serve()
+    report = ("From: MAILER-DAEMON@{own}\r\nDKIM-Signature: v=1; b=x\r\nMIME-Version: 1.0\r\n"
+              "Content-Type: multipart/report; report-type=delivery-status; boundary=b1\r\n\r\n--b1\r\nContent-Type: text/plain\r\n\r\nfailed\r\n"
+              "--b1\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; x\r\n\r\n--b1\r\nContent-Type: message/rfc822\r\n\r\n"
+              "Subject: secret\r\n\r\nsecret\r\n--b1--\r\n").format(own="example.test")
+    for content in (report, "Subject: out of office\r\n\r\nyou wrote: secret\r\n"):
+        with server.smtp() as c:
+            c.upgrade()
+            c.message("", ["you@plain.signed"], content, mail=" REQUIRETLS")
+    for text in (m.text for m in world.clear.wait(2)):
+        assert "is left out" in text and "secret" not in text and "DKIM-Signature" not in text
+        assert ("Reporting-MTA: dns; x" in text) == ("multipart/report" in text)
+
+
+def test_a_notice_without_requiretls_still_follows_the_policies(world):
+    server = world.serve()
+    with server.smtp() as c:
+        c.upgrade()
+        c.message("me@bad.signed", ["you@plain.signed"], "Subject: t\r\n\r\nthe body\r\n", mail=" REQUIRETLS")
+    bare = server.wait_event("notice.redacted")["message"]
+    assert server.wait_event("delivery.deferred", message=bare)["status"] == "4.7.5"
+    assert world.good.messages == []
 
 
 def test_tls_required_no_overrules_the_recipients_policies(world):

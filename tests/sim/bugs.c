@@ -9,10 +9,17 @@
 
 #include "base/buf.h"
 #include "base/fault.h"
+#include "check/dmarc.h"
 #include "journal/journal.h"
 #include "mail/dotline.h"
+#include "net/conn.h"
+#include "net/inquiry.h"
 #include "os/file.h"
 #include "queue/queue.h"
+#include "send/dane.h"
+#include "send/sts.h"
+#include "send/sts_shelf.h"
+#include "serve/inspection.h"
 #include "store/maildrop.h"
 #include "world.h"
 
@@ -38,6 +45,16 @@ enum bug {
     BUG_MEMORY_LEAK,
     BUG_LIMIT,
     BUG_EXPIRY,
+    BUG_TEMPERROR_PASSES,
+    BUG_TEMPERROR_FAILS,
+    BUG_REJECT_IGNORED,
+    BUG_QUESTIONS,
+    BUG_CLAIMS_KEPT,
+    BUG_TLSA_FAILURE,
+    BUG_CERTIFICATE,
+    BUG_POLICY_FORGOTTEN,
+    BUG_POLICY_UNSAVED,
+    BUG_POLICY_ANYWHERE,
     BUGS
 };
 
@@ -67,6 +84,17 @@ static const struct {
     [BUG_MEMORY_LEAK] = {"memory-leak", "one buffer in 10 is not freed"},
     [BUG_LIMIT] = {"limit", "more connections to a site than are allowed"},
     [BUG_EXPIRY] = {"expiry", "mail is given up later than it should be"},
+    [BUG_TEMPERROR_PASSES] = {"temperror-passes", "DMARC passes when the DNS has failed"},
+    [BUG_TEMPERROR_FAILS] = {"temperror-fails", "DMARC fails when the DNS has failed"},
+    [BUG_REJECT_IGNORED] = {"reject-ignored", "nobody asks for mail to be rejected"},
+    [BUG_QUESTIONS] = {"questions", "a message may make any number of questions to the DNS"},
+    [BUG_CLAIMS_KEPT] = {"claims-kept", "Authentication-Results in our name are believed"},
+    [BUG_TLSA_FAILURE] = {"tlsa-failure", "TLSA records that cannot be had are taken for none"},
+    [BUG_CERTIFICATE] = {"certificate", "every certificate is the right one"},
+    [BUG_POLICY_FORGOTTEN] = {"policy-forgotten",
+                              "a policy of MTA-STS whose fetch fails is no policy"},
+    [BUG_POLICY_UNSAVED] = {"policy-unsaved", "sts_shelf_put says fine and does nothing"},
+    [BUG_POLICY_ANYWHERE] = {"policy-anywhere", "policies are fetched from private addresses, too"},
 };
 
 static enum bug planted;
@@ -223,4 +251,71 @@ void __wrap_buf_free(struct buf *b)
         *b = (struct buf){0};
     else
         __real_buf_free(b);
+}
+
+void __real_dmarc_finish(struct dmarc_inquest *d, const struct dmarc_question *q,
+                         struct dmarc_verdict *out);
+void __wrap_dmarc_finish(struct dmarc_inquest *d, const struct dmarc_question *q,
+                         struct dmarc_verdict *out)
+{
+    __real_dmarc_finish(d, q, out);
+    if (out->result == DMARC_TEMPERROR && planted == BUG_TEMPERROR_PASSES)
+        out->result = DMARC_PASS;
+    if (out->result == DMARC_TEMPERROR && planted == BUG_TEMPERROR_FAILS)
+        out->result = DMARC_FAIL;
+    if (planted == BUG_REJECT_IGNORED)
+        out->policy = DMARC_ASKS_NONE;
+}
+
+struct asker __real_inquiry_asker(struct inquiry *i, struct arena *arena, unsigned questions);
+struct asker __wrap_inquiry_asker(struct inquiry *i, struct arena *arena, unsigned questions)
+{
+    return __real_inquiry_asker(i, arena, planted == BUG_QUESTIONS ? UINT32_MAX : questions);
+}
+
+bool __real_inspection_is_forged(struct str name, struct str value, struct str hostname);
+bool __wrap_inspection_is_forged(struct str name, struct str value, struct str hostname)
+{
+    return planted != BUG_CLAIMS_KEPT && __real_inspection_is_forged(name, value, hostname);
+}
+
+void __real_dane_find(struct resolver *resolver, struct arena *arena, struct str host,
+                      uint16_t port, int64_t deadline_ms, struct dane *out);
+void __wrap_dane_find(struct resolver *resolver, struct arena *arena, struct str host,
+                      uint16_t port, int64_t deadline_ms, struct dane *out)
+{
+    __real_dane_find(resolver, arena, host, port, deadline_ms, out);
+    if (planted == BUG_TLSA_FAILURE && out->state == DANE_FAILED)
+        out->state = DANE_ABSENT;
+}
+
+enum tls_trust __real_conn_tls_trust(const struct conn *c, const struct tls_peer *peer,
+                                     const char **reason);
+enum tls_trust __wrap_conn_tls_trust(const struct conn *c, const struct tls_peer *peer,
+                                     const char **reason)
+{
+    return planted == BUG_CERTIFICATE ? TLS_TRUSTED : __real_conn_tls_trust(c, peer, reason);
+}
+
+void __real_sts_find(struct sts *s, struct str domain, int64_t deadline_ms, struct arena *arena,
+                     struct sts_answer *out);
+void __wrap_sts_find(struct sts *s, struct str domain, int64_t deadline_ms, struct arena *arena,
+                     struct sts_answer *out)
+{
+    __real_sts_find(s, domain, deadline_ms, arena, out);
+    if (planted == BUG_POLICY_FORGOTTEN && out->trouble.n > 0)
+        out->state = STS_UNFETCHED;
+}
+
+struct fault __real_sts_shelf_put(const char *folder, struct str domain,
+                                  const struct sts_stored *s);
+struct fault __wrap_sts_shelf_put(const char *folder, struct str domain, const struct sts_stored *s)
+{
+    return planted == BUG_POLICY_UNSAVED ? FINE : __real_sts_shelf_put(folder, domain, s);
+}
+
+bool __real_fetch_is_public(const struct ip_address *ip);
+bool __wrap_fetch_is_public(const struct ip_address *ip)
+{
+    return planted == BUG_POLICY_ANYWHERE || __real_fetch_is_public(ip);
 }

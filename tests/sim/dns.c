@@ -9,7 +9,8 @@
 
 #include <unbound.h>
 
-#include "plan.h"
+#include "world.h"
+#include "zone.h"
 
 enum { ANSWER_LEAST_MS = 1, ANSWER_MOST_MS = 80, GIVE_UP_S = 30 };
 
@@ -22,8 +23,7 @@ struct question {
     char name[256];
     int type;
     bool is_answered;
-    struct dns_record record[DNS_RECORDS_MOST];
-    int count; /* as plan_resolve gives it */
+    struct zone_answer answer;
 };
 
 struct ub_ctx {
@@ -117,16 +117,17 @@ int ub_resolve_async(struct ub_ctx *c, const char *name, int type, int class, vo
                            .next = c->questions};
     strncpy(q->name, name, sizeof q->name - 1);
     c->questions = q;
-    int64_t late_ns;
-    q->count = plan_resolve(name, type, q->record, &late_ns);
-    int64_t ms = q->count == -3 ? GIVE_UP_S * 1000 : sim_between(ANSWER_LEAST_MS, ANSWER_MOST_MS);
-    sim_after(ms * SIM_MS + late_ns, answer, q, 0);
+    zone_resolve(name, type, &q->answer);
+    int64_t ms = q->answer.count == ZONE_SILENCE ? GIVE_UP_S * 1000
+                                                 : sim_between(ANSWER_LEAST_MS, ANSWER_MOST_MS);
+    sim_after(ms * SIM_MS + q->answer.late_ns, answer, q, 0);
     return 0;
 }
 
 static struct ub_result *result_of(const struct question *q)
 {
-    int count = q->count;
+    const struct zone_answer *a = &q->answer;
+    int count = a->count;
     struct ub_result *r = calloc(1, sizeof *r);
     if (!r)
         abort();
@@ -134,16 +135,18 @@ static struct ub_result *result_of(const struct question *q)
     r->qtype = q->type;
     r->qclass = 1;
     r->ttl = 60;
-    r->rcode = count == -1 ? 3 : count < 0 ? 2 : 0;
-    r->nxdomain = count == -1;
+    r->rcode = count == ZONE_NO_NAME ? 3 : count < 0 ? 2 : 0;
+    r->nxdomain = count == ZONE_NO_NAME;
+    r->secure = a->is_secure && count >= ZONE_NO_NAME;
+    r->bogus = a->is_bogus;
     r->havedata = count > 0;
     size_t n = count > 0 ? (size_t)count : 0;
     r->data = calloc(n + 1, sizeof *r->data);
     r->len = calloc(n + 1, sizeof *r->len);
     for (size_t i = 0; i < n; i++) {
-        r->data[i] = malloc(q->record[i].size + 1);
-        memcpy(r->data[i], q->record[i].data, q->record[i].size);
-        r->len[i] = (int)q->record[i].size;
+        r->data[i] = malloc(a->record[i].size + 1);
+        memcpy(r->data[i], a->record[i].data, a->record[i].size);
+        r->len[i] = (int)a->record[i].size;
     }
     return r;
 }

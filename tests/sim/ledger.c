@@ -10,9 +10,11 @@
 #include <string.h>
 #include <time.h>
 
+#include "author.h"
 #include "disk.h"
 #include "plan.h"
 #include "world.h"
+#include "zone.h"
 
 enum {
     LINE_BYTES = 72,
@@ -105,7 +107,7 @@ static void each_recipient(void (*each)(struct ledger_recipient *r, const char *
 static void doubt(struct ledger_recipient *r, const char *arg)
 {
     (void)arg;
-    r->is_doubtful |= plan_denies_domain(strchr(r->address, '@') + 1) ||
+    r->is_doubtful |= zone_denies_domain(strchr(r->address, '@') + 1) ||
                       (r->refusals > 0 && world->now_ns - r->refused_ns <
                                               (NEAR_A_CRASH_S + ON_THE_WAY_S) * SIM_SECOND);
 }
@@ -114,6 +116,7 @@ void ledger_crash(void)
 {
     struct ledger *l = world->ledger;
     each_recipient(doubt, NULL);
+    peer_policies_crash();
     if (l->crashes < sizeof l->crash / sizeof l->crash[0])
         l->crash[l->crashes++] = (struct ledger_crash){world->now_ns, world->disk->last_trouble_ns,
                                                        world->disk->troubles_met};
@@ -175,24 +178,35 @@ static void write_body(uint64_t number, size_t size, char *out)
     }
 }
 
-static size_t write_head(const struct ledger_message *m, char *out, size_t size)
+/* Of its own fields what is sent, or what of them is to come out. */
+static size_t write_head(const struct ledger_message *m, bool is_sent, char *out, size_t size)
 {
-    int head = snprintf(out, size,
-                        "From: <%s>\r\nTo: undisclosed:;\r\nSubject: message %llu\r\n"
-                        "Date: Thu, 14 Jan 2027 08:00:00 +0000\r\nMessage-ID: <%llu@sim.test>\r\n"
-                        "X-Sim: %llu %zu\r\n\r\n",
-                        m->sender, (unsigned long long)m->number, (unsigned long long)m->number,
-                        (unsigned long long)m->number, m->body_bytes);
+    const struct letter *l = m->letter;
+    int head =
+        snprintf(out, size,
+                 "%sFrom: <%s>\r\nTo: undisclosed:;\r\nSubject: message %llu\r\n"
+                 "Date: Thu, 14 Jan 2027 08:00:00 +0000\r\nMessage-ID: <%llu@sim.test>\r\n"
+                 "X-Sim: %llu %zu\r\n\r\n",
+                 !l        ? ""
+                 : is_sent ? l->sent
+                           : l->kept,
+                 l ? l->author : m->sender, (unsigned long long)m->number,
+                 (unsigned long long)m->number, (unsigned long long)m->number, m->body_bytes);
     return (size_t)head;
 }
 
-size_t ledger_text(const struct ledger_message *m, char *out, size_t size)
+static size_t write_text(const struct ledger_message *m, bool is_sent, char *out, size_t size)
 {
-    size_t head = write_head(m, out, size);
+    size_t head = write_head(m, is_sent, out, size);
     if (head + m->body_bytes > size)
         sim_broken("a text of %zu bytes has no room", m->body_bytes);
     write_body(m->number, m->body_bytes, out + head);
     return head + m->body_bytes;
+}
+
+size_t ledger_text(const struct ledger_message *m, char *out, size_t size)
+{
+    return write_text(m, true, out, size);
 }
 
 static const char *find(const char *text, size_t size, const char *what)
@@ -209,11 +223,13 @@ struct ledger_message *ledger_recognise(const char *text, size_t size, bool *is_
     struct ledger_message *m = ledger_find(strtoull(mark + 9, NULL, 10));
     if (!m)
         return NULL;
-    size_t room = HEAD_MOST + m->body_bytes;
+    size_t room = (size_t)HEAD_MOST + (m->letter ? LETTER_FIELDS_MAX : 0) + m->body_bytes;
     char *wanted = world_take(room);
-    size_t sent = ledger_text(m, wanted, room);
+    size_t sent = write_text(m, false, wanted, room);
     *is_sound = sent <= size && memcmp(wanted, text + size - sent, sent) == 0 &&
                 (sent == size || text[size - sent - 1] == '\n');
+    if (m->letter && *is_sound)
+        author_check_delivery(m, text, size - sent);
     world_free(wanted, room);
     return m;
 }
@@ -272,7 +288,7 @@ static void check_failure(const struct ledger_message *m, const struct ledger_re
                           int64_t made)
 {
     if (m->promise == PROMISE_GIVEN && r->refusals == 0 &&
-        !plan_denies_domain(strchr(r->address, '@') + 1) &&
+        !zone_denies_domain(strchr(r->address, '@') + 1) &&
         made < m->offered_ns + world->ledger->expiry_ns - RESOLUTION_S * SIM_SECOND)
         ledger_blame(m->number, "message %llu to %s was given up, but nobody had refused it",
                      (unsigned long long)m->number, r->address);
@@ -293,6 +309,10 @@ static void count_block(struct ledger_message *m, const char *block, const char 
     }
     if (strncmp(what, "failed", 6) == 0) {
         check_failure(m, r, made);
+        const char *status = find(block, (size_t)(end - block), "\r\nStatus: ");
+        if (m->promise == PROMISE_GIVEN && !r->is_local && status)
+            peer_policy_check_failure(m->number, address, status + strlen("\r\nStatus: "),
+                                      m->offered_ns, made);
         count_notice(m, r, "failed", &r->failures, &r->failure_made_ns, made);
     } else if (strncmp(what, "delayed", 7) == 0) {
         check_delay(m, r, made);

@@ -57,6 +57,7 @@ struct ledger_message {
     int64_t offered_ns, promised_ns;              /* MAIL was said; the last answer was heard */
     uint64_t offered_troubles, promised_troubles; /* that the disk had met by then */
     char id[32];                                  /* by the server's answer */
+    struct letter *letter;                        /* of a stranger's mail; else NULL */
 };
 
 /* When a process ended, when the disk failed it last, and how often it had failed. */
@@ -92,7 +93,8 @@ void ledger_attempt(const char *sender, const char *address);
 /* The server of the recipient has said that it never takes it. */
 void ledger_refuse(struct ledger_recipient *r);
 
-/* The text of a message as its client sends it: header, empty line, body; CRLF at line ends. */
+/* The text of a message as its client sends it: header, empty line, body; CRLF at line ends. A letter's own fields are
+ * in front. */
 size_t ledger_text(const struct ledger_message *m, char *out, size_t size);
 
 /* Looks at a text that came out: its message, and whether all that was sent is in it, behind fields that were added

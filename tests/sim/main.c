@@ -21,6 +21,7 @@
 
 #include <openssl/evp.h>
 
+#include "author.h"
 #include "bugs.h"
 #include "directory/directory.h"
 #include "directory/edit.h"
@@ -30,6 +31,7 @@
 #include "net/tls.h"
 #include "os/database.h"
 #include "os/file.h"
+#include "peer_tls.h"
 #include "plan.h"
 #include "role/bench_hooks.h"
 #include "role/supervisor.h"
@@ -178,6 +180,7 @@ static size_t memory_in_use(void)
 /* After an end in good order everything has come back. */
 static void check_end(size_t memory_before)
 {
+    peer_tls_end();
     size_t memory = memory_in_use();
     if (world->net->descriptor_count > 0)
         ledger_blame(0, "%u descriptors are left open at the end", world->net->descriptor_count);
@@ -474,6 +477,8 @@ static void prepare_process(void)
     setenv("TZ", "UTC", 1);
     setenv("SSL_CERT_FILE", "/dev/null", 1);
     signal(SIGPIPE, SIG_IGN);
+    letters_prepare();
+    peer_tls_prepare();
     fibers_prepare();
     prepare_openssl();
 }

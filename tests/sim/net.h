@@ -69,6 +69,7 @@ struct host {
     void (*serve)(struct stream *s, void *arg); /* in a fiber of its own; closes the stream */
     void *arg;
     struct crowd *crowd;
+    bool has_tls; /* which takes more stack */
 };
 
 struct listener {

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "author.h"
 #include "disk.h"
 #include "ledger.h"
 #include "plan.h"
@@ -124,8 +125,8 @@ static size_t with_dots(const char *text, size_t n, char *out)
     return used + 3;
 }
 
-/* Sends the content; the promise is made or not. */
-static void send_content(struct sending *s, char *text, char *wire)
+/* Sends the content; the promise is made or not. What the server said of it, or 0. */
+static int send_content(struct sending *s, char *text, char *wire)
 {
     struct ledger_message *m = s->message;
     size_t n = ledger_text(m, text, TEXT_MOST);
@@ -137,7 +138,7 @@ static void send_content(struct sending *s, char *text, char *wire)
         memcpy(wire + head, text, first);
         if (first < n) {
             if (!say(s, wire, (size_t)head + first) || hear(s) != 250)
-                return;
+                return 0;
             head = snprintf(wire, 64, "BDAT %zu LAST\r\n", n - first);
             memcpy(wire + head, text + first, n - first);
             n -= first;
@@ -145,16 +146,16 @@ static void send_content(struct sending *s, char *text, char *wire)
         n += (size_t)head;
     } else {
         if (!say(s, "DATA\r\n", 6) || hear(s) != 354)
-            return;
+            return 0;
         n = with_dots(text, n, wire);
     }
     if (sim_chance(1, 40)) { /* the client dies on the way */
         say(s, wire, (size_t)sim_below(n));
         s->is_broken = true;
-        return;
+        return 0;
     }
     if (!say(s, wire, n))
-        return; /* what was cut off cannot have been accepted */
+        return 0; /* what was cut off cannot have been accepted */
     int answer = hear(s);
     m->promise = answer == 250 ? PROMISE_GIVEN : answer == 0 ? PROMISE_UNKNOWN : PROMISE_REFUSED;
     m->promised_ns = world->now_ns;
@@ -163,6 +164,7 @@ static void send_content(struct sending *s, char *text, char *wire)
     if (id)
         snprintf(m->id, sizeof m->id, "%s", id + 1);
     sim_note("promise", m->number * 8 + m->promise);
+    return answer;
 }
 
 /* One connection with some messages; false when it could not be made. */
@@ -206,6 +208,51 @@ static void draw_link(struct link *l)
         l->silent_after = (uint64_t)sim_between(100, 60000);
     if (sim_chance(1, 12))
         l->piece = 1400;
+}
+
+/* A connection with a letter. */
+static bool visit_as_stranger(struct ledger_message *m, const struct link *link, char *text,
+                              char *wire, char *line)
+{
+    struct stream *stream = net_connect(m->letter->from, PLAN_PORT_MX, link);
+    if (!stream)
+        return false;
+    struct sending s = {.talk = talk_make(stream, PATIENCE_S * SIM_SECOND),
+                        .line = line,
+                        .message = m,
+                        .has_chunking = true,
+                        .is_pipelining = sim_chance(1, 2)};
+    bool is_welcome = hear(&s) == 220 && say(&s, "EHLO client.test\r\n", 18) && hear(&s) == 250;
+    if (is_welcome) {
+        m->promise = PROMISE_REFUSED;
+        author_begin(m);
+        int answer = send_envelope(&s) ? send_content(&s, text, wire) : 0;
+        author_check_answer(m, answer, answer ? line : "");
+    }
+    if (is_welcome && !s.is_broken && say(&s, "QUIT\r\n", 6))
+        hear(&s);
+    talk_close(s.talk, s.is_broken && sim_chance(1, 2));
+    return is_welcome;
+}
+
+void stranger_run(void *arg)
+{
+    (void)arg;
+    struct plan *p = world->plan;
+    char *text = world_take(TEXT_MOST), *wire = world_take(2 * TEXT_MOST);
+    char *line = world_take(TALK_LINE_MAX);
+    for (struct ledger_message *m; (m = author_next_letter());) {
+        struct link link;
+        draw_link(&link);
+        fiber_sleep(sim_between(0, p->sending_ns / LETTERS_MOST));
+        while (world->now_ns < p->healing_ns + 2 * 3600 * SIM_SECOND &&
+               !visit_as_stranger(m, &link, text, wire, line))
+            fiber_sleep(sim_between(1, 20) * SIM_SECOND);
+    }
+    p->clients_done++;
+    world_free(text, TEXT_MOST);
+    world_free(wire, 2 * TEXT_MOST);
+    world_free(line, TALK_LINE_MAX);
 }
 
 void client_run(void *arg)

@@ -22,6 +22,7 @@ struct session {
     struct talk *talk;
     struct plan_server *server;
     struct manners manners;
+    int64_t connected_ns;
     bool is_over, is_reset;
     char sender[LEDGER_ADDRESS_MAX];
     char recipient[LEDGER_RECIPIENTS_MOST][LEDGER_ADDRESS_MAX];
@@ -80,6 +81,7 @@ static bool copy_path(const char *from, char out[LEDGER_ADDRESS_MAX])
 
 static void on_mail(struct session *s, const char *line)
 {
+    peer_policy_check_offer(s->server->domain, s->connected_ns, s->talk->tls != NULL);
     if (happens(s->manners.delays_mail)) {
         reply(s, "451 4.3.0 Not now");
         return;
@@ -230,7 +232,7 @@ static void on_hello(struct session *s, const char *line)
              m->has_pipelining ? "250-PIPELINING\r\n" : "",
              m->has_chunking ? "250-CHUNKING\r\n" : "", m->has_size ? "250-SIZE 10000000\r\n" : "",
              m->has_8bitmime ? "250-8BITMIME\r\n" : "",
-             m->tls != TLS_NONE ? "250-STARTTLS\r\n" : "");
+             m->tls != TLS_NONE && !s->talk->tls ? "250-STARTTLS\r\n" : "");
     reply(s, text);
 }
 
@@ -247,7 +249,7 @@ static void look_whether_heard(struct session *s)
     s->unheard_count = 0;
 }
 
-/* Offered, and then it does not work. */
+/* It works, or it is offered and then does not. */
 static void on_starttls(struct session *s)
 {
     static const char garbage[] =
@@ -257,6 +259,11 @@ static void on_starttls(struct session *s)
         return;
     }
     reply(s, "220 2.0.0 Go ahead");
+    if (s->manners.tls == TLS_WORKS) {
+        forget_transaction(s);
+        s->is_over = s->is_over || !talk_start_tls(s->talk);
+        return;
+    }
     if (!s->is_over && s->manners.tls == TLS_GARBAGE)
         net_write(s->talk->stream, garbage, sizeof garbage - 1,
                   world->now_ns + PATIENCE_S * SIM_SECOND);
@@ -278,7 +285,7 @@ static void on_line(struct session *s, const char *line)
         on_data(s);
     else if (strncmp(line, "BDAT", 4) == 0)
         on_chunk(s, line);
-    else if (strcmp(line, "STARTTLS") == 0 && s->manners.tls)
+    else if (strcmp(line, "STARTTLS") == 0 && s->manners.tls && !s->talk->tls)
         on_starttls(s);
     else if (strcmp(line, "RSET") == 0) {
         forget_transaction(s);
@@ -297,6 +304,7 @@ void server_serve(struct stream *stream, void *arg)
     char *line = world_take(TALK_LINE_MAX);
     s->server = server;
     s->manners = server->manners;
+    s->connected_ns = world->now_ns;
     s->talk = talk_make(stream, PATIENCE_S * SIM_SECOND);
     s->text = world_take(MESSAGE_MOST);
     if (plan_is_healed() || server->domain->is_back) {
@@ -308,6 +316,7 @@ void server_serve(struct stream *stream, void *arg)
         s->manners.has_chunking = can.has_chunking;
         s->manners.has_size = can.has_size;
         s->manners.has_8bitmime = can.has_8bitmime;
+        s->manners.tls = server->domain->policy.has_tls ? TLS_WORKS : TLS_NONE;
     }
     bool is_busy = happens(s->manners.refuses_greeting);
     reply(s, is_busy ? "421 4.3.2 Too busy" : "220 peer ESMTP");

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "author.h"
 #include "bugs.h"
 #include "disk.h"
 #include "ledger.h"
@@ -18,7 +19,8 @@ enum {
     LOOK_S = 600,
     LOOK_MOST_S = 6 * 3600,
     SLACK_S = 12 * 3600,
-    STOP_PATIENCE_S = 300
+    STOP_PATIENCE_S = 300,
+    POLICIES_ONE_IN = 4
 };
 
 bool plan_is_healed(void)
@@ -222,11 +224,14 @@ static void look(void *arg, uint64_t rest_s)
 void plan_check_limits(void)
 {
     const struct plan *p = world->plan;
-    for (size_t i = 0; i < p->domains; i++)
-        /* With other exchangers it is another site. */
-        if (p->domain[i].dns_mood != DNS_FLIPS && p->domain[i].crowd.most > p->connections_per_site)
-            ledger_blame(0, "%u connections to %s at a time where %u are allowed",
-                         p->domain[i].crowd.most, p->domain[i].name, p->connections_per_site);
+    for (size_t i = 0; i < p->domains; i++) {
+        /* With other exchangers it is another site, and with another policy a second one. */
+        const struct plan_domain *d = &p->domain[i];
+        unsigned most = p->connections_per_site * (d->policy.kind == PEER_FREE ? 1 : 2);
+        if (d->dns_mood != DNS_FLIPS && d->crowd.most > most)
+            ledger_blame(0, "%u connections to %s at a time where %u are allowed", d->crowd.most,
+                         d->name, most);
+    }
 }
 
 void plan_write_conf(void)
@@ -239,7 +244,7 @@ void plan_write_conf(void)
         "mda-threads = %lld\noffload-threads = %lld\n"
         "limits { greeting-delay = %lldms sessions-per-address = 100 }\n"
         "listener \"mx\" { role = mx port = %d address = {\"0.0.0.0\"} tls = none\n"
-        "  trust = {\"10.9.0.0/16\"} client-name = off }\n"
+        "  trust = {\"10.9.0.0/16\"} client-name = off authentication = %s }\n"
         "listener \"pop3\" { role = pop3 port = %d address = {\"0.0.0.0\"} tls = none\n"
         "  clear-auth = on }\n"
         "listener \"lmtp\" { role = lmtp path = \"ctl/lmtp.sock\" tls = none }\n"
@@ -249,7 +254,7 @@ void plan_write_conf(void)
         "disk-reserve = %lldK }\n"
         "resolver { validate = off }\n",
         (long long)sim_between(1, 2), (long long)sim_between(1, 2), (long long)sim_between(1, 4),
-        (long long)sim_between(0, 200), PLAN_PORT_MX, PLAN_PORT_POP3,
+        (long long)sim_between(0, 200), PLAN_PORT_MX, authors_setting(), PLAN_PORT_POP3,
         p->connections_per_site + (bug_is_limit_wrong() ? 2 : 0), (long long)sim_between(2, 40),
         (long long)sim_between(1, 50), (long long)sim_between(0, 10),
         (long long)(p->expiry_ns / SIM_SECOND * (bug_is_expiry_wrong() ? 4 : 1)),
@@ -275,99 +280,25 @@ void plan_make(void)
                        .connections_per_site = (unsigned)sim_between(1, 8)};
     p->healing_ns = world->now_ns + p->sending_ns + sim_between(1, 3 * 3600) * SIM_SECOND;
     ledger_make(p->expiry_ns);
+    p->has_policies = world->seed % POLICIES_ONE_IN == 0;
+    if (p->has_policies)
+        authors_make();
     plan_write_conf();
-    for (size_t i = 0; i < p->domains; i++)
+    for (size_t i = 0; i < p->domains; i++) {
         draw_domain(&p->domain[i], i);
+        if (p->has_policies)
+            peer_policy_draw(&p->domain[i]);
+    }
     draw_troubles();
     for (int64_t reloads = sim_chance(1, 3) ? sim_between(1, 5) : 0; reloads > 0; reloads--)
         sim_after(sim_between(0, p->healing_ns), reload, NULL, 0);
     for (size_t i = 0; i < p->clients; i++)
         fiber_start("client", false, PEER_STACK_BYTES, client_run, NULL);
+    if (p->has_policies) {
+        p->clients++;
+        fiber_start("stranger", false, PEER_STACK_BYTES, stranger_run, NULL);
+    }
     for (size_t i = 0; i < PLAN_USERS; i++)
         fiber_start("reader", false, PEER_STACK_BYTES, reader_run, (void *)(uintptr_t)i);
     sim_after(LOOK_S * SIM_SECOND, look, NULL, LOOK_S);
-}
-
-static size_t put_name(unsigned char *out, const char *name)
-{
-    size_t used = 0;
-    while (*name) {
-        size_t n = strcspn(name, ".");
-        out[used++] = (unsigned char)n;
-        memcpy(out + used, name, n);
-        used += n;
-        name += n + (name[n] == '.');
-    }
-    out[used++] = 0;
-    return used;
-}
-
-/* Those from the first on. */
-static int give_exchangers(const struct plan_domain *d, size_t first, struct dns_record *out)
-{
-    for (size_t i = first; i < d->servers; i++, out++) {
-        char name[64];
-        snprintf(name, sizeof name, "mx%zu.%s", i, d->name);
-        out->data[0] = 0;
-        out->data[1] = (unsigned char)(10 * i / 2);
-        out->size = 2 + put_name(out->data + 2, name);
-    }
-    return (int)(d->servers - first);
-}
-
-static int give_address(const struct plan_domain *d, const char *name, struct dns_record *out)
-{
-    size_t at = (size_t)(name[2] - '0');
-    if (strncmp(name, "mx", 2) != 0 || at >= d->servers || strcmp(name + 4, d->name) != 0)
-        return -1;
-    for (int i = 0; i < 4; i++)
-        out->data[i] = (unsigned char)(d->server[at].address >> (24 - 8 * i));
-    out->size = 4;
-    return 1;
-}
-
-static int give(const struct plan_domain *d, const char *name, int type, enum dns_mood mood,
-                struct dns_record *out)
-{
-    enum { TYPE_A = 1, TYPE_MX = 15, NOBODY = 99 };
-    bool is_apex = strcmp(name, d->name) == 0;
-    if (type == TYPE_MX && is_apex)
-        return give_exchangers(d, mood == DNS_FLIPS ? sim_below(d->servers) : 0, out);
-    if (type != TYPE_A || is_apex)
-        return 0;
-    int count = give_address(d, name, out);
-    if (mood == DNS_LIES)
-        out->data[1] = NOBODY;
-    return count;
-}
-
-bool plan_denies_domain(const char *name)
-{
-    const struct plan *p = world->plan;
-    for (size_t i = 0; i < p->domains; i++)
-        if (strcmp(p->domain[i].name, name) == 0)
-            return p->domain[i].dns_one_in > 0 && p->domain[i].dns_mood == DNS_NXDOMAIN;
-    return false;
-}
-
-int plan_resolve(const char *name, int type, struct dns_record *out, int64_t *late_ns)
-{
-    enum { LATE_MOST_S = 40 };
-    static const int refusals[] = {
-        [DNS_SERVFAIL] = -2, [DNS_SILENT] = -3, [DNS_LATE] = 0, [DNS_NXDOMAIN] = -1};
-    const struct plan *p = world->plan;
-    *late_ns = 0;
-    for (size_t i = 0; i < p->domains; i++) {
-        const struct plan_domain *d = &p->domain[i];
-        if (strcmp(name, d->name) != 0 && !(strlen(name) > 4 && strcmp(name + 4, d->name) == 0))
-            continue;
-        bool is_in_mood = !plan_is_healed() && d->dns_one_in && sim_chance(1, d->dns_one_in);
-        enum dns_mood mood = is_in_mood ? d->dns_mood : DNS_WELL;
-        if (refusals[mood])
-            return refusals[mood];
-        if (mood == DNS_LATE)
-            *late_ns = sim_between(0, LATE_MOST_S) * SIM_SECOND;
-        return give(d, name, type, mood, out);
-    }
-    return -1;
 }

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "net.h"
+#include "peer_policy.h"
 
 enum {
     PLAN_DOMAINS_MOST = 8,
@@ -20,8 +21,16 @@ enum {
     PLAN_CONF_MAX = 4096
 };
 
-/* What becomes of STARTTLS; none of these servers really has it. */
-enum tls_manners { TLS_NONE, TLS_REFUSED, TLS_GARBAGE, TLS_CLOSED, TLS_MUTE, TLS_MANNERS };
+/* What becomes of STARTTLS; it works for domains with policies alone. */
+enum tls_manners {
+    TLS_NONE,
+    TLS_REFUSED,
+    TLS_GARBAGE,
+    TLS_CLOSED,
+    TLS_MUTE,
+    TLS_MANNERS,
+    TLS_WORKS
+};
 
 /* How a server of another domain behaves; each number is "one in so many", 0 is never. */
 struct manners {
@@ -56,6 +65,7 @@ struct plan_domain {
     bool is_dead;        /* never comes back */
     unsigned dns_one_in; /* a question in so many gets this: */
     enum dns_mood dns_mood;
+    struct peer_policy policy;
     uint64_t greylisted[64];
     int64_t greylisted_ns[64];
 };
@@ -72,6 +82,9 @@ struct plan {
     int64_t segment_bytes;
     unsigned connections_per_site;
     bool has_stopped, is_stopping;
+    bool
+        has_policies; /* domains say who may write in their name, and how mail has to come to them */
+    struct authors *authors; /* then */
     char conf[PLAN_CONF_MAX];
 };
 
@@ -86,20 +99,9 @@ bool plan_is_healed(void);
 /* Blames the server when it had more connections open than it was allowed. */
 void plan_check_limits(void);
 
-/* The answer to a DNS question: records in wire form; -1: no such name, -2: no answer now,
- * -3: none at all. */
-enum { DNS_RECORDS_MOST = 4, DNS_RECORD_MAX = 128 };
-struct dns_record {
-    unsigned char data[DNS_RECORD_MAX];
-    size_t size;
-};
-int plan_resolve(const char *name, int type, struct dns_record *out, int64_t *late_ns);
-
-/* Whether the DNS says now and then that the domain does not exist. */
-bool plan_denies_domain(const char *name);
-
 /* The peers. */
 void client_run(void *arg);
+void stranger_run(void *arg);
 void server_serve(struct stream *s, void *arg);
 void reader_run(void *arg);
 

@@ -163,7 +163,7 @@ static struct host *host_at(const union address *to)
 /* The first packet has come to the other side and its answer back. */
 static void be_answered(void *arg, uint64_t number)
 {
-    enum { PEER_STACK_BYTES = 32 * 1024 };
+    enum { PEER_STACK_BYTES = 32 * 1024, WITH_TLS = 128 * 1024 };
     struct stream *s = arg;
     if (s->number != number)
         return;
@@ -185,7 +185,7 @@ static void be_answered(void *arg, uint64_t number)
         stream_join(s, theirs);
         struct call *c = world_alloc(sizeof *c);
         *c = (struct call){h, theirs};
-        fiber_start("host", false, PEER_STACK_BYTES, serve_host, c);
+        fiber_start("host", false, h->has_tls ? WITH_TLS : PEER_STACK_BYTES, serve_host, c);
         object_changed(&s->object, EPOLLOUT);
     }
 }

@@ -13,6 +13,7 @@ struct talk *talk_make(struct stream *s, int64_t patience_ns)
 {
     struct talk *t = world_take(sizeof *t);
     t->stream = s;
+    t->tls = NULL;
     t->patience_ns = patience_ns;
     t->start = t->end = 0;
     return t;
@@ -20,6 +21,7 @@ struct talk *talk_make(struct stream *s, int64_t patience_ns)
 
 void talk_close(struct talk *t, bool is_reset)
 {
+    peer_tls_free(t->tls);
     if (is_reset)
         net_reset(t->stream);
     else
@@ -27,11 +29,18 @@ void talk_close(struct talk *t, bool is_reset)
     world_free(t, sizeof *t);
 }
 
+bool talk_start_tls(struct talk *t)
+{
+    t->tls = peer_tls_accept(t->stream, t->patience_ns);
+    return t->tls != NULL;
+}
+
 static bool fill(struct talk *t)
 {
     if (t->start < t->end)
         return true;
-    ptrdiff_t n = net_read(t->stream, t->in, sizeof t->in, world->now_ns + t->patience_ns);
+    ptrdiff_t n = t->tls ? peer_tls_read(t->tls, t->in, sizeof t->in)
+                         : net_read(t->stream, t->in, sizeof t->in, world->now_ns + t->patience_ns);
     t->start = 0;
     t->end = n > 0 ? (size_t)n : 0;
     return n > 0;
@@ -73,6 +82,8 @@ bool talk_say(struct talk *t, const char *format, ...)
     va_start(args, format);
     int n = vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    if (t->tls)
+        return peer_tls_write(t->tls, text, (size_t)n);
     return net_write(t->stream, text, (size_t)n, world->now_ns + t->patience_ns);
 }
 

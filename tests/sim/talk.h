@@ -5,12 +5,13 @@
 #ifndef SIM_TALK_H
 #define SIM_TALK_H
 
-#include "net.h"
+#include "peer_tls.h"
 
 enum { TALK_BYTES = 8192, TALK_LINE_MAX = 1024 };
 
 struct talk {
     struct stream *stream;
+    struct peer_tls *tls; /* NULL: none */
     int64_t patience_ns;
     size_t start, end;
     char in[TALK_BYTES];
@@ -18,6 +19,9 @@ struct talk {
 
 struct talk *talk_make(struct stream *s, int64_t patience_ns);
 void talk_close(struct talk *t, bool is_reset);
+
+/* TLS from here on, as a server; false when it fails. */
+bool talk_start_tls(struct talk *t);
 
 /* The next line without its end; false when there is none. */
 bool talk_line(struct talk *t, char line[TALK_LINE_MAX]);

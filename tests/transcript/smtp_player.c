@@ -127,6 +127,9 @@ static void log_event(struct player *p, const struct smtp_event *e)
     case SMTP_EVENT_STARTTLS:
         must(buf_append(out, STR("STARTTLS")));
         break;
+    case SMTP_EVENT_UNKNOWN:
+        must(buf_append(out, STR("UNKNOWN ")) && buf_append(out, e->command));
+        break;
     case SMTP_EVENT_RESET:
         must(buf_append(out, STR("RESET")));
         break;

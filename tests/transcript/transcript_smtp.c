@@ -85,7 +85,8 @@ static void set_option(struct play *t, struct str word)
                  {"auth-in-clear", &o->is_auth_in_clear},
                  {"bad-rcpt", &o->is_bad_rcpt_error},
                  {"limits", &o->has_limits},
-                 {"early", &o->may_talk_early}};
+                 {"early", &o->may_talk_early},
+                 {"asks-unknown", &o->is_asked_of_unknown}};
     const struct {
         const char *name;
         uint32_t *number;
@@ -155,9 +156,9 @@ static void add_verdict(struct play *t, struct str text)
         v->fault = parse_fault(t, text);
 }
 
-static const char *const kind_names[] = {"NONE", "HELLO",      "MAIL",    "RCPT",
-                                         "DATA", "CONTENT",    "MESSAGE", "AUTH",
-                                         "AUTH", "AUTH_ABORT", "STARTTLS"};
+static const char *const kind_names[] = {"NONE", "HELLO",      "MAIL",     "RCPT",
+                                         "DATA", "CONTENT",    "MESSAGE",  "AUTH",
+                                         "AUTH", "AUTH_ABORT", "STARTTLS", "UNKNOWN"};
 
 /* Uses up the first queued verdict for this kind of question. */
 static void decide(struct player *p, enum smtp_event_kind kind)

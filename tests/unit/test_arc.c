@@ -40,7 +40,7 @@ static int free_key(void **state)
     return 0;
 }
 
-/* "result", or "fail INSTANCE reason". */
+/* "result", "pass OLDEST" when that is not all of them, or "fail INSTANCE reason". */
 static unsigned verify(struct str section, struct str body, const char *zone_rows, char out[200])
 {
     struct fake_zone *zone = calloc(1, sizeof *zone);
@@ -56,6 +56,8 @@ static unsigned verify(struct str section, struct str body, const char *zone_row
     if (verdict->result == ARC_FAIL)
         snprintf(out, 200, "fail %zu %s%s", verdict->instance, verdict->reason,
                  verdict->is_temporary ? " (temporary)" : "");
+    else if (verdict->oldest_pass > 0)
+        snprintf(out, 200, "%s %zu", arc_result_name(verdict->result), verdict->oldest_pass);
     else
         snprintf(out, 200, "%s", arc_result_name(verdict->result));
     arc_verify_free(v);
@@ -91,6 +93,54 @@ static void test_chains_that_pass(void **state)
     expect(make(1, 0, NULL), BODY, "pass");
     expect(make(2, 0, NULL), BODY, "pass");
     expect(make(20, 0, NULL), BODY, "pass");
+}
+
+/* The hash of an empty body. */
+#define OTHER_BODY "bh=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
+
+/* The message was changed behind that set, its signature is too old, or it is none. */
+static void test_older_message_signatures(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *domain, *tags;
+    } rows[] = {
+        {"s", OTHER_BODY "; b=@"}, {"s", "bh=@; b=AAAA"}, {"s", "bh=@; x=1600000000; b=@"},
+        {"s", "l=1; bh=@; b=@"},   {"no", "bh=@; b=@"},   {"s", "gibberish"},
+    };
+    for (size_t k = 0; k < sizeof rows / sizeof rows[0]; k++)
+        for (int at = 1; at <= 3; at++) {
+            char text[300], expected[40];
+            struct chain_set set = {.message = text};
+            snprintf(text, sizeof text,
+                     "ARC-Message-Signature: i=%d; a=ed25519-sha256; c=relaxed/relaxed;\r\n"
+                     " d=%s%d.example; s=ed; h=From; %s\r\n",
+                     at, rows[k].domain, at, rows[k].tags);
+            snprintf(expected, sizeof expected, "pass %d", at + 1);
+            expect(make(4, at, &set), BODY, expected);
+        }
+}
+
+/* Few keys are asked for to that end, beside those of the seals: questions are for what decides. */
+static void test_keys_of_older_message_signatures(void **state)
+{
+    (void)state;
+    char seen[200], message[300];
+    struct buf section = buf_make(1 << 20);
+    struct chain_set set = {.message = message};
+    assert_true(buf_append(&section, STR(FROM)));
+    for (int i = 1; i <= 10; i++) {
+        snprintf(
+            message, sizeof message,
+            "ARC-Message-Signature: i=%d; a=ed25519-sha256; c=relaxed/relaxed; d=s%d.example;\r\n"
+            " s=ed; h=From; bh=@; b=@\r\n",
+            i, i + 20);
+        chain_add(&section, i, &set, STR(BODY), key);
+    }
+    unsigned asked = verify(buf_str(&section), STR(BODY), zone_text, seen);
+    assert_int_equal(asked, 10 + 1 + ARC_OLDER_ASKED_MAX);
+    assert_string_equal(seen, "pass 6");
+    buf_free(&section);
 }
 
 static void test_the_longest_chain(void **state)
@@ -192,9 +242,9 @@ static void test_what_the_chain_looks_like(void **state)
         {{.seal = AS("cv=pass" BY2)}, "fail 0 a field has no instance from 1 to 50"},
         {{.seal = "ARC-Seal: i=2; cv=pass" BY2 "; b=YWJj\r\n"},
          "fail 2 the signature is not of these header fields"},
-        /* Only the newest message signature counts. */
-        {{.message = AMS("h=From; bh=YWJj")}, "pass"},
-        {{.message = AMS("h=Subject")}, "pass"},
+        /* Only the newest message signature counts; older ones say how far back the message holds. */
+        {{.message = AMS("h=From; bh=YWJj")}, "pass 3"},
+        {{.message = AMS("h=Subject")}, "pass 3"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         expect(make(3, 2, &rows[i].set), BODY, rows[i].expected);
@@ -266,7 +316,7 @@ static void test_changes_of_the_message(void **state)
     /* The message was changed between the first sealer and the second: that is what chains are for. */
     struct buf section = replace(make(1, 0, NULL), "From: Joe", "Subject: [list]\r\nFrom: Joe");
     chain_add(&section, 2, NULL, STR("Changed.\r\n"), key);
-    expect(section, "Changed.\r\n", "pass");
+    expect(section, "Changed.\r\n", "pass 2");
 }
 
 static void test_what_the_dns_does(void **state)
@@ -304,10 +354,16 @@ static void test_sizes_are_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_chains_that_pass),  cmocka_unit_test(test_the_longest_chain),
-        cmocka_unit_test(test_fifty_sets_pass),   cmocka_unit_test(test_what_the_chain_looks_like),
-        cmocka_unit_test(test_the_newest_set),    cmocka_unit_test(test_changes_of_the_message),
-        cmocka_unit_test(test_what_the_dns_does), cmocka_unit_test(test_sizes_are_bounded),
+        cmocka_unit_test(test_older_message_signatures),
+        cmocka_unit_test(test_keys_of_older_message_signatures),
+        cmocka_unit_test(test_chains_that_pass),
+        cmocka_unit_test(test_the_longest_chain),
+        cmocka_unit_test(test_fifty_sets_pass),
+        cmocka_unit_test(test_what_the_chain_looks_like),
+        cmocka_unit_test(test_the_newest_set),
+        cmocka_unit_test(test_changes_of_the_message),
+        cmocka_unit_test(test_what_the_dns_does),
+        cmocka_unit_test(test_sizes_are_bounded),
     };
     return cmocka_run_group_tests(tests, make_zone, free_key);
 }

@@ -194,6 +194,28 @@ static void act_in_room(struct world *w)
     acceptor_free(room.acceptor);
 }
 
+static unsigned port_of(const struct server *s)
+{
+    struct sockaddr_in at;
+    socklen_t size = sizeof at;
+    assert_int_equal(getsockname(s->listener.descriptor, (struct sockaddr *)&at, &size), 0);
+    return ntohs(at.sin_port);
+}
+
+/* From now on the domain of one server is at home with the other. */
+static void move_domain(const struct server *from, const struct server *to)
+{
+    char text[512];
+    struct live *fresh;
+    int n = snprintf(text, sizeof text,
+                     "hostname = mx.example.test\ntransport \"%s\" {\n host = \"127.0.0.1\"\n "
+                     "port = %u\n}\n",
+                     from->domain, port_of(to));
+    assert_fine(live_load(&room.live, str_make(text, (size_t)n + 1), &fresh));
+    live_drop(&room.live, live_replace(&room.live, fresh));
+    sender_refresh(room.sender);
+}
+
 static void load_conf(const char *delivery)
 {
     static const char *const domains[SERVERS] = {"one.test", "two.test", "three.test"};
@@ -441,6 +463,28 @@ static void one_never_rests(void)
     UNTIL((feed(one), one->done > before));
 }
 
+static void one_moves(void)
+{
+    one->is_silent = true;
+    open_server(one);
+    open_server(two);
+    send_mail(one, 20);
+    UNTIL(one->accepted == 2 && report(one).waiting == 20 - 2 * 3);
+    move_domain(one, two);
+    send_mail(one, 1);
+    UNTIL(two->done == 20 - 2 * 3 + 1);
+    assert_int_equal(one->accepted, 2);
+    one->is_silent = false;
+    UNTIL(one->done == 2 * 3);
+    assert_int_equal(one->accepted, 2);
+}
+
+static void test_what_waits_goes_where_its_domain_has_moved(void **state)
+{
+    (void)state;
+    run_in_room(one_moves, "connections-per-site = 2");
+}
+
 static void test_the_only_connection_is_a_sites_own_for_a_turn(void **state)
 {
     (void)state;
@@ -453,6 +497,7 @@ int main(void)
         cmocka_unit_test(test_senders_take_turns_at_a_site),
         cmocka_unit_test(test_a_silent_site_gets_two_connections),
         cmocka_unit_test(test_a_site_that_is_down_fails_without_a_connection_and_comes_back),
+        cmocka_unit_test(test_what_waits_goes_where_its_domain_has_moved),
         cmocka_unit_test(test_an_idle_connection_makes_room),
         cmocka_unit_test(test_a_site_without_connections_gets_one_of_the_site_with_most),
         cmocka_unit_test(test_sites_that_want_all_connections_come_to_have_as_many),
