@@ -276,7 +276,7 @@ static struct key history_key(const struct ip_address *ip, struct str author)
 
 static size_t place_of(const struct key *k)
 {
-    return (k->octet[0] << 8 | k->octet[1]) % NOTED;
+    return ((size_t)k->octet[0] << 8 | k->octet[1]) % NOTED;
 }
 
 bool greylist_book_has_praised(struct greylist_book *b, const struct ip_address *ip,
