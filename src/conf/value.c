@@ -210,7 +210,7 @@ bool value_describe(const struct field *f, struct buf *out)
     case FIELD_NETWORK:
         return buf_append(out, STR("a network like 192.0.2.0/24 or 2001:db8::/32"));
     case FIELD_ENDPOINT:
-        return buf_append(out, STR("an address, or ADDRESS@PORT"));
+        return buf_append(out, STR("an address, ADDRESS@PORT or ADDRESS:PORT"));
     case FIELD_SENDER:
         return buf_append(out, STR("an address, a domain, or .DOMAIN for what is below it"));
     case FIELD_ACTION:

@@ -245,8 +245,8 @@ static void test_wrong_values_are_named_with_what_is_allowed(void **state)
          ":2: trust is \"10.0.0.1/8\"; allowed: a network like 192.0.2.0/24 or 2001:db8::/32"},
         {"listener \"a\" {\n address = {\"::1\", \"localhost\"}\n}\n",
          ":2: address is \"localhost\"; allowed: an IPv4 or IPv6 address"},
-        {"resolver {\n server = {\"127.0.0.1:53\"}\n}\n",
-         ":2: server is \"127.0.0.1:53\"; allowed: an address, or ADDRESS@PORT"},
+        {"resolver {\n server = {\"127.0.0.1:0\"}\n}\n",
+         ":2: server is \"127.0.0.1:0\"; allowed: an address, ADDRESS@PORT or ADDRESS:PORT"},
         {"resolver {\n validate = maybe\n}\n", ":2: validate is \"maybe\"; allowed: on, off"},
         {"hostname = \"mail server\"\n",
          ":1: hostname is \"mail server\"; allowed: a domain name in ASCII, like "

@@ -290,7 +290,13 @@ static void test_changes_are_checked(void **state)
 {
     (void)state;
     assert_text(directory_domain_add(d, STR("example.test")), "example.test exists already");
-    assert_text(directory_domain_add(d, STR("a b")), "a b is not a domain name in ASCII");
+    assert_text(directory_domain_add(d, STR("a b")),
+                "a b is not a domain name in ASCII that mail can have");
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(directory_domain_add(
+                             d, str_from((const char *[]){"1.2.3.4", "_x.test", "a._b.test"}[i]))
+                             .kind,
+                         FAULT_NEVER);
     assert_text(directory_domain_remove(d, STR("example.test")),
                 "example.test still has accounts or aliases");
     assert_text(directory_domain_remove(d, STR("gone.test")), "gone.test is not in the directory");
@@ -452,7 +458,7 @@ static void test_apply_names_the_line_and_changes_nothing(void **state)
          "f:2: \"../r1\" and what follows is no SELECTOR rsa|ed25519 STATE TIME v=DKIM1; ..."},
         {"dkim a.test r1 rsa next 5 v=DKIM1; p=\n",
          "f:1: \"a.test\" has no domain line before this one"},
-        {"domain a..test\n", "f:1: \"a..test\" is not a domain name in ASCII"},
+        {"domain a..test\n", "f:1: \"a..test\" is not a domain name in ASCII that mail can have"},
         {"domain a.test\ndomain A.test\n", "f:2: \"a.test\" has a domain line already"},
         {"domain a.test b\n", "f:1: \"b\" is too much on this line"},
         {"account x@a.test scram-sha-256=" KEYS "\n",
