@@ -33,8 +33,10 @@ struct arc_verifier {
     bool is_fetched, is_finished;
     size_t count;
     struct arc_verdict verdict;
-    struct set set[ARC_SETS_MAX];
+    struct set *set; /* ARC_SETS_MAX; NULL where no field of ARC is there */
 };
+
+enum { SETS_ROOM = ARC_SETS_MAX * sizeof(struct set) };
 
 const char *arc_result_name(enum arc_result result)
 {
@@ -64,6 +66,18 @@ static bool find_part(struct str name, enum part *out)
             *out = (enum part)i;
             return true;
         }
+    return false;
+}
+
+/* Most messages have nothing of ARC: for them nothing is made ready. */
+static bool has_chain(struct str section)
+{
+    struct header_iterator i = header_iterate(section);
+    struct header_field field;
+    enum part part;
+    while (header_next(&i, &field))
+        if (find_part(field.name, &part))
+            return true;
     return false;
 }
 
@@ -170,10 +184,13 @@ struct arc_verifier *arc_verify_begin(struct str section, struct dkim_body *body
     if (!v)
         abort();
     v->body = body;
+    v->verdict.reason = "";
+    v->arena = arena_make(DKIM_FIELDS_ROOM + SETS_ROOM + 2 * ARC_SETS_MAX * DKIM_SIGNATURE_ROOM);
+    if (!has_chain(section))
+        return v;
+    v->set = arena_alloc(&v->arena, SETS_ROOM);
     for (size_t i = 0; i < ARC_SETS_MAX; i++)
         v->set[i].want = -1;
-    v->verdict.reason = "";
-    v->arena = arena_make(DKIM_FIELDS_ROOM + 2 * ARC_SETS_MAX * DKIM_SIGNATURE_ROOM);
     if (dkim_fields_read(section, &v->arena, &v->fields))
         read_chain(v, now_s);
     else if (header_find(section, STR("ARC-Seal"), &field))
