@@ -17,8 +17,8 @@ enum {
     WEB_ADDRESS = 0x09090909,     /* of everybody's web server */
     PRIVATE_ADDRESS = 0x0a636363, /* where no policy may be fetched from */
     LATE_MOST_S = 40,
-    /* That a policy may take to what is under way: the route lives for a minute, a session for more. */
-    ON_THE_WAY_S = 120,
+    /* That a policy may take to what is under way: look-ups of a minute and a half, a route of a minute, hosts that hang. */
+    ON_THE_WAY_S = 600,
     SAVED_S = 5,            /* a policy is on the disk by then */
     NEXT_TRY_S = 12 * 3600, /* between attempts, at most, and some */
     REPEATED = 200
