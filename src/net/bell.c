@@ -37,12 +37,3 @@ struct fault bell_wait(struct bell *b)
     atomic_store(&b->is_rung, false);
     return FINE;
 }
-
-void bell_end(struct bell *b)
-{
-    while (atomic_load(&b->is_rung) && !b->has_come) {
-        b->waiter = task_current();
-        task_wait_answer();
-    }
-    b->waiter = NULL;
-}

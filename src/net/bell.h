@@ -21,7 +21,7 @@ struct bell {
     bool has_come;
 };
 
-/* A bell for a task of the calling thread's loop; must outlive the loop's run, or bell_end. */
+/* A bell for a task of the calling thread's loop; must outlive the loop's run. */
 void bell_init(struct bell *b);
 
 /* Any thread, also outside of tasks; costs next to nothing when it was rung already. */
@@ -29,8 +29,5 @@ void bell_ring(struct bell *b);
 
 /* Waits for a ring since the last wait; the fault is cancellation. One task of the loop. */
 struct fault bell_wait(struct bell *b);
-
-/* Nobody rings or waits any more: returns when no ring is on its way. In a task of the loop; is not cancelled. */
-void bell_end(struct bell *b);
 
 #endif

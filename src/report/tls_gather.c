@@ -82,7 +82,6 @@ void tls_gather_free(struct tls_gather *g)
     size_t cursor;
     if (!g)
         return;
-    bell_end(&g->bell);
     for (struct map_node *n; cursor = 0, (n = map_walk(&g->domains, &cursor, NULL));) {
         map_remove(&g->domains, n);
         end_domain(g, MAP_ENTRY(n, struct domain, node), STR_NONE);
