@@ -27,7 +27,7 @@ enum {
 struct tls_gather *tls_gather_make(struct report_store *store, struct resolver *resolver,
                                    struct event_log *log);
 
-/* The tasks have ended. NULL is allowed. */
+/* The loop's run has ended. NULL is allowed. */
 void tls_gather_free(struct tls_gather *g);
 
 /* Starts the task that asks, on the loop of tls_gather_make, and with it those that wait for answers. */

@@ -228,41 +228,40 @@ static unsigned losses(struct event_log *log, const char *path, const char *reas
     return count;
 }
 
+static struct report_store *store;
+static struct event_log *events;
+static struct tls_gather *g;
+
 /* Sessions of one domain and of many are held up to the bound; the loss is told once, and once more when it was over. */
 static void gather_all(void *arg)
 {
     (void)arg;
     char path[400], name[40];
-    struct report_store *store;
-    struct event_log *log;
     snprintf(path, sizeof path, "%s/reports.db", folder);
     assert_false(report_store_open(path, &store).kind);
     snprintf(path, sizeof path, "%s/events", folder);
-    assert_false(event_log_open(path, 1 << 20, 1, false, &log).kind);
-    struct tls_gather *g = tls_gather_make(store, NULL, log);
+    assert_false(event_log_open(path, 1 << 20, 1, false, &events).kind);
+    g = tls_gather_make(store, NULL, events);
     struct report_tls t = {.policy_type = "no-policy-found", .time_s = START_S};
     for (unsigned i = 0; i < TLS_GATHER_HELD_MAX + 100; i++) {
         snprintf(name, sizeof name, "d%u.test", i % 2 ? i : 0);
         t.domain = str_from(name);
         tls_gather_tell(g, &t);
         if (i == TLS_GATHER_HELD_MAX - 1)
-            assert_int_equal(losses(log, path, ""), 0);
+            assert_int_equal(losses(events, path, ""), 0);
     }
-    assert_int_equal(losses(log, path, "too many sessions wait"), 1);
+    assert_int_equal(losses(events, path, "too many sessions wait"), 1);
     /* The DNS says nothing about any domain: each is told of, and there is room again for what comes then. */
     struct scope scope;
     scope_init(&scope);
     assert_true(tls_gather_start(g, &scope));
     do {
         assert_false(task_sleep(10).kind);
-    } while (losses(log, path, "the DNS does not say") < TLS_GATHER_HELD_MAX / 2 + 1);
+    } while (losses(events, path, "the DNS does not say") < TLS_GATHER_HELD_MAX / 2 + 1);
     tls_gather_tell(g, &t);
-    assert_int_equal(losses(log, path, "too many sessions wait"), 1);
+    assert_int_equal(losses(events, path, "too many sessions wait"), 1);
     scope_cancel(&scope);
     scope_join(&scope);
-    tls_gather_free(g);
-    event_log_close(log);
-    report_store_close(store);
     loop_stop(loop_current());
 }
 
@@ -270,6 +269,9 @@ static void test_what_waits_for_the_dns_is_bounded(void **state)
 {
     (void)state;
     run_as_task(gather_all);
+    tls_gather_free(g);
+    event_log_close(events);
+    report_store_close(store);
 }
 
 static int begin(void **state)
