@@ -123,7 +123,7 @@ static const char *find_authors(struct inspection *i, struct str domains[INSPECT
 static void begin_dmarc(struct inspection *i, struct asker *asker,
                         struct dmarc_inquest *inquests[INSPECTION_AUTHORS_MAX])
 {
-    struct str authors[INSPECTION_AUTHORS_MAX];
+    struct str authors[INSPECTION_AUTHORS_MAX] = {STR_NONE};
     i->author_trouble = find_authors(i, authors);
     if (i->author_trouble)
         i->authors = 0;
@@ -258,7 +258,7 @@ void inspection_decide(struct inspection *i, const struct inspection_visit *visi
                              .now_s = visit->now_s,
                              .void_limit = SPF_VOID_LIMIT};
     struct signatures signatures = {i, visit->opener.open ? &visit->opener : NULL};
-    struct dmarc_inquest *inquests[INSPECTION_AUTHORS_MAX];
+    struct dmarc_inquest *inquests[INSPECTION_AUTHORS_MAX] = {NULL};
     begin_dmarc(i, &asker, inquests);
     unsigned kept =
         asker.left < INSPECTION_ALIGNMENT_QUESTIONS ? asker.left : INSPECTION_ALIGNMENT_QUESTIONS;
