@@ -92,8 +92,9 @@ void zone_add_broken_text(struct zone_answer *out, const char *text)
 const char *zone_below(const char *name, const char *domain, char label[256])
 {
     size_t n = strlen(name), d = strlen(domain);
+    label[0] = '\0';
     if (n == d)
-        return strcmp(name, domain) == 0 ? strcpy(label, "") : NULL;
+        return strcmp(name, domain) == 0 ? label : NULL;
     if (n < d + 2 || n > 255 || name[n - d - 1] != '.' || strcmp(name + n - d, domain) != 0)
         return NULL;
     memcpy(label, name, n - d - 1);
