@@ -23,7 +23,12 @@ struct arena_cleanup {
     void *arg;
 };
 
-enum { FIRST_CHUNK = 1024, LARGEST_CHUNK = 64 * 1024, PRINT_GUESS = 256 };
+enum {
+    /* With its head a piece that the C library keeps at hand for each thread. */
+    FIRST_CHUNK = 1024 - sizeof(struct arena_chunk),
+    LARGEST_CHUNK = 64 * 1024,
+    PRINT_GUESS = 256
+};
 
 void arena_free(struct arena *a)
 {

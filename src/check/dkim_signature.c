@@ -361,13 +361,13 @@ static struct dkim_finding try_key(const struct dkim_signature *s, const struct 
     struct dkim_finding f;
     if (key->is_strict && !str_equal(s->identity_domain, s->domain) && s->identity.n > 0)
         return permanent("the key is not for domains below its own");
-    EVP_PKEY *opened =
+    EVP_PKEY_CTX *ready =
         opener ? opener->open(opener->context, key, bits, &f) : dkim_key_open(key, bits, &f);
-    if (opened)
-        f = dkim_key_verify(opened, s->signature, hash)
+    if (ready)
+        f = dkim_key_verify(ready, s->signature, hash)
                 ? (struct dkim_finding){DKIM_PASS, ""}
                 : (struct dkim_finding){DKIM_FAIL, "the signature is not of these header fields"};
-    EVP_PKEY_free(opened);
+    EVP_PKEY_CTX_free(ready);
     return f;
 }
 

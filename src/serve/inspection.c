@@ -167,10 +167,12 @@ static void finish_dmarc(struct inspection *i, struct dmarc_inquest *const *inqu
 static bool looks_like_a_list(struct str section)
 {
     static const char *const names[] = {"List-Id", "List-Post", "List-Unsubscribe", "Mailing-List"};
+    struct header_iterator fields = header_iterate(section);
     struct header_field field;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (header_find(section, str_from(names[i]), &field))
-            return true;
+    while (header_next(&fields, &field))
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+            if (str_equal_nocase(field.name, str_from(names[i])))
+                return true;
     return false;
 }
 
@@ -274,7 +276,7 @@ void inspection_decide(struct inspection *i, const struct inspection_visit *visi
         check_signatures(&signatures);
     finish_dmarc(i, inquests);
     i->questions = INSPECTION_QUESTIONS_MAX - asker.left;
-    i->is_list = looks_like_a_list(i->section);
+    i->is_list = i->dmarc.result != DMARC_PASS && looks_like_a_list(i->section);
     find_voucher(i, visit);
     rule(i, visit);
     if (inquiry.is_cancelled) {
