@@ -3,7 +3,7 @@
  * internal.h - the journal as its own files see it
  *
  * journal.c opens, closes, submits and reads; commit.c has the two threads that write and sync,
- * which rouse.c wakes; keeper.c the thread that makes and recycles segments; replay.c reads the log
+ * to which turn.c hands the records; keeper.c the thread that makes and recycles segments; replay.c reads the log
  * at the start.
  */
 #ifndef JOURNAL_INTERNAL_H
@@ -99,11 +99,11 @@ void journal_complete(struct append_queue *q, const struct fault *result);
 /* Calls the alarm, if there is one. Without the mutex. */
 void journal_alarm(struct journal *j, const struct fault *fault);
 
-/* Tells a committer of a record: in a task at the end of the loop's turn, elsewhere now. */
-void journal_rouse(struct journal *j);
+/* Hands a record to the committers: in a task at the end of the loop's turn, elsewhere now. */
+void journal_hand_over(struct journal *j, struct journal_append *append);
 
-/* Nothing is to be told to it any more at the end of this thread's turn. */
-void journal_forget_turn(struct journal *j);
+/* Does now what this thread would do for that journal at the end of its turn. */
+void journal_end_turn(struct journal *j);
 
 /* The thread of a committer. */
 void commit_run(void *arg);

@@ -180,7 +180,7 @@ void journal_close(struct journal *j)
 {
     if (!j)
         return;
-    journal_forget_turn(j);
+    journal_end_turn(j);
     mutex_lock(&j->mutex);
     j->is_closing = true;
     cond_broadcast(&j->work);
@@ -209,12 +209,7 @@ void journal_submit(struct journal *j, struct journal_append *append)
     }
     append->length = length < UINT32_MAX ? (uint32_t)length : UINT32_MAX;
     append->payload_crc = crc;
-    struct journal_append *newest = atomic_load(&j->incoming);
-    do {
-        append->next = newest;
-    } while (!atomic_compare_exchange_weak(&j->incoming, &newest, append));
-    atomic_fetch_add(&j->incoming_count, 1); /* from here on append may be done and gone */
-    journal_rouse(j);
+    journal_hand_over(j, append);
 }
 
 void journal_trim(struct journal *j, uint64_t position)
