@@ -16,6 +16,7 @@
 enum {
     KEYS_AT_ONCE =
         2, /* so many are tried on the spot: they take less than the way to another thread and back */
+    USUAL_ROOM = 6 << 10, /* what the answers and verdicts of most messages take */
     FROM_MAX = 16 << 10, /* octets of a From field that are looked at */
     SIGNERS_MAX = DKIM_CHECKED_MAX
 };
@@ -26,6 +27,7 @@ struct inspection *inspection_begin(struct str section, int64_t now_s)
     if (!i)
         abort();
     i->arena = arena_make(INSPECTION_ARENA_LIMIT);
+    arena_reserve(&i->arena, section.n + USUAL_ROOM);
     i->section = arena_copy(&i->arena, section);
     i->body = dkim_body_make();
     i->dkim = dkim_verify_begin(i->section, i->body, &(struct dkim_verify_options){.now_s = now_s});
