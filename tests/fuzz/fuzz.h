@@ -24,6 +24,7 @@ extern const struct fuzz_memory fuzz_memory;
 /* Runs the parser on an input and aborts when it does not do what it must. */
 void fuzz_one(struct str in);
 
+int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* An oracle's claim. */
