@@ -200,9 +200,6 @@ static struct fault take_segment(struct reading *r, uint32_t slot)
         journal_alarm(j, &fault);
         return FINE;
     }
-    int64_t size;
-    fault = file_size(s->reader, &size);
-    s->is_failed = size != (int64_t)s->format.size; /* read it, but do not use it again */
     insert_by_base(&j->live, s);
     if (segment_end(s) > j->next_base)
         j->next_base = segment_end(s);

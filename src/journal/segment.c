@@ -128,6 +128,7 @@ struct fault segment_make(const char *directory, uint32_t slot, const struct for
     *out = NULL;
     struct segment *s = allocate(directory, slot);
     s->format = *format;
+    s->readable = format->size;
     char *fresh;
     if (asprintf(&fresh, "%s.new", s->path) < 0)
         abort();
@@ -164,9 +165,14 @@ struct fault segment_open(const char *directory, uint32_t slot, struct segment *
     struct fault fault = open_files(s);
     unsigned char header[FORMAT_SEGMENT_HEADER];
     size_t got = 0;
+    int64_t size = 0;
     if (!fault.kind)
         fault = file_read_at(s->reader, header, sizeof header, 0, &got);
+    if (!fault.kind)
+        fault = file_size(s->reader, &size);
     if (!fault.kind && got == sizeof header && format_get_segment(header, &s->format)) {
+        s->is_failed = size != (int64_t)s->format.size; /* read it, but do not use it again */
+        s->readable = (uint64_t)size < s->format.size ? (uint64_t)size : s->format.size;
         *is_segment = true;
         *out = s;
     } else {

@@ -23,6 +23,7 @@ struct segment {
     char *path;
     uint32_t slot;
     struct format_segment format;
+    uint64_t readable;  /* of format.size, what the file has: less when it was cut */
     unsigned pins;      /* batches in flight and readers */
     bool is_failed;     /* never to be used again */
     bool has_head;      /* found at the start: its first record or void is good */

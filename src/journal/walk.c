@@ -32,7 +32,7 @@ void walk_free(struct walk *w)
 /* Has the bytes from begin on fetched, and what comes behind end. */
 static void look_ahead(struct walk *w, uint64_t begin, uint64_t end)
 {
-    uint64_t size = w->segment->format.size;
+    uint64_t size = w->segment->readable;
     uint64_t until = size - end > AHEAD_BYTES ? end + AHEAD_BYTES : size;
     uint64_t from = w->ahead > begin ? w->ahead : begin;
     if (from >= until)
@@ -46,8 +46,8 @@ static struct fault move_window(struct walk *w, uint64_t offset, size_t n)
 {
     if (n < WINDOW_BYTES)
         n = WINDOW_BYTES;
-    if (n > w->segment->format.size - offset)
-        n = (size_t)(w->segment->format.size - offset);
+    if (n > w->segment->readable - offset)
+        n = (size_t)(w->segment->readable - offset);
     size_t kept = 0;
     if (offset >= w->window_offset && offset < w->window_offset + w->window_used) {
         size_t skipped = (size_t)(offset - w->window_offset);
@@ -75,7 +75,7 @@ static struct fault move_window(struct walk *w, uint64_t offset, size_t n)
 /* n bytes at the offset, or NULL when the file has not so many or cannot be read. */
 static char *look(struct walk *w, uint64_t offset, size_t n, struct fault *fault)
 {
-    if (offset + n > w->segment->format.size)
+    if (offset + n > w->segment->readable)
         return NULL;
     bool is_inside = offset >= w->window_offset && offset + n <= w->window_offset + w->window_used;
     if (!is_inside) {

@@ -2,8 +2,22 @@
 /*
  * driver.c - what surrounds every target: one input, and what it may take of memory
  */
+#include <malloc.h>
+
 #include "fuzz.h"
 #include "meter.h"
+
+enum { KEPT_BYTES = 1 << 28 };
+
+/* What an execution has given back is for the next one: the system need not hear of it. */
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    (void)argc, (void)argv;
+    mallopt(M_MMAP_THRESHOLD, KEPT_BYTES);
+    mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
+    mallopt(M_TOP_PAD, 1 << 22);
+    return 0;
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -24,6 +24,7 @@ extern const struct fuzz_memory fuzz_memory;
 /* Runs the parser on an input and aborts when it does not do what it must. */
 void fuzz_one(struct str in);
 
+int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* An oracle's claim. */
@@ -60,6 +61,22 @@ static inline uint8_t take_octet(struct str *in)
 
 /* How a run cuts its input; from CUT_RANDOM on it is the seed of a small generator. */
 enum { CUT_WHOLE = 0, CUT_OCTETS = 1, CUT_RANDOM = 2 };
+
+/* How an input is cut beside whole: in both ways, or when it is long, in one of them. */
+enum { CUT_BOTH_MOST = 256 };
+struct cuts {
+    uint32_t way[2];
+    size_t count;
+};
+static inline struct cuts cut_ways(size_t n, uint8_t seed)
+{
+    struct cuts c = {{CUT_OCTETS, CUT_RANDOM + seed}, 2};
+    if (n > CUT_BOTH_MOST) {
+        c.way[0] = c.way[n % 2];
+        c.count = 1;
+    }
+    return c;
+}
 
 /* 0..15, by the generator. */
 static inline uint32_t next_choice(uint32_t *seed)

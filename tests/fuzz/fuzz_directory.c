@@ -6,7 +6,7 @@
 #include "directory/text.h"
 
 #include "base/utf8.h"
-#include "fuzz_room.h"
+#include "fuzz.h"
 
 #define KEYS                                                                                       \
     "4096:AAAAAAAAAAAAAAAAAAAAAA==:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:"                  \
@@ -27,11 +27,8 @@ const struct fuzz_memory fuzz_memory = {.factor = 4096, .base = 67108864, .keeps
 void fuzz_one(struct str in)
 {
     static struct directory *d;
-    char path[128];
-    if (!d) {
-        snprintf(path, sizeof path, "%s/directory.db", enter_room());
-        must(!directory_open(path, DIRECTORY_CREATE, &d).kind);
-    }
+    if (!d)
+        must(!directory_open(":memory:", DIRECTORY_CREATE, &d).kind);
     must(!directory_apply(d, str_from(first), "first").kind);
     struct buf before = export(d);
     struct fault f = directory_apply(d, in, "in");

@@ -2,6 +2,9 @@
 /*
  * fuzz_dkim_sign.c - what is signed holds however the body is cut, and no longer when something is added to the body or
  * the header
+ *
+ * Ed25519 costs more than all the rest and does not concern what is parsed: of the values that the first octet may have
+ * one in REAL_PERIOD signs with it, the others with a signature that is the hash twice.
  */
 #include "check/dkim_sign.h"
 
@@ -12,6 +15,33 @@
 #include "fuzz.h"
 #include "fuzz_asker.h"
 #include "mail/header.h"
+
+enum { REAL_PERIOD = 32, RECORD_MAX = 200 };
+
+static bool is_real;
+
+bool __real_dkim_key_sign(EVP_PKEY *key, const unsigned char hash[DKIM_HASH_SIZE], struct buf *out);
+bool __wrap_dkim_key_sign(EVP_PKEY *key, const unsigned char hash[DKIM_HASH_SIZE], struct buf *out);
+bool __real_dkim_key_verify(EVP_PKEY *key, struct str signature,
+                            const unsigned char hash[DKIM_HASH_SIZE]);
+bool __wrap_dkim_key_verify(EVP_PKEY *key, struct str signature,
+                            const unsigned char hash[DKIM_HASH_SIZE]);
+
+bool __wrap_dkim_key_sign(EVP_PKEY *key, const unsigned char hash[DKIM_HASH_SIZE], struct buf *out)
+{
+    struct str half = str_make((const char *)hash, DKIM_HASH_SIZE);
+    return is_real ? __real_dkim_key_sign(key, hash, out)
+                   : buf_append(out, half) && buf_append(out, half);
+}
+
+bool __wrap_dkim_key_verify(EVP_PKEY *key, struct str signature,
+                            const unsigned char hash[DKIM_HASH_SIZE])
+{
+    struct str half = str_make((const char *)hash, DKIM_HASH_SIZE);
+    return is_real ? __real_dkim_key_verify(key, signature, hash)
+                   : signature.n == 2 * half.n && str_starts(signature, half) &&
+                         str_equal(str_skip(signature, half.n), half);
+}
 
 static void feed(struct dkim_body *b, struct str body, struct str more, uint32_t cut)
 {
@@ -63,12 +93,10 @@ static void put_together(struct buf *out, struct str front, struct str back)
     must(buf_append(out, front) && buf_append(out, back));
 }
 
-static void check(struct str section, struct str body, EVP_PKEY *key, uint32_t seed)
+static void check(struct str section, struct str body, EVP_PKEY *key, struct str text,
+                  uint32_t seed)
 {
     struct buf field = buf_make(1 << 16), all = buf_make(section.n + (1 << 16));
-    struct buf record = buf_make(1000);
-    must(dkim_key_append_record(key, &record));
-    struct str text = buf_str(&record);
     if (sign(section, body, key, &field)) {
         put_together(&all, buf_str(&field), section);
         must(verify(buf_str(&all), body, STR(""), text, CUT_WHOLE) == DKIM_PASS);
@@ -80,19 +108,33 @@ static void check(struct str section, struct str body, EVP_PKEY *key, uint32_t s
     }
     buf_free(&field);
     buf_free(&all);
-    buf_free(&record);
+}
+
+/* The record stays behind in text. */
+static EVP_PKEY *make_key(char text[RECORD_MAX], struct str *record)
+{
+    static const unsigned char secret[32] = "thirty-two octets of a secret...";
+    EVP_PKEY *key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, secret, sizeof secret);
+    struct buf out = buf_make(RECORD_MAX);
+    must(key && dkim_key_append_record(key, &out));
+    memcpy(text, out.data, out.used);
+    *record = str_make(text, out.used);
+    buf_free(&out);
+    return key;
 }
 
 const struct fuzz_memory fuzz_memory = {.factor = 64, .base = 2 << 20};
 
 void fuzz_one(struct str in)
 {
-    static const unsigned char secret[32] = "thirty-two octets of a secret...";
+    static EVP_PKEY *key;
+    static char text[RECORD_MAX];
+    static struct str record;
     uint8_t seed = take_octet(&in);
     size_t size = header_size(in);
-    EVP_PKEY *key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, secret, sizeof secret);
-    must(key != NULL);
+    if (!key)
+        key = make_key(text, &record);
+    is_real = seed % REAL_PERIOD == REAL_PERIOD - 1;
     if (in.n < 1 << 15)
-        check(str_head(in, size), str_skip(in, size), key, seed);
-    EVP_PKEY_free(key);
+        check(str_head(in, size), str_skip(in, size), key, record, seed);
 }

@@ -10,6 +10,9 @@
 #include "fuzz_asker.h"
 #include "mail/header.h"
 
+/* What passes is tried with more of a body, and so are some of the rest. */
+enum { MORE_PERIOD = 8 };
+
 struct seen {
     size_t count;
     enum dkim_result result[DKIM_VERDICTS_MAX];
@@ -57,6 +60,16 @@ static struct seen verify(struct str message, struct str more, struct str *recor
     return seen;
 }
 
+/* With more of a body nothing passes but by a length. */
+static void check_more(struct str in, struct str *record, uint8_t choice, size_t count)
+{
+    uint32_t cut = cut_ways(in.n, choice).way[0];
+    struct seen more = verify(in, STR("x\r\n"), record, choice, cut);
+    must(more.count == count);
+    for (size_t i = 0; i < count; i++)
+        must(more.result[i] != DKIM_PASS || choice & 1);
+}
+
 const struct fuzz_memory fuzz_memory = {.factor = 200, .base = 2 << 20};
 
 void fuzz_one(struct str in)
@@ -66,16 +79,17 @@ void fuzz_one(struct str in)
     str_cut(in, '\n', &record, &in);
     struct seen whole = verify(in, nothing, &record, choice, CUT_WHOLE);
     struct seen cut = verify(in, nothing, &record, choice, CUT_RANDOM + choice);
-    struct seen more = verify(in, STR("x\r\n"), &record, choice, CUT_OCTETS);
     size_t fields = header_count(in, STR("DKIM-Signature"), DKIM_VERDICTS_MAX);
     must(whole.count <= fields && (whole.count > 0) == (fields > 0));
-    must(cut.count == whole.count && more.count == whole.count);
-    size_t checked = 0;
+    must(cut.count == whole.count);
+    size_t checked = 0, passed = 0;
     for (size_t i = 0; i < whole.count; i++) {
         checked += strcmp(whole.reason[i], "more than 8 signatures") != 0;
         must(cut.result[i] == whole.result[i] && cut.reason[i] == whole.reason[i]);
-        must(more.result[i] != DKIM_PASS || choice & 1);
+        passed += whole.result[i] == DKIM_PASS;
     }
+    if (passed > 0 || in.n % MORE_PERIOD == 0)
+        check_more(in, &record, choice, whole.count);
     must(checked <= DKIM_CHECKED_MAX);
     must(checked == DKIM_CHECKED_MAX || checked == whole.count);
 }

@@ -101,16 +101,16 @@ void fuzz_one(struct str in)
     uint8_t seed = take_octet(&in);
     bool has_dots = seed & 1;
     size_t limit = 2 + take_octet(&in) % 64;
-    const uint32_t cuts[] = {CUT_OCTETS, CUT_RANDOM + seed};
+    const struct cuts cuts = cut_ways(in.n, seed);
     struct outcome whole = scan(in, has_dots, limit, CUT_WHOLE);
-    for (size_t i = 0; i < 2; i++) {
-        struct outcome cut = scan(in, has_dots, limit, cuts[i]);
+    for (size_t i = 0; i < cuts.count; i++) {
+        struct outcome cut = scan(in, has_dots, limit, cuts.way[i]);
         must(whole.last == cut.last && whole.consumed == cut.consumed);
         must(whole.is_long == cut.is_long);
         must(str_equal(buf_str(&whole.content), buf_str(&cut.content)));
         buf_free(&cut.content);
         if (whole.last == DOTLINE_END)
-            check_stuffing(buf_str(&whole.content), cuts[i]);
+            check_stuffing(buf_str(&whole.content), cuts.way[i]);
     }
     check_plainly(in, has_dots);
     buf_free(&whole.content);

@@ -64,7 +64,10 @@ static void keep_file(const char *name, void *arg)
     struct segment_file *f = &files[file_count++];
     snprintf(f->path, sizeof f->path, "%s/%.20s", directory, name);
     f->content = buf_make(SEGMENT);
-    must(!file_load(f->path, &f->content).kind);
+    struct file *file;
+    must(!file_open(f->path, FILE_READ, &file).kind && buf_reserve(&f->content, SEGMENT));
+    must(!file_read_at(file, f->content.data, SEGMENT, 0, &f->content.used).kind);
+    file_close(file);
 }
 
 static void make_journal(void)
@@ -74,7 +77,7 @@ static void make_journal(void)
     snprintf(directory, sizeof directory, "%s/journal", enter_room());
     must(!open_journal(&seen, &j).kind);
     for (uint16_t i = 0; i < RECORDS; i++) {
-        char bytes[RECORD_LENGTH];
+        static char bytes[RECORD_LENGTH];
         struct iovec part = {bytes, sizeof bytes};
         uint64_t position;
         fill(bytes, i);
@@ -182,15 +185,17 @@ static void change(struct str *in, struct seen *expected)
 
 static void write_file(const struct segment_file *f)
 {
-    FILE *file = fopen(f->path, "we");
-    must(file && fwrite(f->content.data, 1, f->content.used, file) == f->content.used);
-    must(fclose(file) == 0);
+    struct file *file;
+    struct iovec part = {f->content.data, f->content.used};
+    must(!file_open(f->path, FILE_CREATE, &file).kind);
+    must(!file_write_at(file, &part, 1, 0).kind);
+    file_close(file);
 }
 
 /* What was good stays readable: records are taken and the next start finds them. */
 static void use(struct journal *j)
 {
-    char bytes[RECORD_LENGTH];
+    static char bytes[RECORD_LENGTH];
     struct iovec part = {bytes, sizeof bytes};
     uint64_t position;
     fill(bytes, 3);
@@ -202,7 +207,7 @@ const struct fuzz_memory fuzz_memory = {.factor = 64, .base = 33554432, .keeps =
 void fuzz_one(struct str in)
 {
     struct seen first = {0}, second;
-    struct buf saved[SEGMENTS_MOST];
+    static struct buf saved[SEGMENTS_MOST];
     struct journal *j;
     if (!file_count)
         make_journal();

@@ -241,10 +241,10 @@ void fuzz_one(struct str in)
 {
     uint8_t quirks = take_octet(&in), seed = take_octet(&in);
     static struct session whole, cut;
-    const uint32_t cuts[] = {CUT_OCTETS, CUT_RANDOM + seed};
+    const struct cuts cuts = cut_ways(in.n, seed);
     play(&whole, quirks, in, CUT_WHOLE);
-    for (size_t i = 0; i < 2; i++) {
-        play(&cut, quirks, in, cuts[i]);
+    for (size_t i = 0; i < cuts.count; i++) {
+        play(&cut, quirks, in, cuts.way[i]);
         must(str_equal(buf_str(&whole.wire), buf_str(&cut.wire)));
         must(str_equal(buf_str(&whole.events), buf_str(&cut.events)));
         stop(&cut);

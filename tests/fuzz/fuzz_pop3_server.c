@@ -71,11 +71,11 @@ void fuzz_one(struct str in)
 {
     struct buf whole = buf_make(1 << 26), cut = buf_make(1 << 26);
     uint8_t seed = take_octet(&in);
-    const uint32_t cuts[] = {CUT_OCTETS, CUT_RANDOM + seed};
+    const struct cuts cuts = cut_ways(in.n, seed);
     play(in, seed & 1, CUT_WHOLE, &whole);
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < cuts.count; i++) {
         cut.used = 0;
-        play(in, seed & 1, cuts[i], &cut);
+        play(in, seed & 1, cuts.way[i], &cut);
         must(str_equal(buf_str(&whole), buf_str(&cut)));
     }
     buf_free(&whole);

@@ -17,6 +17,26 @@ enum { ID = 7, STATES_MOST = 8, DELIVERIES_MOST = 16 };
 static struct cold *cold;
 static sqlite3 *db;
 
+enum step {
+    STEP_BEGIN,
+    STEP_FORGET_MESSAGE,
+    STEP_FORGET_DELIVERIES,
+    STEP_MESSAGE,
+    STEP_DELIVERY,
+    STEP_COMMIT,
+    STEPS
+};
+
+static const char *const sql[STEPS] = {
+    [STEP_BEGIN] = "BEGIN",
+    [STEP_FORGET_MESSAGE] = "DELETE FROM message",
+    [STEP_FORGET_DELIVERIES] = "DELETE FROM delivery",
+    [STEP_MESSAGE] = "INSERT INTO message VALUES (7, '', 0, ?1, ?2)",
+    [STEP_DELIVERY] = "INSERT INTO delivery VALUES (7, ?1, 0, 0, ?2)",
+    [STEP_COMMIT] = "COMMIT",
+};
+static sqlite3_stmt *statement[STEPS];
+
 static struct str take_piece(struct str *in)
 {
     size_t n = take_octet(in);
@@ -26,35 +46,45 @@ static struct str take_piece(struct str *in)
     return piece;
 }
 
-static void open_all(void)
+int __real_sqlite3_open_v2(const char *path, sqlite3 **out, int flags, const char *vfs);
+int __wrap_sqlite3_open_v2(const char *path, sqlite3 **out, int flags, const char *vfs);
+
+/* The queue's database is in memory, and the target puts its rows in beside it. */
+int __wrap_sqlite3_open_v2(const char *path, sqlite3 **out, int flags, const char *vfs)
 {
-    char path[128];
-    must(!cold_open(enter_room(), &cold).kind);
-    snprintf(path, sizeof path, "%s/queue.db", enter_room());
-    must(sqlite3_open(path, &db) == SQLITE_OK);
-    must(sqlite3_exec(db, "PRAGMA synchronous = OFF", NULL, NULL, NULL) == SQLITE_OK);
+    (void)path;
+    int result = __real_sqlite3_open_v2(":memory:", out, flags, vfs);
+    db = *out;
+    return result;
 }
 
-static void run(const char *sql, int64_t number, struct str blob)
+static void open_all(void)
 {
-    sqlite3_stmt *s;
-    must(sqlite3_prepare_v2(db, sql, -1, &s, NULL) == SQLITE_OK);
+    must(!cold_open(enter_room(), &cold).kind);
+    for (size_t i = 0; i < STEPS; i++)
+        must(sqlite3_prepare_v2(db, sql[i], -1, &statement[i], NULL) == SQLITE_OK);
+}
+
+static void run(enum step step, int64_t number, struct str blob)
+{
+    sqlite3_stmt *s = statement[step];
     sqlite3_bind_int64(s, 1, number);
     sqlite3_bind_blob64(s, 2, blob.n ? blob.p : "", blob.n, SQLITE_STATIC);
     must(sqlite3_step(s) == SQLITE_DONE);
-    sqlite3_finalize(s);
+    must(sqlite3_reset(s) == SQLITE_OK);
 }
 
 /* How many deliveries have a row. */
 static size_t put_rows(struct str in)
 {
     size_t count = 0;
-    must(sqlite3_exec(db, "BEGIN; DELETE FROM message; DELETE FROM delivery", NULL, NULL, NULL) ==
-         SQLITE_OK);
-    run("INSERT INTO message VALUES (7, '', 0, ?1, ?2)", 12, take_piece(&in));
+    run(STEP_BEGIN, 0, STR_NONE);
+    run(STEP_FORGET_MESSAGE, 0, STR_NONE);
+    run(STEP_FORGET_DELIVERIES, 0, STR_NONE);
+    run(STEP_MESSAGE, 12, take_piece(&in));
     for (; count < STATES_MOST && in.n > 0; count++)
-        run("INSERT INTO delivery VALUES (7, ?1, 0, 0, ?2)", (int64_t)count, take_piece(&in));
-    must(sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) == SQLITE_OK);
+        run(STEP_DELIVERY, (int64_t)count, take_piece(&in));
+    run(STEP_COMMIT, 0, STR_NONE);
     return count;
 }
 

@@ -28,16 +28,17 @@ const struct fuzz_memory fuzz_memory = {.factor = 400, .base = 1 << 20};
 
 void fuzz_one(struct str in)
 {
-    const uint32_t cuts[] = {CUT_OCTETS, CUT_RANDOM + take_octet(&in)};
+    uint8_t seed = take_octet(&in);
+    const struct cuts cuts = cut_ways(in.n, seed);
     struct buf whole = buf_make(SEVENBIT_OUTPUT_MAX(in.n));
     struct buf cut = buf_make(SEVENBIT_OUTPUT_MAX(in.n));
     struct buf again = buf_make(SEVENBIT_OUTPUT_MAX(SEVENBIT_OUTPUT_MAX(in.n)));
     enum sevenbit_header header, header_cut;
     struct fault f = convert(in, CUT_WHOLE, &whole, &header);
     must(f.kind == FAULT_FINE ? header == SEVENBIT_HEADER_ASCII : f.reply == 554);
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < cuts.count; i++) {
         cut.used = 0;
-        struct fault g = convert(in, cuts[i], &cut, &header_cut);
+        struct fault g = convert(in, cuts.way[i], &cut, &header_cut);
         must(header == header_cut && f.kind == g.kind);
         must(str_equal(fault_text(&f), fault_text(&g)));
         must(str_equal(buf_str(&whole), buf_str(&cut)));

@@ -190,10 +190,10 @@ void fuzz_one(struct str in)
 {
     uint8_t flags = take_octet(&in), counts = take_octet(&in), seed = take_octet(&in);
     static struct dialogue whole, cut;
-    const uint32_t cuts[] = {CUT_OCTETS, CUT_RANDOM + seed};
+    const struct cuts cuts = cut_ways(in.n, seed);
     play(&whole, flags, counts, in, CUT_WHOLE);
-    for (size_t i = 0; i < 2; i++) {
-        play(&cut, flags, counts, in, cuts[i]);
+    for (size_t i = 0; i < cuts.count; i++) {
+        play(&cut, flags, counts, in, cuts.way[i]);
         must(str_equal(buf_str(&whole.wire), buf_str(&cut.wire)));
         must(str_equal(buf_str(&whole.events), buf_str(&cut.events)));
         must(str_equal(buf_str(&whole.client.dialogue), buf_str(&cut.client.dialogue)));

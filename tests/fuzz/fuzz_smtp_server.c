@@ -67,13 +67,13 @@ void fuzz_one(struct str in)
         .has_dsn = true,
         .has_limits = flags & 64,
     };
-    const uint32_t cuts[] = {CUT_OCTETS, CUT_RANDOM + seed};
+    const struct cuts cuts = cut_ways(in.n, seed);
     struct steering steering = {seed, 0};
     struct player whole, cut;
     play(&whole, &options, flags & 128, in, CUT_WHOLE, &steering);
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < cuts.count; i++) {
         steering = (struct steering){seed, 0};
-        play(&cut, &options, flags & 128, in, cuts[i], &steering);
+        play(&cut, &options, flags & 128, in, cuts.way[i], &steering);
         must(str_equal(buf_str(&whole.wire), buf_str(&cut.wire)));
         must(str_equal(buf_str(&whole.events), buf_str(&cut.events)));
         must(whole.is_finished == cut.is_finished);

@@ -48,13 +48,14 @@ const struct fuzz_memory fuzz_memory = {.factor = 200, .base = 8 << 20};
 
 void fuzz_one(struct str in)
 {
-    const uint32_t cuts[] = {CUT_OCTETS, CUT_RANDOM + take_octet(&in)};
+    uint8_t seed = take_octet(&in);
+    const struct cuts cuts = cut_ways(in.n, seed);
     struct specimen whole, other;
     read_cut(&whole, in, CUT_WHOLE);
     must(whole.octets == count_octets(without_mbox_line(in)));
     must(whole.has_mbox_line == str_starts(in, STR("From ")));
-    for (size_t i = 0; i < 2; i++) {
-        read_cut(&other, in, cuts[i]);
+    for (size_t i = 0; i < cuts.count; i++) {
+        read_cut(&other, in, cuts.way[i]);
         must_mean_the_same(&whole, &other);
         must(whole.has_lf == other.has_lf && whole.has_crlf == other.has_crlf);
         specimen_free(&other);

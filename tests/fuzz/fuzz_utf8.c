@@ -28,13 +28,13 @@ const struct fuzz_memory fuzz_memory = {.factor = 0, .base = 1 << 18, .keeps = t
 void fuzz_one(struct str in)
 {
     in = str_head(in, 255);
-    struct str rest = in;
+    struct str rest = in, before = in;
     uint32_t character;
-    while (utf8_take(&rest, &character)) {
-        size_t taken = in.n - rest.n;
+    for (; utf8_take(&rest, &character); before = rest) {
         must(character <= 0x10FFFF && (character < 0xD800 || character > 0xDFFF));
-        must(utf8_is_valid(str_head(in, taken)));
+        must(utf8_is_valid(str_head(before, before.n - rest.n)));
     }
+    must(utf8_is_valid(str_head(in, in.n - rest.n)));
     must(utf8_is_valid(in) == (rest.n == 0));
     must(utf8_is_valid(in) == is_valid(in));
 }

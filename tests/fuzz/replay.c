@@ -11,9 +11,8 @@
 #include "base/buf.h"
 #include "base/pack.h"
 #include "fuzz.h"
-#include "os/file.h"
 
-enum { PACK_MOST = 1 << 26 };
+enum { PACK_MOST = 1 << 26, STEP = 1 << 16 };
 
 static size_t count;
 
@@ -29,14 +28,24 @@ static void play(struct str input)
     count++;
 }
 
+/* Not by os/file.c, in the place of which a target may have something else. */
+static void load(const char *path, struct buf *out)
+{
+    FILE *file = fopen(path, "re");
+    bool is_good = file != NULL;
+    while (is_good && !feof(file) && (is_good = !ferror(file) && buf_reserve(out, STEP)))
+        out->used += fread(out->data + out->used, 1, STEP, file);
+    if (!is_good) {
+        fprintf(stderr, "%s cannot be read\n", path);
+        exit(1);
+    }
+    fclose(file);
+}
+
 static void play_file(const char *path)
 {
     struct buf content = buf_make(PACK_MOST);
-    struct fault f = file_load(path, &content);
-    if (f.kind) {
-        fprintf(stderr, "%s: %s\n", path, f.text);
-        exit(1);
-    }
+    load(path, &content);
     if (!str_ends_nocase(str_from(path), STR(".pack"))) {
         fprintf(stderr, "%s\n", path);
         play(buf_str(&content));
