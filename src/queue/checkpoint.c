@@ -34,6 +34,19 @@ struct round {
     struct fault fault;
 };
 
+/* An empty one. Its tables are as large as a round can be and mostly stay unused: not zeroed. */
+static struct round *new_round(struct queue *q)
+{
+    struct round *r = malloc(sizeof *r);
+    if (!r)
+        abort();
+    r->queue = q;
+    r->arena = arena_make(ARENA_LIMIT);
+    r->count = 0;
+    r->fault = FINE;
+    return r;
+}
+
 /* Copies a body from memory or the journal to its file. Synced later, with all others. */
 static struct fault write_body(struct queue *q, const struct queue_message *m)
 {
@@ -196,10 +209,7 @@ static void discard_files(void *arg)
 static void discard(struct queue *q)
 {
     while (q->discard_count > 0) {
-        struct round *r = calloc(1, sizeof *r);
-        if (!r)
-            abort();
-        r->queue = q;
+        struct round *r = new_round(q);
         while (r->count < ROUND && q->discard_count > 0)
             r->change[r->count++].id = q->discard[--q->discard_count];
         offload(discard_files, r);
@@ -232,11 +242,7 @@ static struct fault checkpoint(struct queue *q)
     struct fault f = FINE;
     bool is_full_round;
     do {
-        struct round *r = calloc(1, sizeof *r);
-        if (!r)
-            abort();
-        r->queue = q;
-        r->arena = arena_make(ARENA_LIMIT);
+        struct round *r = new_round(q);
         choose(q, r);
         is_full_round = r->count == ROUND;
         if (r->count > 0) {

@@ -300,6 +300,7 @@ enum { JOBS_MOST = 256, PROGRESS_S = 10 };
 /* What the jobs of one run have in common. */
 struct tally {
     atomic_ullong next, done, failed, messages, deliveries, crashes, processes;
+    atomic_ullong digests; /* their sum: two builds that run the same seeds alike have the same */
     atomic_ullong at[JOBS_MOST]; /* the seed of each job, 0 behind the last one */
     atomic_bool is_over;
     time_t end; /* 0: none */
@@ -317,6 +318,7 @@ static void count(struct tally *t)
     atomic_fetch_add(&t->messages, world->ledger->messages);
     atomic_fetch_add(&t->crashes, world->ledger->crashes);
     atomic_fetch_add(&t->processes, world->process);
+    atomic_fetch_add(&t->digests, world->digest);
     for (size_t i = 0; i < world->ledger->messages; i++)
         for (size_t k = 0; k < world->ledger->message[i].recipients; k++)
             atomic_fetch_add(&t->deliveries, world->ledger->message[i].recipient[k].deliveries);
@@ -419,12 +421,13 @@ static uint64_t run_seeds(uint64_t from, uint64_t seeds, unsigned jobs, bool is_
     uint64_t failed = await(t, pid, jobs, seeds) + atomic_load(&t->failed);
     printf(
         "%llu of %llu seeds failed: %llu messages, %llu deliveries, %llu processes, %llu ended in "
-        "the middle\n",
+        "the middle, digest %016llx\n",
         (unsigned long long)atomic_load(&t->failed), (unsigned long long)atomic_load(&t->done),
         (unsigned long long)atomic_load(&t->messages),
         (unsigned long long)atomic_load(&t->deliveries),
         (unsigned long long)atomic_load(&t->processes),
-        (unsigned long long)atomic_load(&t->crashes));
+        (unsigned long long)atomic_load(&t->crashes),
+        (unsigned long long)atomic_load(&t->digests));
     bool is_nothing = atomic_load(&t->messages) == 0;
     munmap(t, sizeof *t);
     if (is_interrupted) {
@@ -476,6 +479,7 @@ static void prepare_process(void)
 {
     setenv("TZ", "UTC", 1);
     setenv("SSL_CERT_FILE", "/dev/null", 1);
+    setenv("SSL_CERT_DIR", "/dev/null", 1);
     signal(SIGPIPE, SIG_IGN);
     letters_prepare();
     peer_tls_prepare();
