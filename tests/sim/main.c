@@ -426,8 +426,7 @@ static uint64_t run_seeds(uint64_t from, uint64_t seeds, unsigned jobs, bool is_
         (unsigned long long)atomic_load(&t->messages),
         (unsigned long long)atomic_load(&t->deliveries),
         (unsigned long long)atomic_load(&t->processes),
-        (unsigned long long)atomic_load(&t->crashes),
-        (unsigned long long)atomic_load(&t->digests));
+        (unsigned long long)atomic_load(&t->crashes), (unsigned long long)atomic_load(&t->digests));
     bool is_nothing = atomic_load(&t->messages) == 0;
     munmap(t, sizeof *t);
     if (is_interrupted) {
