@@ -48,6 +48,7 @@ enum {
     SEEDS_MOST = 1000000000,
     REAL_PATIENCE_S = 120,
     HEAP_ONLY_BYTES = 32 << 20,
+    HEAP_ROOM_BYTES = 14 << 20, /* less than what a server gives back to the system at once */
     LIBRARIES_KEEP_BYTES = 768 * 1024
 };
 
@@ -145,6 +146,23 @@ static void make_template(void)
     memcpy(run.template, run.memory, run.template_size);
 }
 
+/*
+ * The heap of the processes to come: all memory is from there, so that it is counted, and it begins with
+ * huge pages, which are had at once.
+ */
+static void make_heap(void)
+{
+    enum { HUGE_PAGE = 2 << 20 };
+    mallopt(M_MMAP_THRESHOLD, HEAP_ONLY_BYTES);
+    mallopt(M_TRIM_THRESHOLD, HEAP_ONLY_BYTES);
+    char *whole = malloc(HEAP_ROOM_BYTES);
+    size_t to_next = HUGE_PAGE - (size_t)whole % HUGE_PAGE;
+    madvise(whole + to_next, HEAP_ROOM_BYTES - 2 * HUGE_PAGE, MADV_HUGEPAGE);
+    free(whole);
+    void *used = malloc(to_next - 64);
+    (void)used;
+}
+
 static struct fault outcome;
 
 static void serve(void *arg)
@@ -212,8 +230,6 @@ static _Noreturn void run_process(void)
     if (world->plan->processes_left > 0 && !plan_is_healed())
         world->crash_at_call = ((uint64_t)1 << sim_between(3, 15)) + sim_below(4096);
     world->plan->has_stopped = false;
-    /* All memory from one heap: it is counted, and what has been used once need not be mapped. */
-    mallopt(M_MMAP_THRESHOLD, HEAP_ONLY_BYTES);
     fiber_start("main", true, MAIN_STACK_BYTES, serve, NULL);
     size_t memory_before = memory_in_use();
     if (!world_run(has_stopped))
@@ -338,6 +354,7 @@ static _Noreturn void work(struct tally *t, unsigned job, uint64_t end, bool is_
     signal(SIGTERM, SIG_DFL);
     map_world();
     make_template();
+    make_heap();
     for (uint64_t seed; !is_time_over(t) && (seed = atomic_fetch_add(&t->next, 1)) < end;) {
         atomic_store(&t->at[job], seed);
         bool is_well = run_seed(seed);
@@ -549,6 +566,7 @@ int main(int argc, char **argv)
     if (o.is_one) {
         map_world();
         make_template();
+        make_heap();
         return !replay(o.seed);
     }
     struct sigaction action = {.sa_handler = interrupt};
