@@ -11,7 +11,7 @@
 
 #include "world.h"
 
-enum { ROOM_PAGES = 1 << 16, WRITE_BACK_ONE_IN = 48, NAMES_BACK_ONE_IN = 64 };
+enum { ROOM_PAGES = 1 << 16, WRITE_BACK_ONE_IN = 48, NAMES_BACK_ONE_IN = 64, SHELVES = 64 };
 
 static struct inode *new_inode(enum inode_type type, unsigned mode)
 {
@@ -86,19 +86,38 @@ static uint32_t hash_of(const char *text, size_t n)
     return hash;
 }
 
+static struct name *new_name(struct inode *directory, const char *text, size_t n, uint32_t hash)
+{
+    struct name **at = &directory->names, *name = world_alloc(sizeof *name);
+    while (*at)
+        at = &(*at)->next;
+    *at = name;
+    memcpy(name->text, text, n);
+    name->hash = hash;
+    if (!directory->shelf)
+        directory->shelf = world_alloc(SHELVES * sizeof *directory->shelf);
+    name->next_on_shelf = directory->shelf[hash % SHELVES];
+    directory->shelf[hash % SHELVES] = name;
+    return name;
+}
+
+static void drop_name(struct inode *directory, struct name *name)
+{
+    struct name **at = &directory->shelf[name->hash % SHELVES];
+    while (*at != name)
+        at = &(*at)->next_on_shelf;
+    *at = name->next_on_shelf;
+    world_free(name, sizeof *name);
+}
+
 static struct name *find_name(struct inode *directory, const char *text, size_t n, bool is_made)
 {
-    struct name **at = &directory->names;
     uint32_t hash = hash_of(text, n);
-    for (; *at; at = &(*at)->next)
-        if ((*at)->hash == hash && strlen((*at)->text) == n && memcmp((*at)->text, text, n) == 0)
-            return *at;
-    if (!is_made)
-        return NULL;
-    *at = world_alloc(sizeof **at);
-    memcpy((*at)->text, text, n);
-    (*at)->hash = hash;
-    return *at;
+    struct name **shelf = directory->shelf ? &directory->shelf[hash % SHELVES] : NULL;
+    for (struct name *i = shelf ? *shelf : NULL; i; i = i->next_on_shelf)
+        if (i->hash == hash && strlen(i->text) == n && memcmp(i->text, text, n) == 0)
+            return i;
+    return is_made ? new_name(directory, text, n, hash) : NULL;
 }
 
 static struct inode *step(struct inode *directory, const char *text, size_t n)
@@ -241,9 +260,11 @@ static bool write_page(struct inode *i, size_t at, size_t inside, const char *fr
             return false;
         d->used_pages += costs;
         i->cost += costs;
-        char *page = world_alloc(DISK_PAGE);
-        if (live)
+        char *page = world_take(DISK_PAGE);
+        if (live && n < DISK_PAGE)
             memcpy(page, live, DISK_PAGE);
+        else if (n < DISK_PAGE)
+            memset(page, 0, DISK_PAGE);
         i->live[at] = page;
     }
     memcpy(i->live[at] + inside, from, n);
@@ -375,7 +396,7 @@ static void forget_names(struct inode *directory)
             continue;
         }
         *at = n->next;
-        world_free(n, sizeof *n);
+        drop_name(directory, n);
     }
 }
 
