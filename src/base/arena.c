@@ -23,7 +23,12 @@ struct arena_cleanup {
     void *arg;
 };
 
-enum { FIRST_CHUNK = 1024, LARGEST_CHUNK = 64 * 1024 };
+enum {
+    /* With its head a piece that the C library keeps at hand for each thread. */
+    FIRST_CHUNK = 1024 - sizeof(struct arena_chunk),
+    LARGEST_CHUNK = 64 * 1024,
+    PRINT_GUESS = 256
+};
 
 void arena_free(struct arena *a)
 {
@@ -112,16 +117,25 @@ char *arena_c_string(struct arena *a, struct str s)
 
 struct str arena_printf(struct arena *a, const char *format, ...)
 {
-    va_list args;
+    char first[PRINT_GUESS];
+    va_list args, again;
     va_start(args, format);
-    int n = vsnprintf(NULL, 0, format, args);
-    va_end(args);
+    va_copy(again, args);
+    int n = vsnprintf(first, sizeof first, format, args);
     assert(n >= 0);
     char *text = arena_alloc(a, (size_t)n + 1);
-    va_start(args, format);
-    vsnprintf(text, (size_t)n + 1, format, args);
+    if ((size_t)n < sizeof first)
+        memcpy(text, first, (size_t)n);
+    else
+        vsnprintf(text, (size_t)n + 1, format, again);
+    va_end(again);
     va_end(args);
     return str_make(text, (size_t)n);
+}
+
+struct buf arena_buf(struct arena *a, size_t limit_bytes)
+{
+    return (struct buf){arena_alloc(a, limit_bytes), 0, limit_bytes, limit_bytes};
 }
 
 void arena_defer(struct arena *a, void (*run)(void *arg), void *arg)

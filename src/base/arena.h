@@ -11,7 +11,7 @@
 
 #include <stddef.h>
 
-#include "base/str.h"
+#include "base/buf.h"
 
 enum { ARENA_ALIGN = _Alignof(max_align_t) };
 
@@ -59,6 +59,9 @@ char *arena_c_string(struct arena *a, struct str s);
 /* A slice with printf output. Sizes as in arena_alloc. */
 struct str arena_printf(struct arena *a, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* An empty buffer of that limit whose storage is the arena's: not for buf_free. As in arena_alloc. */
+struct buf arena_buf(struct arena *a, size_t limit_bytes);
 
 /* Calls run(arg) in arena_free, before the memory goes. */
 void arena_defer(struct arena *a, void (*run)(void *arg), void *arg);

@@ -53,7 +53,10 @@ bool buf_append(struct buf *b, struct str s)
 
 bool buf_append_byte(struct buf *b, char byte)
 {
-    return buf_append(b, str_make(&byte, 1));
+    if (b->used == b->size && !buf_reserve(b, 1))
+        return false;
+    b->data[b->used++] = byte;
+    return true;
 }
 
 bool buf_append_number(struct buf *b, int64_t number)
@@ -64,17 +67,21 @@ bool buf_append_number(struct buf *b, int64_t number)
 
 bool buf_printf(struct buf *b, const char *format, ...)
 {
-    va_list args;
+    va_list args, again;
+    size_t room = b->size - b->used;
     va_start(args, format);
-    int n = vsnprintf(NULL, 0, format, args);
+    va_copy(again, args);
+    int n = vsnprintf(room > 0 ? b->data + b->used : NULL, room, format, args);
+    bool is_done = n >= 0 && (size_t)n < room;
+    if (n >= 0 && !is_done && buf_reserve(b, (size_t)n + 1)) {
+        vsnprintf(b->data + b->used, (size_t)n + 1, format, again);
+        is_done = true;
+    }
+    va_end(again);
     va_end(args);
-    if (n < 0 || !buf_reserve(b, (size_t)n + 1))
-        return false;
-    va_start(args, format);
-    vsnprintf(b->data + b->used, (size_t)n + 1, format, args);
-    va_end(args);
-    b->used += (size_t)n;
-    return true;
+    if (is_done)
+        b->used += (size_t)n;
+    return is_done;
 }
 
 void buf_consume(struct buf *b, size_t n)

@@ -27,51 +27,57 @@ bool encode_base64(struct buf *out, struct str bytes)
     return true;
 }
 
-static int base64_value(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
+/* What a digit stands for, and one more, so that no digit is 0. */
+static const unsigned char base64_values[256] = {
+    ['A'] = 1,  ['B'] = 2,  ['C'] = 3,  ['D'] = 4,  ['E'] = 5,  ['F'] = 6,  ['G'] = 7,
+    ['H'] = 8,  ['I'] = 9,  ['J'] = 10, ['K'] = 11, ['L'] = 12, ['M'] = 13, ['N'] = 14,
+    ['O'] = 15, ['P'] = 16, ['Q'] = 17, ['R'] = 18, ['S'] = 19, ['T'] = 20, ['U'] = 21,
+    ['V'] = 22, ['W'] = 23, ['X'] = 24, ['Y'] = 25, ['Z'] = 26, ['a'] = 27, ['b'] = 28,
+    ['c'] = 29, ['d'] = 30, ['e'] = 31, ['f'] = 32, ['g'] = 33, ['h'] = 34, ['i'] = 35,
+    ['j'] = 36, ['k'] = 37, ['l'] = 38, ['m'] = 39, ['n'] = 40, ['o'] = 41, ['p'] = 42,
+    ['q'] = 43, ['r'] = 44, ['s'] = 45, ['t'] = 46, ['u'] = 47, ['v'] = 48, ['w'] = 49,
+    ['x'] = 50, ['y'] = 51, ['z'] = 52, ['0'] = 53, ['1'] = 54, ['2'] = 55, ['3'] = 56,
+    ['4'] = 57, ['5'] = 58, ['6'] = 59, ['7'] = 60, ['8'] = 61, ['9'] = 62, ['+'] = 63,
+    ['/'] = 64,
+};
 
-/* Decodes four digits of which the last may be padding; returns the number of bytes, or 0. */
-static size_t decode_group(const char *text, bool is_last, char bytes[3])
+/* Decodes four characters of which the last ones are padding to bytes; false when they are none. */
+static bool decode_group(const char *text, size_t padding, char *bytes)
 {
-    size_t padding = 0;
-    if (is_last && text[3] == '=')
-        padding = text[2] == '=' ? 2 : 1;
     uint32_t group = 0;
     for (size_t i = 0; i < 4; i++) {
-        int value = i >= 4 - padding ? 0 : base64_value(text[i]);
-        if (value < 0)
-            return 0;
-        group = (group << 6) | (uint32_t)value;
+        uint32_t value = i < 4 - padding ? base64_values[(unsigned char)text[i]] : 1;
+        if (value == 0)
+            return false;
+        group = (group << 6) | (value - 1);
     }
     if ((padding == 1 && (group & 0xFF)) || (padding == 2 && (group & 0xFFFF)))
-        return 0;
+        return false;
     bytes[0] = (char)(group >> 16);
-    bytes[1] = (char)(group >> 8);
-    bytes[2] = (char)group;
-    return 3 - padding;
+    if (padding < 2)
+        bytes[1] = (char)(group >> 8);
+    if (padding < 1)
+        bytes[2] = (char)group;
+    return true;
 }
 
 bool decode_base64(struct buf *out, struct str text)
 {
-    size_t start = out->used;
+    size_t padding = 0;
+    if (text.n == 0)
+        return true;
     if (text.n % 4 != 0)
         return false;
-    for (size_t i = 0; i < text.n; i += 4) {
-        char bytes[3];
-        size_t n = decode_group(text.p + i, i + 4 == text.n, bytes);
-        if (n == 0 || !buf_append(out, str_make(bytes, n))) {
-            out->used = start;
+    if (text.p[text.n - 1] == '=')
+        padding = text.p[text.n - 2] == '=' ? 2 : 1;
+    size_t size = text.n / 4 * 3 - padding;
+    if (!buf_reserve(out, size))
+        return false;
+    char *to = out->data + out->used;
+    for (size_t i = 0; i < text.n; i += 4, to += 3)
+        if (!decode_group(text.p + i, i + 4 == text.n ? padding : 0, to))
             return false;
-        }
-    }
+    out->used += size;
     return true;
 }
 

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "base/num.h"
+#include "check/dkim_hash.h"
 #include "check/dkim_signature.h"
 #include "check/tag_list.h"
 
@@ -329,8 +330,7 @@ static void add_set(EVP_MD_CTX *digest, const struct set *s, unsigned char hash[
 static bool check_seals(struct arc_verifier *v, const struct dkim_key_opener *opener)
 {
     bool is_good = true;
-    EVP_MD_CTX *digest = EVP_MD_CTX_new();
-    must(digest && EVP_DigestInit_ex(digest, EVP_sha256(), NULL) == 1);
+    EVP_MD_CTX *digest = dkim_hash_begin();
     for (size_t i = 0; i < v->count && is_good; i++) {
         const struct set *s = &v->set[i];
         unsigned char hash[DKIM_HASH_SIZE];

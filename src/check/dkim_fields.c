@@ -10,7 +10,10 @@
 #include <openssl/evp.h>
 #include <stdlib.h>
 
+#include "check/dkim_hash.h"
 #include "check/tag_list.h"
+
+enum { USUAL_LINE = 1024 /* octets of a field */ };
 
 struct dkim_name {
     const struct header_field *field;
@@ -129,8 +132,8 @@ void dkim_fields_hash(const struct dkim_fields *f, const struct dkim_choice *cho
                       unsigned char hash[DKIM_HASH_SIZE])
 {
     struct buf line = buf_make(SIZE_MAX / 2);
-    EVP_MD_CTX *digest = EVP_MD_CTX_new();
-    must(digest && EVP_DigestInit_ex(digest, EVP_sha256(), NULL) == 1);
+    buf_reserve(&line, USUAL_LINE);
+    EVP_MD_CTX *digest = dkim_hash_begin();
     hash_fields(f, choice, &line, digest);
     line.used = 0;
     must(dkim_canon_without(choice->canon, choice->own, choice->left_out, &line) &&

@@ -43,20 +43,21 @@ struct dkim_finding dkim_key_read(struct str record, struct dkim_key_use use, st
                                   struct dkim_key *out);
 
 /*
- * Makes the key usable; *bits is its size. NULL, with a finding, when the data is no such key or its size is outside
- * what RFC 8301 allows. The caller frees it with EVP_PKEY_free.
+ * Makes the key ready for dkim_key_verify; *bits is its size. NULL, with a finding, when the data is no such key or its
+ * size is outside what RFC 8301 allows. The caller frees it with EVP_PKEY_CTX_free.
  */
-EVP_PKEY *dkim_key_open(const struct dkim_key *key, unsigned *bits, struct dkim_finding *out);
+EVP_PKEY_CTX *dkim_key_open(const struct dkim_key *key, unsigned *bits, struct dkim_finding *out);
 
 /* Makes keys usable for a verifier, as dkim_key_open does, whose job it may be to know those it has made. */
 struct dkim_key_opener {
-    EVP_PKEY *(*open)(void *context, const struct dkim_key *key, unsigned *bits,
-                      struct dkim_finding *out);
+    EVP_PKEY_CTX *(*open)(void *context, const struct dkim_key *key, unsigned *bits,
+                          struct dkim_finding *out);
     void *context;
 };
 
-/* Whether the signature over that hash is the key's (RFC 8017 8.2, RFC 8463 3). */
-bool dkim_key_verify(EVP_PKEY *key, struct str signature, const unsigned char hash[DKIM_HASH_SIZE]);
+/* Whether the signature over that hash is the key's (RFC 8017 8.2, RFC 8463 3). One thread at a time. */
+bool dkim_key_verify(EVP_PKEY_CTX *ready, struct str signature,
+                     const unsigned char hash[DKIM_HASH_SIZE]);
 
 /* Signs that hash with a private key: appends the octets of the signature. False when OpenSSL or out refuses. */
 bool dkim_key_sign(EVP_PKEY *key, const unsigned char hash[DKIM_HASH_SIZE], struct buf *out);

@@ -142,15 +142,13 @@ static struct dkim_finding read_canons(const struct reading *r)
 
 static bool decode(const struct tag *tag, struct arena *arena, struct str *text, struct str *out)
 {
-    struct buf joined = buf_make(BASE64_MAX), octets = buf_make(BASE64_MAX);
-    bool is_good = tag && tag->value.n > 0 && tag_value_join(&joined, tag->value) &&
-                   decode_base64(&octets, buf_str(&joined));
-    if (is_good) {
-        *text = arena_copy(arena, buf_str(&joined));
-        *out = arena_copy(arena, buf_str(&octets));
-    }
-    buf_free(&joined);
-    buf_free(&octets);
+    if (!tag || tag->value.n == 0)
+        return false;
+    size_t most = tag->value.n < BASE64_MAX ? tag->value.n : BASE64_MAX;
+    struct buf joined = arena_buf(arena, most), octets = arena_buf(arena, most / 4 * 3);
+    bool is_good = tag_value_join(&joined, tag->value) && decode_base64(&octets, buf_str(&joined));
+    *text = buf_str(&joined);
+    *out = buf_str(&octets);
     return is_good;
 }
 
@@ -363,13 +361,13 @@ static struct dkim_finding try_key(const struct dkim_signature *s, const struct 
     struct dkim_finding f;
     if (key->is_strict && !str_equal(s->identity_domain, s->domain) && s->identity.n > 0)
         return permanent("the key is not for domains below its own");
-    EVP_PKEY *opened =
+    EVP_PKEY_CTX *ready =
         opener ? opener->open(opener->context, key, bits, &f) : dkim_key_open(key, bits, &f);
-    if (opened)
-        f = dkim_key_verify(opened, s->signature, hash)
+    if (ready)
+        f = dkim_key_verify(ready, s->signature, hash)
                 ? (struct dkim_finding){DKIM_PASS, ""}
                 : (struct dkim_finding){DKIM_FAIL, "the signature is not of these header fields"};
-    EVP_PKEY_free(opened);
+    EVP_PKEY_CTX_free(ready);
     return f;
 }
 

@@ -29,8 +29,10 @@ struct dkim_verifier {
     struct dkim_fields fields;
     bool is_fetched, is_finished;
     size_t count;
-    struct entry entry[DKIM_VERDICTS_MAX];
+    struct entry *entry; /* one for each that is reported */
 };
+
+enum { ENTRIES_ROOM = DKIM_VERDICTS_MAX * sizeof(struct entry) };
 
 static void read_entry(struct dkim_verifier *v, const struct dkim_selected *selected)
 {
@@ -55,6 +57,7 @@ static void report_section(struct dkim_verifier *v, struct str section)
     if (!header_find(section, STR("DKIM-Signature"), &field))
         return;
     v->count = 1;
+    v->entry = arena_alloc(&v->arena, sizeof *v->entry);
     v->entry[0].want = -1;
     v->entry[0].finding = (struct dkim_finding){DKIM_POLICY, "the header section is too large"};
 }
@@ -67,13 +70,14 @@ struct dkim_verifier *dkim_verify_begin(struct str section, struct dkim_body *bo
         abort();
     v->options = *options;
     v->body = body;
-    v->arena = arena_make(DKIM_FIELDS_ROOM + DKIM_VERDICTS_MAX * DKIM_SIGNATURE_ROOM);
+    v->arena = arena_make(DKIM_FIELDS_ROOM + ENTRIES_ROOM + DKIM_VERDICTS_MAX * DKIM_SIGNATURE_ROOM);
     if (!dkim_fields_read(section, &v->arena, &v->fields)) {
         report_section(v, section);
         return v;
     }
     struct dkim_selected selected[DKIM_VERDICTS_MAX];
     size_t count = dkim_select(&v->fields, selected);
+    v->entry = arena_alloc(&v->arena, count * sizeof *v->entry);
     for (size_t i = 0; i < count; i++)
         read_entry(v, &selected[i]);
     return v;

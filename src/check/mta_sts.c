@@ -55,7 +55,7 @@ enum mta_sts_record mta_sts_record_parse(struct str text, struct str *id)
     struct str behind = trim_blanks(str_skip(text, version.n));
     *id = STR_NONE;
     if (!str_starts(text, version) || behind.n == 0 || behind.p[0] != ';')
-        return str_equal(trim_blanks(text), version) ? MTA_STS_BROKEN : MTA_STS_ABSENT;
+        return str_starts(text, version) && behind.n == 0 ? MTA_STS_BROKEN : MTA_STS_ABSENT;
     rest = str_skip(behind, 1);
     for (bool has_more = true; has_more;) {
         has_more = str_cut(rest, ';', &field, &rest);

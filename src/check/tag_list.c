@@ -47,16 +47,14 @@ static size_t word_size(struct str s)
 {
     size_t n = 0;
     uint32_t character;
-    while (n < s.n) {
-        struct str rest = str_skip(s, n);
-        if (s.p[n] > ' ' && s.p[n] < 0x7F)
+    for (;;) {
+        while (n < s.n && s.p[n] > ' ' && s.p[n] < 0x7F)
             n++;
-        else if ((unsigned char)s.p[n] >= 0x80 && utf8_take(&rest, &character))
-            n = s.n - rest.n;
-        else
-            break;
+        struct str rest = str_skip(s, n);
+        if (rest.n == 0 || (unsigned char)rest.p[0] < 0x80 || !utf8_take(&rest, &character))
+            return n;
+        n = s.n - rest.n;
     }
-    return n;
 }
 
 /* Whether all of s is words and white space; *value is what stands from the first to the last word. */

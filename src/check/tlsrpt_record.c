@@ -7,10 +7,11 @@
 #include "check/report_uri.h"
 #include "check/tag_list.h"
 
+/* RFC 8460 section 3: a record begins with its version, without blanks in front or within. */
 static bool is_version(struct str text)
 {
     struct tag tag;
-    return tag_next(&text, &tag) == TAG_GOOD && str_equal(tag.name, STR("v")) &&
+    return str_starts(text, STR("v=TLSRPTv1")) && tag_next(&text, &tag) == TAG_GOOD && str_equal(tag.name, STR("v")) &&
            str_equal(tag.value, STR("TLSRPTv1"));
 }
 

@@ -2,8 +2,9 @@
 /*
  * internal.h - the journal as its own files see it
  *
- * journal.c opens, closes, submits and reads; commit.c has the two threads that write and sync;
- * keeper.c the thread that makes and recycles segments; replay.c reads the log at the start.
+ * journal.c opens, closes, submits and reads; commit.c has the two threads that write and sync,
+ * to which turn.c hands the records; keeper.c the thread that makes and recycles segments; replay.c reads the log
+ * at the start.
  */
 #ifndef JOURNAL_INTERNAL_H
 #define JOURNAL_INTERNAL_H
@@ -97,6 +98,12 @@ void journal_complete(struct append_queue *q, const struct fault *result);
 
 /* Calls the alarm, if there is one. Without the mutex. */
 void journal_alarm(struct journal *j, const struct fault *fault);
+
+/* Hands a record to the committers: in a task at the end of the loop's turn, elsewhere now. */
+void journal_hand_over(struct journal *j, struct journal_append *append);
+
+/* Does now what this thread would do for that journal at the end of its turn. */
+void journal_end_turn(struct journal *j);
 
 /* The thread of a committer. */
 void commit_run(void *arg);

@@ -180,6 +180,7 @@ void journal_close(struct journal *j)
 {
     if (!j)
         return;
+    journal_end_turn(j);
     mutex_lock(&j->mutex);
     j->is_closing = true;
     cond_broadcast(&j->work);
@@ -208,18 +209,7 @@ void journal_submit(struct journal *j, struct journal_append *append)
     }
     append->length = length < UINT32_MAX ? (uint32_t)length : UINT32_MAX;
     append->payload_crc = crc;
-    struct journal_append *newest = atomic_load(&j->incoming);
-    do {
-        append->next = newest;
-    } while (!atomic_compare_exchange_weak(&j->incoming, &newest, append));
-    /* From here on append may be done and gone. */
-    int64_t count = atomic_fetch_add(&j->incoming_count, 1) + 1;
-    int64_t wake_at = atomic_load(&j->wake_at);
-    if (count < wake_at || !atomic_compare_exchange_strong(&j->wake_at, &wake_at, INT64_MAX))
-        return;
-    mutex_lock(&j->mutex);
-    cond_signal(&j->work);
-    mutex_unlock(&j->mutex);
+    journal_hand_over(j, append);
 }
 
 void journal_trim(struct journal *j, uint64_t position)

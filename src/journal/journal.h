@@ -102,7 +102,10 @@ struct journal_statistics {
 struct fault journal_open(const struct journal_options *options,
                           const struct journal_replay *replay, struct journal **out);
 
-/* Waits for everything submitted, stops the threads and gives the lock back. NULL is allowed. */
+/*
+ * Waits for everything submitted, stops the threads and gives the lock back. NULL is allowed. By
+ * then no other thread's loop has a turn under way in which it submitted something.
+ */
 void journal_close(struct journal *j);
 
 /* The longest payload; longer ones are refused with 552 5.3.4. */

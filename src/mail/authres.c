@@ -9,7 +9,7 @@
 #include "mail/header.h"
 #include "mail/idna.h"
 
-enum { VALUE_MAX = 320, REASON_MAX = 200, ID_MAX = 1024 };
+enum { USUAL_VALUE = 512, VALUE_MAX = 320, REASON_MAX = 200, ID_MAX = 1024 };
 
 /* What may stand in a value without quotes: a token (RFC 2045), or an address of such (section 2.2). */
 static bool is_plain(struct str s)
@@ -45,6 +45,7 @@ static bool append_value(struct buf *out, struct str s, size_t most)
 void authres_begin(struct authres *a, struct str authserv_id)
 {
     *a = (struct authres){.value = buf_make(AUTHRES_FIELD_MAX / 2)};
+    buf_reserve(&a->value, USUAL_VALUE);
     append_value(&a->value, authserv_id, IDNA_DOMAIN_MAX);
 }
 
@@ -59,7 +60,8 @@ static bool keep(struct authres *a, size_t before, bool fits)
 void authres_add(struct authres *a, const char *method, const char *result, struct str reason)
 {
     size_t before = a->value.used;
-    bool fits = buf_printf(&a->value, "; %s=%s", method, result) &&
+    bool fits = buf_append(&a->value, STR("; ")) && buf_append(&a->value, str_from(method)) &&
+                buf_append_byte(&a->value, '=') && buf_append(&a->value, str_from(result)) &&
                 (reason.n == 0 || (buf_append(&a->value, STR(" reason=")) &&
                                    append_quoted(&a->value, str_head(reason, REASON_MAX))));
     a->has_result |= keep(a, before, fits);
@@ -70,7 +72,8 @@ void authres_property(struct authres *a, const char *name, struct str value)
     size_t before = a->value.used;
     keep(a, before,
          value.n == 0 ||
-             (buf_printf(&a->value, " %s=", name) && append_value(&a->value, value, VALUE_MAX)));
+             (buf_append_byte(&a->value, ' ') && buf_append(&a->value, str_from(name)) &&
+              buf_append_byte(&a->value, '=') && append_value(&a->value, value, VALUE_MAX)));
 }
 
 bool authres_append(struct authres *a, struct buf *out)

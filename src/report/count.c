@@ -11,7 +11,7 @@
 enum { STRINGS_MAX = 20 /* of a policy */, STRING_MAX = 500 };
 
 /* Octets of an outcome: strings of the longest kind, each octet of them escaped. */
-enum { TEXT_MAX = (3 * REPORT_SIGNATURES_MAX + 20) * 2 * STRING_MAX };
+enum { TEXT_MAX = (3 * REPORT_SIGNATURES_MAX + 20) * 2 * STRING_MAX, USUAL_TEXT = 512 };
 
 /* A JSON string: what is not printable ASCII is '?', no text of a stranger is longer. */
 static json_t *text_of(struct str s)
@@ -52,14 +52,18 @@ static void count(struct report_store *s, struct report_outcome *o, struct str p
 static void put_string(struct buf *out, struct str s)
 {
     s = str_head(s, STRING_MAX);
-    buf_append_byte(out, '"');
+    if (!buf_reserve(out, 2 * s.n + 2))
+        return;
+    char *to = out->data + out->used;
+    *to++ = '"';
     for (size_t i = 0; i < s.n; i++) {
         char c = s.p[i] >= ' ' && s.p[i] <= '~' ? s.p[i] : '?';
         if (c == '"' || c == '\\')
-            buf_append_byte(out, '\\');
-        buf_append_byte(out, c);
+            *to++ = '\\';
+        *to++ = c;
     }
-    buf_append_byte(out, '"');
+    *to++ = '"';
+    out->used = (size_t)(to - out->data);
 }
 
 static void put_name(struct buf *out, const char *name)
@@ -163,6 +167,8 @@ void report_count_dmarc(struct report_store *s, const struct report_message *m)
     if (v->record_domain.n == 0 || v->record.rua.n == 0 || v->result == DMARC_NONE)
         return;
     struct buf policy = buf_make(TEXT_MAX), text = buf_make(TEXT_MAX);
+    buf_reserve(&policy, USUAL_TEXT);
+    buf_reserve(&text, USUAL_TEXT);
     put_published(&policy, &v->record);
     put_message(&text, m);
     count(s,

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/buf.h"
+#include "base/num.h"
 
 #include "report/internal.h"
 
@@ -15,7 +16,12 @@ enum { KEY_MAX = 4 * REPORT_TEXT_MAX, DRAFT_ARENA_BYTES = 64 << 20 };
 /* What is counted together has the same key. */
 static void write_key(const struct report_outcome *o, int64_t day, struct buf *key)
 {
-    buf_printf(key, "%d %lld " STR_FMT, (int)o->kind, (long long)day, STR_ARG(o->domain));
+    buf_reserve(key, o->domain.n + o->policy.n + o->text.n + 2 * NUM_DECIMAL_MAX + 4);
+    buf_append_number(key, (int)o->kind);
+    buf_append_byte(key, ' ');
+    buf_append_number(key, day);
+    buf_append_byte(key, ' ');
+    buf_append(key, o->domain);
     buf_append_byte(key, '\0');
     buf_append(key, o->policy);
     buf_append_byte(key, '\0');

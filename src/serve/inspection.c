@@ -16,6 +16,7 @@
 enum {
     KEYS_AT_ONCE =
         2, /* so many are tried on the spot: they take less than the way to another thread and back */
+    USUAL_ROOM = 6 << 10, /* what the answers and verdicts of most messages take */
     FROM_MAX = 16 << 10, /* octets of a From field that are looked at */
     SIGNERS_MAX = DKIM_CHECKED_MAX
 };
@@ -26,6 +27,7 @@ struct inspection *inspection_begin(struct str section, int64_t now_s)
     if (!i)
         abort();
     i->arena = arena_make(INSPECTION_ARENA_LIMIT);
+    arena_reserve(&i->arena, section.n + USUAL_ROOM);
     i->section = arena_copy(&i->arena, section);
     i->body = dkim_body_make();
     i->dkim = dkim_verify_begin(i->section, i->body, &(struct dkim_verify_options){.now_s = now_s});
@@ -167,10 +169,12 @@ static void finish_dmarc(struct inspection *i, struct dmarc_inquest *const *inqu
 static bool looks_like_a_list(struct str section)
 {
     static const char *const names[] = {"List-Id", "List-Post", "List-Unsubscribe", "Mailing-List"};
+    struct header_iterator fields = header_iterate(section);
     struct header_field field;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (header_find(section, str_from(names[i]), &field))
-            return true;
+    while (header_next(&fields, &field))
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+            if (str_equal_nocase(field.name, str_from(names[i])))
+                return true;
     return false;
 }
 
@@ -274,7 +278,7 @@ void inspection_decide(struct inspection *i, const struct inspection_visit *visi
         check_signatures(&signatures);
     finish_dmarc(i, inquests);
     i->questions = INSPECTION_QUESTIONS_MAX - asker.left;
-    i->is_list = looks_like_a_list(i->section);
+    i->is_list = i->dmarc.result != DMARC_PASS && looks_like_a_list(i->section);
     find_voucher(i, visit);
     rule(i, visit);
     if (inquiry.is_cancelled) {

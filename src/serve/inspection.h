@@ -78,7 +78,7 @@ struct inspection {
     struct dmarc_verdict dmarc; /* of the author that counts */
     size_t authors;             /* domains of the From field's addresses */
     const char *author_trouble; /* why nobody is taken for the author; NULL: somebody is */
-    bool is_list;               /* fields of a list are there */
+    bool is_list;               /* DMARC has not passed, and fields of a list are there */
     struct str
         history; /* why the client's network is known, when that kept the message from being refused */
     struct str vouched_by; /* the trusted forwarder whose seal makes up for DMARC */

@@ -10,6 +10,7 @@ enum {
     CONTENT_LIMIT = INTAKE_MEMORY_MAX + (128 << 10) + INTAKE_TOP_MAX,
     RESERVE_MAX = 64 << 10, /* a stranger's word is worth that much memory */
     RESERVE_TRACE = 1024,
+    FIRST_GROWTH = 8 << 10, /* most mail without attachments */
     READ_AT_ONCE = 64 << 10 /* on the loop's own thread */
 };
 
@@ -81,6 +82,8 @@ void intake_add(struct intake *i, struct str content)
         struct str piece = str_head(content, INTAKE_MEMORY_MAX - i->content.used);
         content = str_skip(content, piece.n);
         size_t before = i->content.size;
+        if (i->content.size < FIRST_GROWTH && i->content.used + piece.n > i->content.size)
+            buf_reserve(&i->content, FIRST_GROWTH - i->content.used);
         buf_append(&i->content, piece);
         count(i, (int64_t)(i->content.size - before));
         if (atomic_load(i->in_flight) > i->in_flight_limit)

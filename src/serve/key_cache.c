@@ -16,7 +16,7 @@ struct entry {
     struct map_node node;
     enum dkim_key_kind kind;
     unsigned bits;
-    EVP_PKEY *key;
+    EVP_PKEY_CTX *ready;
     char data[];
 };
 
@@ -41,7 +41,7 @@ static void forget_all(struct key_cache *c)
     for (struct map_node *n = map_walk(&c->entries, &cursor, NULL); n;) {
         struct map_node *next = map_walk(&c->entries, &cursor, n);
         struct entry *e = MAP_ENTRY(n, struct entry, node);
-        EVP_PKEY_free(e->key);
+        EVP_PKEY_CTX_free(e->ready);
         free(e);
         n = next;
     }
@@ -58,35 +58,44 @@ void key_cache_free(struct key_cache *c)
     free(c);
 }
 
-/* With a reference of its own. */
-static EVP_PKEY *find(struct key_cache *c, const struct dkim_key *key, unsigned *bits)
+/* The same for another one: a verification changes what it is done with. */
+static EVP_PKEY_CTX *copy(const EVP_PKEY_CTX *ready)
 {
-    EVP_PKEY *found = NULL;
+    EVP_PKEY_CTX *c = EVP_PKEY_CTX_dup(ready);
+    if (!c)
+        abort();
+    return c;
+}
+
+/* A copy. */
+static EVP_PKEY_CTX *find(struct key_cache *c, const struct dkim_key *key, unsigned *bits)
+{
+    EVP_PKEY_CTX *found = NULL;
     mutex_lock(&c->mutex);
     struct map_node *n = map_find(&c->entries, key->data);
     struct entry *e = n ? MAP_ENTRY(n, struct entry, node) : NULL;
     if (e && e->kind == key->kind) {
-        found = e->key;
+        found = copy(e->ready);
         *bits = e->bits;
-        EVP_PKEY_up_ref(found);
     }
     mutex_unlock(&c->mutex);
     return found;
 }
 
-static void keep(struct key_cache *c, const struct dkim_key *key, unsigned bits, EVP_PKEY *opened)
+static void keep(struct key_cache *c, const struct dkim_key *key, unsigned bits,
+                 const EVP_PKEY_CTX *ready)
 {
     struct entry *e = malloc(sizeof *e + key->data.n);
     if (!e)
         abort();
-    *e = (struct entry){.kind = key->kind, .bits = bits, .key = opened};
+    *e = (struct entry){.kind = key->kind, .bits = bits};
     memcpy(e->data, key->data.p, key->data.n);
     mutex_lock(&c->mutex);
     if (c->entries.count >= KEY_CACHE_MOST)
         forget_all(c);
     bool is_new = !map_find(&c->entries, key->data);
     if (is_new) {
-        EVP_PKEY_up_ref(opened);
+        e->ready = copy(ready);
         map_insert(&c->entries, &e->node, str_make(e->data, key->data.n));
     }
     mutex_unlock(&c->mutex);
@@ -94,18 +103,18 @@ static void keep(struct key_cache *c, const struct dkim_key *key, unsigned bits,
         free(e);
 }
 
-static EVP_PKEY *open_key(void *context, const struct dkim_key *key, unsigned *bits,
-                          struct dkim_finding *out)
+static EVP_PKEY_CTX *open_key(void *context, const struct dkim_key *key, unsigned *bits,
+                              struct dkim_finding *out)
 {
     struct key_cache *c = context;
-    EVP_PKEY *opened = find(c, key, bits);
+    EVP_PKEY_CTX *ready = find(c, key, bits);
     *out = (struct dkim_finding){DKIM_NONE, ""};
-    if (opened)
-        return opened;
-    opened = dkim_key_open(key, bits, out);
-    if (opened)
-        keep(c, key, *bits, opened);
-    return opened;
+    if (ready)
+        return ready;
+    ready = dkim_key_open(key, bits, out);
+    if (ready)
+        keep(c, key, *bits, ready);
+    return ready;
 }
 
 struct dkim_key_opener key_cache_opener(struct key_cache *c)

@@ -35,9 +35,9 @@ static void check_written(EVP_PKEY *opened, enum dkim_key_kind kind)
     must(dkim_key_append_record(opened, &record));
     must(
         !dkim_key_read(buf_str(&record), (struct dkim_key_use){.kind = kind}, &arena, &key).result);
-    EVP_PKEY *again = dkim_key_open(&key, &bits, &found);
-    must(again && EVP_PKEY_eq(opened, again) == 1);
-    EVP_PKEY_free(again);
+    EVP_PKEY_CTX *again = dkim_key_open(&key, &bits, &found);
+    must(again && EVP_PKEY_eq(opened, EVP_PKEY_CTX_get0_pkey(again)) == 1);
+    EVP_PKEY_CTX_free(again);
     buf_free(&record);
     arena_free(&arena);
 }
@@ -47,16 +47,17 @@ static void check_key(const struct dkim_key *key)
     struct dkim_finding found;
     unsigned bits;
     unsigned char hash[DKIM_HASH_SIZE] = {0};
-    EVP_PKEY *opened = dkim_key_open(key, &bits, &found);
-    must((opened != NULL) == (found.result == DKIM_NONE));
+    EVP_PKEY_CTX *ready = dkim_key_open(key, &bits, &found);
+    must((ready != NULL) == (found.result == DKIM_NONE));
     must(ERR_peek_error() == 0);
-    if (!opened)
+    if (!ready)
         return;
+    EVP_PKEY *opened = EVP_PKEY_CTX_get0_pkey(ready);
     if (key->kind == DKIM_KEY_RSA)
         check_rsa(key, opened, bits);
     check_written(opened, key->kind);
-    must(!dkim_key_verify(opened, STR("not a signature"), hash));
-    EVP_PKEY_free(opened);
+    must(!dkim_key_verify(ready, STR("not a signature"), hash));
+    EVP_PKEY_CTX_free(ready);
 }
 
 const struct fuzz_memory fuzz_memory = {.factor = 64, .base = 64 << 10};

@@ -327,14 +327,14 @@ static void test_octets_behind_a_key(void **state)
         unsigned bits;
         assert_true(buf_append(&data, str_make((char *)der[i], (size_t)sizes[i])));
         struct dkim_key record = {.kind = DKIM_KEY_RSA, .data = buf_str(&data)};
-        EVP_PKEY *opened = dkim_key_open(&record, &bits, &found);
+        EVP_PKEY_CTX *opened = dkim_key_open(&record, &bits, &found);
         assert_non_null(opened);
         assert_int_equal(bits, 1024);
         assert_true(buf_append_byte(&data, '\0'));
         record.data = buf_str(&data);
         assert_null(dkim_key_open(&record, &bits, &found));
         assert_string_equal(found.reason, "the key is no RSA key");
-        EVP_PKEY_free(opened);
+        EVP_PKEY_CTX_free(opened);
         OPENSSL_free(der[i]);
         buf_free(&data);
     }

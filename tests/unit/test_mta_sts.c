@@ -27,6 +27,7 @@ static const struct {
     {"v=STSv10; id=a", MTA_STS_ABSENT, ""},
     {"V=STSv1; id=a", MTA_STS_ABSENT, ""},
     {" v=STSv1; id=a", MTA_STS_ABSENT, ""},
+    {" v=STSv1", MTA_STS_ABSENT, ""},
     {"id=a; v=STSv1", MTA_STS_ABSENT, ""},
     {"v=spf1 -all", MTA_STS_ABSENT, ""},
     {"", MTA_STS_ABSENT, ""},

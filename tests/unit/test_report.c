@@ -503,6 +503,8 @@ static void test_records_of_tlsrpt(void **state)
     assert_false(find_tlsrpt("_smtp._tls.a.example TXT v=TLSRPTv2; rua=mailto:x@y\n", &has_failed));
     assert_false(find_tlsrpt("_smtp._tls.a.example TXT rua=mailto:x@y; v=TLSRPTv1\n", &has_failed));
     assert_false(find_tlsrpt("_smtp._tls.a.example TXT v=TLSRPTv1\n", &has_failed));
+    assert_false(
+        find_tlsrpt("_smtp._tls.a.example TXT v =TLSRPTv1; rua=mailto:x@y\n", &has_failed));
     assert_false(has_failed);
     assert_false(find_tlsrpt("_smtp._tls.a.example FAIL\n", &has_failed));
     assert_true(has_failed);
