@@ -220,11 +220,6 @@ static void make_room(struct inode *i, size_t pages)
     i->page_room = room;
 }
 
-static void drop_page(char *page)
-{
-    world_free(page, DISK_PAGE);
-}
-
 static bool is_zero(const char *p, size_t n)
 {
     return n > 0 && p[0] == 0 && memcmp(p, p + 1, n - 1) == 0;
@@ -234,7 +229,7 @@ static void settle_page(struct inode *i, size_t at)
 {
     if (i->live[at] == i->stable[at])
         return;
-    drop_page(i->stable[at]);
+    world_free(i->stable[at], DISK_PAGE);
     i->stable[at] = i->live[at];
 }
 
@@ -250,7 +245,7 @@ static bool write_page(struct inode *i, size_t at, size_t inside, const char *fr
     char *live = i->live[at];
     if (n == DISK_PAGE && is_zero(from, n)) {
         if (live && live != i->stable[at])
-            drop_page(live);
+            world_free(live, DISK_PAGE);
         i->live[at] = NULL;
         return true;
     }
@@ -321,7 +316,7 @@ void disk_truncate(struct inode *i, int64_t size)
     int64_t cost = 0;
     for (size_t at = first; at < i->page_room; at++) {
         if (i->live[at] && i->live[at] != i->stable[at])
-            drop_page(i->live[at]);
+            world_free(i->live[at], DISK_PAGE);
         if (i->live[at] && (int64_t)(at * DISK_PAGE) >= i->allocated)
             cost++;
         i->live[at] = NULL;
@@ -360,7 +355,7 @@ void disk_fail_sync(struct inode *i)
         if (sim_chance(1, 2)) {
             settle_page(i, at);
         } else {
-            drop_page(i->live[at]);
+            world_free(i->live[at], DISK_PAGE);
             i->live[at] = i->stable[at];
         }
     }
@@ -476,8 +471,8 @@ static void free_inode(struct inode *i)
 {
     for (size_t at = 0; at < i->page_room; at++) {
         if (i->live[at] != i->stable[at])
-            drop_page(i->stable[at]);
-        drop_page(i->live[at]);
+            world_free(i->stable[at], DISK_PAGE);
+        world_free(i->live[at], DISK_PAGE);
     }
     if (i->page_room) {
         world_free(i->live, i->page_room * sizeof *i->live);
@@ -534,7 +529,7 @@ static void lose_page(struct inode *i, size_t at)
         settle_page(i, at);
         return;
     }
-    drop_page(i->live[at]);
+    world_free(i->live[at], DISK_PAGE);
     i->live[at] = i->stable[at];
 }
 
@@ -548,7 +543,7 @@ static void lose_bytes(struct inode *i)
         i->stable_size = i->live_size;
     i->live_size = i->stable_size;
     for (size_t at = (size_t)(i->live_size + DISK_PAGE - 1) / DISK_PAGE; at < i->page_room; at++) {
-        drop_page(i->live[at]);
+        world_free(i->live[at], DISK_PAGE);
         i->live[at] = i->stable[at] = NULL;
     }
 }
