@@ -70,7 +70,8 @@ struct dkim_verifier *dkim_verify_begin(struct str section, struct dkim_body *bo
         abort();
     v->options = *options;
     v->body = body;
-    v->arena = arena_make(DKIM_FIELDS_ROOM + ENTRIES_ROOM + DKIM_VERDICTS_MAX * DKIM_SIGNATURE_ROOM);
+    v->arena =
+        arena_make(DKIM_FIELDS_ROOM + ENTRIES_ROOM + DKIM_VERDICTS_MAX * DKIM_SIGNATURE_ROOM);
     if (!dkim_fields_read(section, &v->arena, &v->fields)) {
         report_section(v, section);
         return v;

@@ -11,8 +11,8 @@
 static bool is_version(struct str text)
 {
     struct tag tag;
-    return str_starts(text, STR("v=TLSRPTv1")) && tag_next(&text, &tag) == TAG_GOOD && str_equal(tag.name, STR("v")) &&
-           str_equal(tag.value, STR("TLSRPTv1"));
+    return str_starts(text, STR("v=TLSRPTv1")) && tag_next(&text, &tag) == TAG_GOOD &&
+           str_equal(tag.name, STR("v")) && str_equal(tag.value, STR("TLSRPTv1"));
 }
 
 bool tlsrpt_record_parse(struct str text, struct tlsrpt_record *out)

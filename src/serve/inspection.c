@@ -17,7 +17,7 @@ enum {
     KEYS_AT_ONCE =
         2, /* so many are tried on the spot: they take less than the way to another thread and back */
     USUAL_ROOM = 6 << 10, /* what the answers and verdicts of most messages take */
-    FROM_MAX = 16 << 10, /* octets of a From field that are looked at */
+    FROM_MAX = 16 << 10,  /* octets of a From field that are looked at */
     SIGNERS_MAX = DKIM_CHECKED_MAX
 };
 

@@ -6,6 +6,7 @@
 #include "journal_room.h"
 #include "net/loop.h"
 #include "net/task.h"
+#include "os/clock.h"
 
 enum { SMALL = 16384 };
 
@@ -546,16 +547,17 @@ static void test_file_without_a_header_is_left_alone(void **state)
 struct task_load {
     struct room *room;
     int id;
+    int records;
     int acknowledged;
 };
 
-enum { TASKS = 50, EACH_TASK = 20 };
+enum { TASKS = 50, EACH_TASK = 20, TURN_TASKS = 20, TIME_TO_WRITE_US = 50000 };
 
 static void append_from_task(void *arg)
 {
     struct task_load *load = arg;
     uint64_t before = 0;
-    for (int i = 0; i < EACH_TASK; i++) {
+    for (int i = 0; i < load->records; i++) {
         char text[32];
         snprintf(text, sizeof text, "%d %d", load->id, i);
         struct iovec part = {text, strlen(text)};
@@ -567,15 +569,35 @@ static void append_from_task(void *arg)
     }
 }
 
-static void run_tasks(void *arg)
+struct crowd {
+    int tasks;
+    void (*work)(void *load);
+    struct task_load load[TASKS];
+};
+
+static void start_tasks(void *arg)
 {
-    struct task_load *loads = arg;
+    struct crowd *c = arg;
     struct scope scope;
     scope_init(&scope);
-    for (int i = 0; i < TASKS; i++)
-        assert_non_null(task_start(&scope, "append", append_from_task, &loads[i]));
+    for (int i = 0; i < c->tasks; i++)
+        assert_non_null(task_start(&scope, "append", c->work, &c->load[i]));
     scope_join(&scope);
     loop_stop(loop_current());
+}
+
+static void run_crowd(struct room *r, struct crowd *c, int records)
+{
+    for (int i = 0; i < c->tasks; i++)
+        c->load[i] = (struct task_load){r, i, records, 0};
+    struct loop *loop = loop_make();
+    struct scope scope;
+    scope_init(&scope);
+    assert_non_null(task_start(&scope, "all", start_tasks, c));
+    loop_run(loop);
+    loop_free(loop);
+    for (int i = 0; i < c->tasks; i++)
+        assert_int_equal(c->load[i].acknowledged, records);
 }
 
 static void test_tasks_wait_for_their_records(void **state)
@@ -584,23 +606,83 @@ static void test_tasks_wait_for_their_records(void **state)
     struct room r;
     room_make(&r, "journal_tasks");
     room_open(&r, 65536);
-    struct task_load loads[TASKS];
-    for (int i = 0; i < TASKS; i++)
-        loads[i] = (struct task_load){&r, i, 0};
-    struct loop *loop = loop_make();
-    struct scope scope;
-    scope_init(&scope);
-    assert_non_null(task_start(&scope, "all", run_tasks, loads));
-    loop_run(loop);
-    loop_free(loop);
-    for (int i = 0; i < TASKS; i++)
-        assert_int_equal(loads[i].acknowledged, EACH_TASK);
+    struct crowd c = {.tasks = TASKS, .work = append_from_task};
+    run_crowd(&r, &c, EACH_TASK);
     struct journal_statistics st = room_statistics(&r);
     assert_int_equal(st.records, TASKS * EACH_TASK);
     assert_true(st.batches < TASKS * EACH_TASK / 2);
     room_close(&r);
     room_open(&r, 65536);
     assert_int_equal(r.count, TASKS * EACH_TASK);
+    room_free(&r);
+}
+
+/* The tasks of a turn run one after the other: what the first submits is not written before the last has. */
+static void submit_or_look(void *arg)
+{
+    struct task_load *load = arg;
+    if (load->id < TURN_TASKS - 1) {
+        append_from_task(load);
+        return;
+    }
+    clock_sleep_us(TIME_TO_WRITE_US);
+    struct journal_statistics st = room_statistics(load->room);
+    assert_int_equal(st.records, 0);
+    append_from_task(load);
+}
+
+static void test_records_of_one_turn_go_together(void **state)
+{
+    (void)state;
+    struct room r;
+    room_make(&r, "journal_turn");
+    room_open(&r, 65536);
+    struct crowd c = {.tasks = TURN_TASKS, .work = submit_or_look};
+    run_crowd(&r, &c, 1);
+    struct journal_statistics st = room_statistics(&r);
+    assert_int_equal(st.records, TURN_TASKS);
+    assert_int_equal(st.batches, 1);
+    room_free(&r);
+}
+
+struct parting {
+    struct journal_append append;
+    struct journal *journal;
+};
+
+static void note(struct loop_message *message)
+{
+    (void)message;
+}
+
+static void submit_and_close(void *arg)
+{
+    struct parting *p = arg;
+    journal_submit(p->journal, &p->append);
+    journal_close(p->journal);
+    loop_stop(loop_current());
+}
+
+static void test_close_takes_what_the_turn_has_submitted(void **state)
+{
+    (void)state;
+    struct room r;
+    room_make(&r, "journal_parting");
+    room_open(&r, 65536);
+    struct iovec part = {"last words", 10};
+    struct parting p = {
+        .journal = r.journal,
+        .append = {.message.run = note, .parts = &part, .part_count = 1, .type = 7}};
+    struct loop *loop = loop_make();
+    struct scope scope;
+    scope_init(&scope);
+    assert_non_null(task_start(&scope, "parting", submit_and_close, &p));
+    loop_run(loop);
+    loop_free(loop);
+    assert_fine(p.append.result);
+    r.journal = NULL;
+    room_open(&r, 65536);
+    assert_int_equal(r.count, 1);
     room_free(&r);
 }
 
@@ -625,6 +707,8 @@ int main(void)
         cmocka_unit_test(test_second_opener_is_told_who_has_it),
         cmocka_unit_test(test_file_without_a_header_is_left_alone),
         cmocka_unit_test(test_tasks_wait_for_their_records),
+        cmocka_unit_test(test_records_of_one_turn_go_together),
+        cmocka_unit_test(test_close_takes_what_the_turn_has_submitted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
