@@ -26,13 +26,18 @@ void bell_ring(struct bell *b)
 
 struct fault bell_wait(struct bell *b)
 {
+    return bell_wait_until(b, TASK_NO_DEADLINE);
+}
+
+struct fault bell_wait_until(struct bell *b, int64_t deadline_ms)
+{
     struct fault f = FINE;
     b->waiter = task_current();
     while (!b->has_come && !f.kind)
-        f = task_wait(TASK_NO_DEADLINE);
+        f = task_wait(deadline_ms);
     b->waiter = NULL;
     if (f.kind)
-        return f;
+        return task_is_cancelled() ? f : FINE;
     b->has_come = false;
     atomic_store(&b->is_rung, false);
     return FINE;

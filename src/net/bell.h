@@ -30,4 +30,7 @@ void bell_ring(struct bell *b);
 /* Waits for a ring since the last wait; the fault is cancellation. One task of the loop. */
 struct fault bell_wait(struct bell *b);
 
+/* The same until loop_now_ms is deadline_ms at most, which is no fault. */
+struct fault bell_wait_until(struct bell *b, int64_t deadline_ms);
+
 #endif

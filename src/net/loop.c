@@ -35,6 +35,7 @@ struct loop {
     atomic_bool is_asleep;
     atomic_uint senders; /* threads in loop_post or loop_stop */
     _Atomic(struct loop_message *) inbox;
+    struct epoll_event events[EVENTS_A_TURN]; /* not on the stack, where each turn would zero it */
 };
 
 static _Thread_local struct loop *current;
@@ -250,7 +251,6 @@ static int poll_timeout_ms(struct loop *l)
 
 static void poll_once(struct loop *l)
 {
-    struct epoll_event events[EVENTS_A_TURN];
     int timeout = poll_timeout_ms(l);
     if (timeout != 0) {
         atomic_store(&l->is_asleep, true);
@@ -259,12 +259,12 @@ static void poll_once(struct loop *l)
         if (!may_sleep)
             timeout = 0;
     }
-    int count = epoll_wait(l->epoll, events, EVENTS_A_TURN, timeout);
+    int count = epoll_wait(l->epoll, l->events, EVENTS_A_TURN, timeout);
     atomic_store_explicit(&l->is_asleep, false, memory_order_relaxed);
     l->now_ms = clock_now_ms();
     for (int i = 0; i < count; i++) {
-        struct loop_watch *watch = events[i].data.ptr;
-        watch->ready(watch, events[i].events);
+        struct loop_watch *watch = l->events[i].data.ptr;
+        watch->ready(watch, l->events[i].events);
     }
 }
 

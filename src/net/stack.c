@@ -68,29 +68,35 @@ static bool add_slab(struct stack_pool *pool)
     if (mapping == MAP_FAILED)
         return false;
     madvise(mapping, SLAB_SIZE, MADV_NOHUGEPAGE);
-    for (size_t i = 0; i < SLAB_STACKS; i++) {
-        if (!guard(mapping + i * STACK_SIZE)) {
-            munmap(mapping, SLAB_SIZE);
-            return false;
-        }
-    }
     struct slab *slab = (struct slab *)(void *)(mapping + SLAB_SIZE - sizeof *slab);
     slab->mapping = mapping;
     slab->next = pool->slabs;
     pool->slabs = slab;
-    for (size_t i = SLAB_STACKS - 1; i > 0; i--)
-        push(pool, mapping + (i - 1) * STACK_SIZE + GUARD_SIZE);
+    pool->cut = 0;
     return true;
+}
+
+/* The next stack of the newest slab. Nothing of it is touched, nor guarded, before. */
+static void *cut_off(struct stack_pool *pool)
+{
+    if ((!pool->slabs || pool->cut == SLAB_STACKS - 1) && !add_slab(pool))
+        return NULL;
+    const struct slab *slab = pool->slabs;
+    char *at = (char *)slab->mapping + pool->cut * STACK_SIZE;
+    if (!guard(at))
+        return NULL;
+    pool->cut++;
+    return at + GUARD_SIZE;
 }
 
 void *stack_get(struct stack_pool *pool, size_t *size_bytes)
 {
-    if (!pool->free && !add_slab(pool))
-        return NULL;
     struct free_stack *top = pool->free;
+    *size_bytes = STACK_SIZE - GUARD_SIZE;
+    if (!top)
+        return cut_off(pool);
     pool->free = top->next;
     pool->free_count--;
-    *size_bytes = STACK_SIZE - GUARD_SIZE;
     return (char *)top + sizeof *top - (STACK_SIZE - GUARD_SIZE);
 }
 

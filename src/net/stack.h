@@ -15,6 +15,7 @@ struct stack_pool {
     void *free; /* stacks not in use, linked through their top */
     size_t free_count;
     void *slabs;
+    size_t cut; /* stacks of the newest slab that were handed out at least once */
 };
 
 /* A stack: its lowest usable address; NULL when the system gives no memory. */

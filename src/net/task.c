@@ -189,6 +189,12 @@ static void suspend(void)
     switch_to(&t->context, &scheduler);
 }
 
+/* Made beforehand: most waits of an idle server end with one of them. */
+static const struct fault shutting_down = {
+    .kind = FAULT_LATER, .reply = 421, .status = {4, 3, 2}, .text = "shutting down"};
+static const struct fault timed_out = {
+    .kind = FAULT_LATER, .reply = 421, .status = {4, 4, 2}, .text = "timed out"};
+
 struct fault task_wait(int64_t deadline_ms)
 {
     struct task *t = running;
@@ -205,9 +211,7 @@ struct fault task_wait(int64_t deadline_ms)
         t->is_woken = false;
         return FINE;
     }
-    if (t->is_cancelled)
-        return fault_make(421, FAULT_STATUS(4, 3, 2), "shutting down");
-    return fault_make(421, FAULT_STATUS(4, 4, 2), "timed out");
+    return t->is_cancelled ? shutting_down : timed_out;
 }
 
 void task_wait_answer(void)

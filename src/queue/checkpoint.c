@@ -21,6 +21,7 @@ enum {
     LOAD = 500,   /* messages read at a time */
     SWEEP = 1000, /* orphaned body files of one directory removed at a start */
     BODY_CHUNK = 1 << 20,
+    FOLLOW_CLOCK_MS = 30000, /* between two looks at the wall clock when there is nothing else */
     PATH_MAX_BYTES = 1024,
     ARENA_LIMIT = 256 << 20
 };
@@ -33,6 +34,19 @@ struct round {
     size_t count;
     struct fault fault;
 };
+
+/* An empty one. Its tables are as large as a round can be and mostly stay unused: not zeroed. */
+static struct round *new_round(struct queue *q)
+{
+    struct round *r = malloc(sizeof *r);
+    if (!r)
+        abort();
+    r->queue = q;
+    r->arena = arena_make(ARENA_LIMIT);
+    r->count = 0;
+    r->fault = FINE;
+    return r;
+}
 
 /* Copies a body from memory or the journal to its file. Synced later, with all others. */
 static struct fault write_body(struct queue *q, const struct queue_message *m)
@@ -196,10 +210,7 @@ static void discard_files(void *arg)
 static void discard(struct queue *q)
 {
     while (q->discard_count > 0) {
-        struct round *r = calloc(1, sizeof *r);
-        if (!r)
-            abort();
-        r->queue = q;
+        struct round *r = new_round(q);
         while (r->count < ROUND && q->discard_count > 0)
             r->change[r->count++].id = q->discard[--q->discard_count];
         offload(discard_files, r);
@@ -232,11 +243,7 @@ static struct fault checkpoint(struct queue *q)
     struct fault f = FINE;
     bool is_full_round;
     do {
-        struct round *r = calloc(1, sizeof *r);
-        if (!r)
-            abort();
-        r->queue = q;
-        r->arena = arena_make(ARENA_LIMIT);
+        struct round *r = new_round(q);
         choose(q, r);
         is_full_round = r->count == ROUND;
         if (r->count > 0) {
@@ -417,6 +424,23 @@ static void follow_clock(struct queue *q)
         q->clock_seen_ms = c.now_ms;
 }
 
+static bool has_work(const struct queue *q)
+{
+    return !list_is_empty(&q->hot) || !list_is_empty(&q->dirty) || q->discard_count > 0 ||
+           q->seen_position != q->trimmed_position;
+}
+
+/* However short the pause between two checkpoints is: until there is something for one. */
+static void rest(struct queue *q)
+{
+    int64_t pause_ms = q->options.checkpoint_ms;
+    if (pause_ms < FOLLOW_CLOCK_MS)
+        pause_ms = FOLLOW_CLOCK_MS;
+    q->is_at_rest = true;
+    task_wait(next_look(q, loop_now_ms(q->owner) + pause_ms));
+    q->is_at_rest = false;
+}
+
 void queue_keep(void *arg)
 {
     struct queue *q = arg;
@@ -439,6 +463,11 @@ void queue_keep(void *arg)
             /* Checkpoints do what is left when the oldest messages keep the journal long. */
             trim(q);
             q->is_checkpoint_wanted |= is_journal_long(q);
+            continue;
+        }
+        if (!q->is_checkpoint_wanted && !has_work(q)) {
+            rest(q);
+            next_checkpoint_ms = loop_now_ms(q->owner) + q->options.checkpoint_ms;
             continue;
         }
         if (!q->is_checkpoint_wanted && loop_now_ms(q->owner) < next_checkpoint_ms) {

@@ -35,6 +35,7 @@ struct queue {
     bool is_checkpoint_wanted; /* now, not at the interval */
     bool is_rest_wanted;       /* young messages are moved out too */
     bool is_trim_wanted;
+    bool is_at_rest; /* there is nothing for a checkpoint, and the keeper waits for something */
     uint64_t checkpoints_begun, checkpoints_ended, checkpoints_wanted;
     struct fault checkpoint_fault;
     bool is_started, is_closing;
@@ -63,6 +64,9 @@ struct queue_message *queue_find(const struct queue *q, uint64_t id);
 
 /* Puts a message that is in no list into memory's index; hot ones into the order. */
 void queue_insert(struct queue *q, struct queue_message *m);
+
+/* There is something for a checkpoint to do. */
+void queue_stir(struct queue *q);
 
 /* Takes a message out of memory and frees it. */
 void queue_forget(struct queue *q, struct queue_message *m);

@@ -42,6 +42,14 @@ static void insert_in_order(struct list *l, struct queue_message *m)
     list_insert_before(at, &m->in_order);
 }
 
+void queue_stir(struct queue *q)
+{
+    if (!q->is_at_rest)
+        return;
+    q->is_at_rest = false;
+    task_wake(q->keeper);
+}
+
 void queue_insert(struct queue *q, struct queue_message *m)
 {
     m->queue = q;
@@ -54,6 +62,7 @@ void queue_insert(struct queue *q, struct queue_message *m)
     insert_in_order(&q->hot, m);
     if (m->position > q->seen_position)
         q->seen_position = m->position;
+    queue_stir(q);
 }
 
 void queue_forget(struct queue *q, struct queue_message *m)
@@ -87,6 +96,7 @@ void queue_mark_dirty(struct queue *q, struct queue_message *m, uint64_t positio
     m->position = position;
     q->dirty_count++;
     insert_in_order(&q->dirty, m);
+    queue_stir(q);
 }
 
 static struct fault open_storage(struct queue *q)
@@ -448,6 +458,7 @@ void queue_discard_later(struct queue *q, uint64_t id)
             abort();
     }
     q->discard[q->discard_count++] = id;
+    queue_stir(q);
 }
 
 void queue_settle(struct queue *q, struct queue_message *m)

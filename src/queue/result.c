@@ -91,6 +91,7 @@ static void result_written(struct loop_message *message)
     }
     if (!r->append.result.kind && r->append.position > q->seen_position)
         q->seen_position = r->append.position;
+    queue_stir(q);
     keep_or_forget(q, r);
     if (q->is_closing && q->results_in_flight == 0 && q->keeper)
         task_wake(q->keeper);

@@ -352,25 +352,38 @@ static void tell_fault(struct courier *c, const struct fault *f)
     event_end(&e);
 }
 
+static struct fault write_down(struct courier *c)
+{
+    struct listing l = {.store = c->store};
+    if (report_store_has_news(c->store))
+        offload(flush, &l);
+    return l.fault;
+}
+
+static struct fault send_due(struct courier *c)
+{
+    struct courier_tally tally = {0};
+    c->is_busy = true;
+    struct fault f = send_all(c, false, STR_NONE, &tally);
+    c->is_busy = false;
+    return f;
+}
+
 void courier_run(void *courier)
 {
     struct courier *c = courier;
-    int64_t round_ms = REPORT_ROUND_MS; /* after a start, what has waited comes first */
-    struct courier_tally tally = {0};
-    while (!task_sleep(REPORT_FLUSH_MS).kind) {
-        struct fault f;
-        round_ms += REPORT_FLUSH_MS;
-        if (round_ms >= REPORT_ROUND_MS && !c->is_busy) {
-            round_ms = 0;
-            c->is_busy = true;
-            f = send_all(c, false, STR_NONE, &tally);
-            c->is_busy = false;
-        } else {
-            struct listing l = {.store = c->store};
-            if (report_store_has_news(c->store))
-                offload(flush, &l);
-            f = l.fault;
-        }
+    /* After a start, what has waited comes first. */
+    int64_t round_ms = loop_now_ms(c->bell.loop) + REPORT_FLUSH_MS;
+    while (!bell_wait_until(&c->bell, round_ms).kind) {
+        /* What is counted in the next moments is written with what was. */
+        if (loop_now_ms(c->bell.loop) < round_ms && task_sleep(REPORT_FLUSH_MS).kind)
+            return;
+        bool is_due = loop_now_ms(c->bell.loop) >= round_ms && !c->is_busy;
+        struct fault f = is_due ? send_due(c) : write_down(c);
+        if (loop_now_ms(c->bell.loop) >= round_ms)
+            round_ms = loop_now_ms(c->bell.loop) + (is_due ? REPORT_ROUND_MS : REPORT_FLUSH_MS);
+        if (report_store_has_news(c->store))
+            bell_ring(&c->bell); /* a disk that refuses it is asked again */
         tell_fault(c, &f);
     }
 }

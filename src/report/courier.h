@@ -11,6 +11,7 @@
 
 #include "conf/live.h"
 #include "event/log.h"
+#include "net/bell.h"
 #include "net/resolver.h"
 #include "queue/queue.h"
 #include "report/store.h"
@@ -32,6 +33,7 @@ struct courier {
     struct key_ring *keys;
     struct resolver *resolver;
     struct event_log *log;
+    struct bell bell; /* of the store: there is something to write down */
     bool is_busy;
 };
 

@@ -32,6 +32,7 @@ struct report_store {
     struct mutex pending_lock;
     struct map pending;
     struct list pending_list;
+    struct bell *bell;
     size_t pending_bytes;
     int64_t lost; /* outcomes that found no room */
 };

@@ -88,6 +88,8 @@ void report_store_count(struct report_store *s, const struct report_outcome *o)
         count_pending(s, o, day, buf_str(&key));
     else
         s->lost += o->count;
+    if (s->bell && !list_is_empty(&s->pending_list))
+        bell_ring(s->bell);
     mutex_unlock(&s->pending_lock);
     buf_free(&key);
 }

@@ -216,6 +216,13 @@ struct str report_store_nonce(struct report_store *s)
     return str_from(s->nonce);
 }
 
+void report_store_ring(struct report_store *s, struct bell *b)
+{
+    mutex_lock(&s->pending_lock);
+    s->bell = b;
+    mutex_unlock(&s->pending_lock);
+}
+
 bool report_store_has_news(struct report_store *s)
 {
     mutex_lock(&s->pending_lock);

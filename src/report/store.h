@@ -11,6 +11,7 @@
 #include "base/arena.h"
 #include "base/fault.h"
 #include "base/ip.h"
+#include "net/bell.h"
 
 #include <jansson.h>
 #include <stdint.h>
@@ -52,6 +53,9 @@ void report_store_count(struct report_store *s, const struct report_outcome *o);
 
 /* Whether something waits to be written down. */
 bool report_store_has_news(struct report_store *s);
+
+/* Rings the bell (kept until the store is closed or another one is set; NULL: none) when there is. Before anything is counted. */
+void report_store_ring(struct report_store *s, struct bell *b);
 
 /* Writes down what was counted. 451 4.3.0: it stays in memory. */
 struct fault report_store_flush(struct report_store *s);

@@ -244,6 +244,10 @@ static struct fault start_reports(struct mta *m)
                                   .keys = s->server.keys,
                                   .resolver = m->resolver,
                                   .log = s->server.log};
+    if (s->server.reports) {
+        bell_init(&m->courier.bell);
+        report_store_ring(s->server.reports, &m->courier.bell);
+    }
     if (s->server.reports && (!task_start(&s->chores, "reports", courier_run, &m->courier) ||
                               !tls_gather_start(m->tls_gather, &s->chores)))
         return fault_make(451, FAULT_STATUS(4, 3, 0), "no memory for a task");

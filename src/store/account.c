@@ -234,14 +234,14 @@ void store_enqueue(struct store *s, struct entry *e)
     if (e->kind == ENTRY_DELIVER)
         a->pending_bytes += (int64_t)e->size_bytes;
     s->statistics.unapplied++;
+    bool is_keeper_idle = s->seen_position == s->checkpoint_position;
     if (e->position > s->seen_position)
         s->seen_position = e->position;
     plan(s, a);
-    if (s->seen_position - s->checkpoint_position > (uint64_t)s->options.journal_bytes &&
-        !s->is_checkpoint_wanted) {
-        s->is_checkpoint_wanted = true;
+    bool is_long = s->seen_position - s->checkpoint_position > (uint64_t)s->options.journal_bytes;
+    if (is_keeper_idle || (is_long && !s->is_checkpoint_wanted))
         cond_signal(&s->keeper_work);
-    }
+    s->is_checkpoint_wanted |= is_long;
 }
 
 void store_apply(void *arg)

@@ -58,13 +58,15 @@ void store_keep(void *arg)
     mutex_lock(&s->mutex);
     int64_t next_ns = clock_now_ns() + s->options.checkpoint_ms * 1000000;
     while (!s->is_keeper_ending) {
-        int64_t now = clock_now_ns();
-        if (!s->is_checkpoint_wanted && now < next_ns) {
+        if (!s->is_checkpoint_wanted && s->seen_position == s->checkpoint_position) {
+            cond_wait(&s->keeper_work, &s->mutex);
+            continue;
+        }
+        if (!s->is_checkpoint_wanted && clock_now_ns() < next_ns) {
             cond_wait_until(&s->keeper_work, &s->mutex, next_ns);
             continue;
         }
-        bool has_news = s->is_checkpoint_wanted || s->seen_position != s->checkpoint_position;
-        struct fault f = has_news ? checkpoint(s) : FINE;
+        struct fault f = checkpoint(s);
         next_ns = clock_now_ns() + (f.kind ? PAUSE_NS : s->options.checkpoint_ms * 1000000);
     }
     (void)checkpoint(s);

@@ -11,7 +11,7 @@
 
 #include "world.h"
 
-enum { ROOM_PAGES = 1 << 16, WRITE_BACK_ONE_IN = 48, NAMES_BACK_ONE_IN = 64 };
+enum { ROOM_PAGES = 1 << 16, WRITE_BACK_ONE_IN = 48, NAMES_BACK_ONE_IN = 64, SHELVES = 64 };
 
 static struct inode *new_inode(enum inode_type type, unsigned mode)
 {
@@ -86,19 +86,38 @@ static uint32_t hash_of(const char *text, size_t n)
     return hash;
 }
 
+static struct name *new_name(struct inode *directory, const char *text, size_t n, uint32_t hash)
+{
+    struct name **at = &directory->names, *name = world_alloc(sizeof *name);
+    while (*at)
+        at = &(*at)->next;
+    *at = name;
+    memcpy(name->text, text, n);
+    name->hash = hash;
+    if (!directory->shelf)
+        directory->shelf = world_alloc(SHELVES * sizeof *directory->shelf);
+    name->next_on_shelf = directory->shelf[hash % SHELVES];
+    directory->shelf[hash % SHELVES] = name;
+    return name;
+}
+
+static void drop_name(struct inode *directory, struct name *name)
+{
+    struct name **at = &directory->shelf[name->hash % SHELVES];
+    while (*at != name)
+        at = &(*at)->next_on_shelf;
+    *at = name->next_on_shelf;
+    world_free(name, sizeof *name);
+}
+
 static struct name *find_name(struct inode *directory, const char *text, size_t n, bool is_made)
 {
-    struct name **at = &directory->names;
     uint32_t hash = hash_of(text, n);
-    for (; *at; at = &(*at)->next)
-        if ((*at)->hash == hash && strlen((*at)->text) == n && memcmp((*at)->text, text, n) == 0)
-            return *at;
-    if (!is_made)
-        return NULL;
-    *at = world_alloc(sizeof **at);
-    memcpy((*at)->text, text, n);
-    (*at)->hash = hash;
-    return *at;
+    struct name **shelf = directory->shelf ? &directory->shelf[hash % SHELVES] : NULL;
+    for (struct name *i = shelf ? *shelf : NULL; i; i = i->next_on_shelf)
+        if (i->hash == hash && strlen(i->text) == n && memcmp(i->text, text, n) == 0)
+            return i;
+    return is_made ? new_name(directory, text, n, hash) : NULL;
 }
 
 static struct inode *step(struct inode *directory, const char *text, size_t n)
@@ -201,11 +220,6 @@ static void make_room(struct inode *i, size_t pages)
     i->page_room = room;
 }
 
-static void drop_page(char *page)
-{
-    world_free(page, DISK_PAGE);
-}
-
 static bool is_zero(const char *p, size_t n)
 {
     return n > 0 && p[0] == 0 && memcmp(p, p + 1, n - 1) == 0;
@@ -215,7 +229,7 @@ static void settle_page(struct inode *i, size_t at)
 {
     if (i->live[at] == i->stable[at])
         return;
-    drop_page(i->stable[at]);
+    world_free(i->stable[at], DISK_PAGE);
     i->stable[at] = i->live[at];
 }
 
@@ -231,7 +245,7 @@ static bool write_page(struct inode *i, size_t at, size_t inside, const char *fr
     char *live = i->live[at];
     if (n == DISK_PAGE && is_zero(from, n)) {
         if (live && live != i->stable[at])
-            drop_page(live);
+            world_free(live, DISK_PAGE);
         i->live[at] = NULL;
         return true;
     }
@@ -241,9 +255,11 @@ static bool write_page(struct inode *i, size_t at, size_t inside, const char *fr
             return false;
         d->used_pages += costs;
         i->cost += costs;
-        char *page = world_alloc(DISK_PAGE);
-        if (live)
+        char *page = world_take(DISK_PAGE);
+        if (live && n < DISK_PAGE)
             memcpy(page, live, DISK_PAGE);
+        else if (n < DISK_PAGE)
+            memset(page, 0, DISK_PAGE);
         i->live[at] = page;
     }
     memcpy(i->live[at] + inside, from, n);
@@ -300,7 +316,7 @@ void disk_truncate(struct inode *i, int64_t size)
     int64_t cost = 0;
     for (size_t at = first; at < i->page_room; at++) {
         if (i->live[at] && i->live[at] != i->stable[at])
-            drop_page(i->live[at]);
+            world_free(i->live[at], DISK_PAGE);
         if (i->live[at] && (int64_t)(at * DISK_PAGE) >= i->allocated)
             cost++;
         i->live[at] = NULL;
@@ -339,7 +355,7 @@ void disk_fail_sync(struct inode *i)
         if (sim_chance(1, 2)) {
             settle_page(i, at);
         } else {
-            drop_page(i->live[at]);
+            world_free(i->live[at], DISK_PAGE);
             i->live[at] = i->stable[at];
         }
     }
@@ -375,7 +391,7 @@ static void forget_names(struct inode *directory)
             continue;
         }
         *at = n->next;
-        world_free(n, sizeof *n);
+        drop_name(directory, n);
     }
 }
 
@@ -455,8 +471,8 @@ static void free_inode(struct inode *i)
 {
     for (size_t at = 0; at < i->page_room; at++) {
         if (i->live[at] != i->stable[at])
-            drop_page(i->stable[at]);
-        drop_page(i->live[at]);
+            world_free(i->stable[at], DISK_PAGE);
+        world_free(i->live[at], DISK_PAGE);
     }
     if (i->page_room) {
         world_free(i->live, i->page_room * sizeof *i->live);
@@ -513,7 +529,7 @@ static void lose_page(struct inode *i, size_t at)
         settle_page(i, at);
         return;
     }
-    drop_page(i->live[at]);
+    world_free(i->live[at], DISK_PAGE);
     i->live[at] = i->stable[at];
 }
 
@@ -527,7 +543,7 @@ static void lose_bytes(struct inode *i)
         i->stable_size = i->live_size;
     i->live_size = i->stable_size;
     for (size_t at = (size_t)(i->live_size + DISK_PAGE - 1) / DISK_PAGE; at < i->page_room; at++) {
-        drop_page(i->live[at]);
+        world_free(i->live[at], DISK_PAGE);
         i->live[at] = i->stable[at] = NULL;
     }
 }

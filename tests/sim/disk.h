@@ -30,16 +30,16 @@ struct inode {
     char **live, **stable; /* pages; NULL: zeros */
     size_t page_room;
     int64_t live_size, stable_size;
-    int64_t allocated; /* by fallocate: bytes that cost nothing any more */
-    int64_t cost;      /* pages that count for the disk */
-    struct name *names;
+    int64_t allocated;           /* by fallocate: bytes that cost nothing any more */
+    int64_t cost;                /* pages that count for the disk */
+    struct name *names, **shelf; /* of a directory: in order, and by hash */
     struct change *changes, **change_end;
     void *mapping; /* of the server's process; forgotten with it */
     uint64_t mapping_process;
 };
 
 struct name {
-    struct name *next;
+    struct name *next, *next_on_shelf;
     struct inode *live, *stable;
     unsigned changes; /* that are not stable yet */
     uint32_t hash;

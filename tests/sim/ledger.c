@@ -18,6 +18,7 @@
 
 enum {
     LINE_BYTES = 72,
+    WORD_BYTES = 8,
     HEAD_MOST = 512,
     NEAR_A_CRASH_S = 3,
     ON_THE_WAY_S = 20, /* that a refusal may take to the server when packets are lost */
@@ -157,24 +158,30 @@ void ledger_attempt(const char *sender, const char *address)
         check_pauses(m, r);
 }
 
-static char body_byte(uint64_t number, size_t at)
+static void body_word(uint64_t number, size_t word, char out[WORD_BYTES])
 {
-    uint64_t z = (number * 0x9e3779b97f4a7c15) ^ (at / 8 * 0xbf58476d1ce4e5b9);
+    uint64_t z = (number * 0x9e3779b97f4a7c15) ^ (word * 0xbf58476d1ce4e5b9);
     z ^= z >> 29;
     z *= 0x94d049bb133111eb;
     /* Dots at the beginning of lines are doubled on the way, and must not be afterwards. */
     static const char alphabet[] =
         "....abcdefghijklmnopqrstuvwxyz0123456789 -=ABCDEFGHIJKLMNOPQRSTUVW";
-    return alphabet[(z >> (at % 8 * 6)) & 63];
+    for (unsigned i = 0; i < WORD_BYTES; i++)
+        out[i] = alphabet[(z >> (i * 6)) & 63];
 }
 
 static void write_body(uint64_t number, size_t size, char *out)
 {
-    for (size_t at = 0; at < size; at++) {
-        size_t column = at % LINE_BYTES;
-        out[at] = column == LINE_BYTES - 2   ? '\r'
-                  : column == LINE_BYTES - 1 ? '\n'
-                                             : body_byte(number, at);
+    char last[WORD_BYTES];
+    size_t whole = size / WORD_BYTES, rest = size % WORD_BYTES;
+    for (size_t i = 0; i < whole; i++)
+        body_word(number, i, out + i * WORD_BYTES);
+    body_word(number, whole, last);
+    memcpy(out + whole * WORD_BYTES, last, rest);
+    for (size_t at = LINE_BYTES - 2; at < size; at += LINE_BYTES) {
+        out[at] = '\r';
+        if (at + 1 < size)
+            out[at + 1] = '\n';
     }
 }
 

@@ -48,6 +48,7 @@ enum {
     SEEDS_MOST = 1000000000,
     REAL_PATIENCE_S = 120,
     HEAP_ONLY_BYTES = 32 << 20,
+    HEAP_ROOM_BYTES = 14 << 20, /* less than what a server gives back to the system at once */
     LIBRARIES_KEEP_BYTES = 768 * 1024
 };
 
@@ -145,6 +146,23 @@ static void make_template(void)
     memcpy(run.template, run.memory, run.template_size);
 }
 
+/*
+ * The heap of the processes to come: all memory is from there, so that it is counted, and it begins with
+ * huge pages, which are had at once.
+ */
+static void make_heap(void)
+{
+    enum { HUGE_PAGE = 2 << 20 };
+    mallopt(M_MMAP_THRESHOLD, HEAP_ONLY_BYTES);
+    mallopt(M_TRIM_THRESHOLD, HEAP_ONLY_BYTES);
+    char *whole = malloc(HEAP_ROOM_BYTES);
+    size_t to_next = HUGE_PAGE - (size_t)whole % HUGE_PAGE;
+    madvise(whole + to_next, HEAP_ROOM_BYTES - 2 * HUGE_PAGE, MADV_HUGEPAGE);
+    free(whole);
+    void *used = malloc(to_next - 64);
+    (void)used;
+}
+
 static struct fault outcome;
 
 static void serve(void *arg)
@@ -212,8 +230,6 @@ static _Noreturn void run_process(void)
     if (world->plan->processes_left > 0 && !plan_is_healed())
         world->crash_at_call = ((uint64_t)1 << sim_between(3, 15)) + sim_below(4096);
     world->plan->has_stopped = false;
-    /* All memory from one heap: it is counted, and what has been used once need not be mapped. */
-    mallopt(M_MMAP_THRESHOLD, HEAP_ONLY_BYTES);
     fiber_start("main", true, MAIN_STACK_BYTES, serve, NULL);
     size_t memory_before = memory_in_use();
     if (!world_run(has_stopped))
@@ -300,6 +316,7 @@ enum { JOBS_MOST = 256, PROGRESS_S = 10 };
 /* What the jobs of one run have in common. */
 struct tally {
     atomic_ullong next, done, failed, messages, deliveries, crashes, processes;
+    atomic_ullong digests; /* their sum: two builds that run the same seeds alike have the same */
     atomic_ullong at[JOBS_MOST]; /* the seed of each job, 0 behind the last one */
     atomic_bool is_over;
     time_t end; /* 0: none */
@@ -317,6 +334,7 @@ static void count(struct tally *t)
     atomic_fetch_add(&t->messages, world->ledger->messages);
     atomic_fetch_add(&t->crashes, world->ledger->crashes);
     atomic_fetch_add(&t->processes, world->process);
+    atomic_fetch_add(&t->digests, world->digest);
     for (size_t i = 0; i < world->ledger->messages; i++)
         for (size_t k = 0; k < world->ledger->message[i].recipients; k++)
             atomic_fetch_add(&t->deliveries, world->ledger->message[i].recipient[k].deliveries);
@@ -336,6 +354,7 @@ static _Noreturn void work(struct tally *t, unsigned job, uint64_t end, bool is_
     signal(SIGTERM, SIG_DFL);
     map_world();
     make_template();
+    make_heap();
     for (uint64_t seed; !is_time_over(t) && (seed = atomic_fetch_add(&t->next, 1)) < end;) {
         atomic_store(&t->at[job], seed);
         bool is_well = run_seed(seed);
@@ -419,12 +438,12 @@ static uint64_t run_seeds(uint64_t from, uint64_t seeds, unsigned jobs, bool is_
     uint64_t failed = await(t, pid, jobs, seeds) + atomic_load(&t->failed);
     printf(
         "%llu of %llu seeds failed: %llu messages, %llu deliveries, %llu processes, %llu ended in "
-        "the middle\n",
+        "the middle, digest %016llx\n",
         (unsigned long long)atomic_load(&t->failed), (unsigned long long)atomic_load(&t->done),
         (unsigned long long)atomic_load(&t->messages),
         (unsigned long long)atomic_load(&t->deliveries),
         (unsigned long long)atomic_load(&t->processes),
-        (unsigned long long)atomic_load(&t->crashes));
+        (unsigned long long)atomic_load(&t->crashes), (unsigned long long)atomic_load(&t->digests));
     bool is_nothing = atomic_load(&t->messages) == 0;
     munmap(t, sizeof *t);
     if (is_interrupted) {
@@ -476,6 +495,7 @@ static void prepare_process(void)
 {
     setenv("TZ", "UTC", 1);
     setenv("SSL_CERT_FILE", "/dev/null", 1);
+    setenv("SSL_CERT_DIR", "/dev/null", 1);
     signal(SIGPIPE, SIG_IGN);
     letters_prepare();
     peer_tls_prepare();
@@ -546,6 +566,7 @@ int main(int argc, char **argv)
     if (o.is_one) {
         map_world();
         make_template();
+        make_heap();
         return !replay(o.seed);
     }
     struct sigaction action = {.sa_handler = interrupt};

@@ -116,10 +116,13 @@ static bool send_envelope(struct sending *s)
 static size_t with_dots(const char *text, size_t n, char *out)
 {
     size_t used = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (text[i] == '.' && (i == 0 || text[i - 1] == '\n'))
+    for (size_t at = 0, part; at < n; at += part) {
+        const char *end = memchr(text + at, '\n', n - at);
+        part = end ? (size_t)(end + 1 - text) - at : n - at;
+        if (text[at] == '.')
             out[used++] = '.';
-        out[used++] = text[i];
+        memcpy(out + used, text + at, part);
+        used += part;
     }
     memcpy(out + used, ".\r\n", 3);
     return used + 3;

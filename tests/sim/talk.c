@@ -100,23 +100,26 @@ int talk_reply(struct talk *t, char line[TALK_LINE_MAX])
 ptrdiff_t talk_dotted(struct talk *t, char *out, size_t size)
 {
     size_t n = 0;
-    bool is_line_start = true, was_cr = false;
+    bool is_line_start = true;
     for (;;) {
         if (!fill(t))
             return -1;
-        char c = t->in[t->start++];
-        if (is_line_start && c == '.') {
+        if (is_line_start && t->in[t->start] == '.') {
             char next[2];
+            t->start++;
             if (!talk_bytes(t, next, 1))
                 return -1;
             if (next[0] == '\r')
                 return talk_bytes(t, next, 1) && next[0] == '\n' ? (ptrdiff_t)n : -1;
-            c = next[0];
+            t->start--;
         }
-        if (n == size)
+        const char *from = t->in + t->start, *end = memchr(from, '\n', t->end - t->start);
+        size_t part = end ? (size_t)(end + 1 - from) : t->end - t->start;
+        if (part > size - n)
             return -1;
-        out[n++] = c;
-        is_line_start = was_cr && c == '\n';
-        was_cr = c == '\r';
+        memcpy(out + n, from, part);
+        t->start += part;
+        n += part;
+        is_line_start = n >= 2 && out[n - 2] == '\r' && out[n - 1] == '\n';
     }
 }

@@ -8,11 +8,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 struct world *world;
 
-enum { SMALLEST_SHIFT = 5, EPOCH_S = 1800000000 };
+enum {
+    SMALLEST_SHIFT = 5,
+    SMALL_BYTES = 4096,
+    BATCH_BYTES = 32 * SMALL_BYTES,
+    EPOCH_S = 1800000000
+};
 
 static uint64_t mix(uint64_t *state)
 {
@@ -65,19 +71,38 @@ static unsigned class_of(size_t size_bytes)
     return class;
 }
 
+static char *new_memory(size_t room)
+{
+    char *at = world->memory;
+    if ((size_t)(world->memory_end - at) < room)
+        sim_broken("the world is full");
+    world->memory += room;
+    return at;
+}
+
+/* The pages of a batch are asked for together: one by one they cost far more. */
+static char *new_piece(size_t room)
+{
+    if ((size_t)(world->batch_end - world->batch) < room) {
+        world->batch = new_memory(BATCH_BYTES);
+        world->batch_end = world->batch + BATCH_BYTES;
+        char *first = world->batch - (uintptr_t)world->batch % SMALL_BYTES;
+        madvise(first, BATCH_BYTES, MADV_POPULATE_WRITE);
+    }
+    char *at = world->batch;
+    world->batch += room;
+    return at;
+}
+
 void *world_take(size_t size_bytes)
 {
     unsigned class = class_of(size_bytes);
     size_t room = (size_t)1 << (SMALLEST_SHIFT + class);
     void *at = world->free[class];
-    if (at) {
+    if (at)
         memcpy(&world->free[class], at, sizeof at);
-    } else {
-        if ((size_t)(world->memory_end - world->memory) < room)
-            sim_broken("the world is full");
-        at = world->memory;
-        world->memory += room;
-    }
+    else
+        at = room <= SMALL_BYTES ? new_piece(room) : new_memory(room);
     return at;
 }
 

@@ -52,6 +52,7 @@ struct world {
 
     char *memory; /* what is left to hand out */
     char *memory_end;
+    char *batch, *batch_end; /* of that, small pieces */
     void *free[CLASSES];
 
     uint64_t digest;  /* of all that was observed, to compare two runs of a seed */

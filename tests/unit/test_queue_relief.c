@@ -442,6 +442,38 @@ static void test_replaying_many_changes_takes_no_memory(void **state)
     remove_world(&w);
 }
 
+static void wait_for_rest(struct world *w)
+{
+    int64_t end = clock_now_ms() + PATIENCE_MS;
+    while (!w->queue->is_at_rest && clock_now_ms() < end)
+        task_sleep(5);
+    assert_true(w->queue->is_at_rest);
+}
+
+static void rest_and_work(struct world *w)
+{
+    wait_for_rest(w);
+    assert_int_equal(w->queue->checkpoints_begun, 0);
+    accept_for(w, two_domains, 3, 4096);
+    assert_false(w->queue->is_at_rest);
+    wait_for_ready(w, 2);
+    for (size_t i = 0; i < 2; i++)
+        queue_finish(w->queue, w->ready[i], &(struct queue_outcome){.is_attempt = true});
+    wait_for_rest(w);
+    assert_int_not_equal(w->queue->checkpoints_ended, 0);
+}
+
+static void checkpoint_often(struct queue_options *o)
+{
+    o->checkpoint_ms = 10;
+}
+
+static void test_the_keeper_rests_until_there_is_work(void **state)
+{
+    (void)state;
+    run_alone(rest_and_work, checkpoint_often);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -454,6 +486,7 @@ int main(void)
         cmocka_unit_test(test_the_journal_keeps_what_changes_while_a_checkpoint_writes),
         cmocka_unit_test(test_the_journal_keeps_what_is_on_its_way_to_the_queue),
         cmocka_unit_test(test_replaying_many_changes_takes_no_memory),
+        cmocka_unit_test(test_the_keeper_rests_until_there_is_work),
     };
     return cmocka_run_group_tests(tests, start_queue_room, stop_queue_room);
 }

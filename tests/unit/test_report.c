@@ -12,6 +12,7 @@
 #include "report/letter.h"
 #include "report/outbox.h"
 #include "report/reading.h"
+#include "task_test.h"
 
 enum { DAY = 20000, NOON = DAY * REPORT_DAY_S + 43200 };
 
@@ -509,6 +510,29 @@ static void test_records_of_tlsrpt(void **state)
     assert_true(has_failed);
 }
 
+static void count_and_hear(void *arg)
+{
+    (void)arg;
+    struct place p;
+    struct bell bell;
+    open_place(&p);
+    bell_init(&bell);
+    report_store_ring(p.store, &bell);
+    assert_false(report_store_has_news(p.store));
+    count_text(&p, "one.test", "{}", 1800000000);
+    assert_int_equal(bell_wait(&bell).kind, FAULT_FINE);
+    assert_true(report_store_has_news(p.store));
+    report_store_ring(p.store, NULL);
+    close_place(&p);
+    loop_stop(loop_current());
+}
+
+static void test_what_is_counted_rings(void **state)
+{
+    (void)state;
+    run_as_task(count_and_hear);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -525,6 +549,7 @@ int main(void)
         cmocka_unit_test(test_destinations_must_want_reports),
         cmocka_unit_test(test_uris_and_their_sizes),
         cmocka_unit_test(test_records_of_tlsrpt),
+        cmocka_unit_test(test_what_is_counted_rings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
  * test_store.c - mailboxes: names, deliver and read, removal, in use, replay, damage, kill -9
  */
 #include "base/num.h"
+#include "os/clock.h"
 #include "os/random.h"
 #include "store/name.h"
 #include "store_room.h"
@@ -10,7 +11,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-enum { KILLS = 15, SENDERS = 8, ACCOUNTS = 3 };
+enum { KILLS = 15, SENDERS = 8, ACCOUNTS = 3, PATIENCE_MS = 120000 };
 
 static void expect_path(struct str address, const char *path)
 {
@@ -441,6 +442,33 @@ static void test_kill_loses_nothing_acknowledged(void **state)
     }
 }
 
+static void wait_for_checkpoints(int64_t count)
+{
+    struct store_statistics s = {0};
+    for (int64_t end = clock_now_ms() + PATIENCE_MS; s.checkpoints < count && clock_now_ms() < end;
+         store_statistics(store, &s))
+        task_sleep(5);
+    assert_true(s.checkpoints >= count);
+}
+
+static void deliver_and_wait(void)
+{
+    struct store_statistics s;
+    for (int i = 0; i < 2; i++) {
+        store_statistics(store, &s);
+        assert_fine(deliver("bob@example.test", "one\r\n"));
+        wait_for_checkpoints(s.checkpoints + 1);
+    }
+}
+
+static void test_a_delivery_wakes_the_keeper(void **state)
+{
+    (void)state;
+    open_store();
+    in_task(deliver_and_wait);
+    store_close(store);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -456,6 +484,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_another_journal_loses_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_spooled_body_goes_after_the_checkpoint, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(test_a_delivery_wakes_the_keeper, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_kill_loses_nothing_acknowledged, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

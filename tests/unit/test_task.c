@@ -2,6 +2,7 @@
 /*
  * test_task.c - tasks: waking, deadlines, cancellation, scopes, offload, messages between loops
  */
+#include "net/bell.h"
 #include "net/loop.h"
 #include "net/offload.h"
 #include "net/task.h"
@@ -247,6 +248,49 @@ static void test_two_thousand_stacks_stay_apart(void **state)
     run_as_task(start_many, NULL);
 }
 
+struct ringing {
+    struct bell bell;
+    atomic_bool has_heard;
+    struct fault last;
+    int count;
+};
+
+static void listen_for_rings(void *arg)
+{
+    struct ringing *r = arg;
+    int64_t now = loop_now_ms(loop_current());
+    assert_int_equal(bell_wait_until(&r->bell, now + 1).kind, FAULT_FINE);
+    assert_true(loop_now_ms(loop_current()) > now);
+    bell_ring(&r->bell);
+    bell_ring(&r->bell);
+    assert_int_equal(bell_wait_until(&r->bell, TASK_NO_DEADLINE).kind, FAULT_FINE);
+    r->has_heard = true;
+    while (!(r->last = bell_wait_until(&r->bell, TASK_NO_DEADLINE)).kind)
+        r->count++;
+}
+
+static void ring_and_cancel(void *arg)
+{
+    struct ringing r = {.count = 0};
+    struct scope children;
+    (void)arg;
+    scope_init(&children);
+    bell_init(&r.bell);
+    struct task *listener = task_start(&children, "listener", listen_for_rings, &r);
+    while (!r.has_heard)
+        task_yield();
+    task_cancel(listener);
+    scope_join(&children);
+    assert_int_equal(r.count, 0);
+    assert_string_equal(r.last.text, "shutting down");
+}
+
+static void test_a_bell_is_waited_for_until_a_time(void **state)
+{
+    (void)state;
+    run_as_task(ring_and_cancel, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -257,6 +301,7 @@ int main(void)
         cmocka_unit_test(test_offloaded_work_is_awaited_even_when_cancelled),
         cmocka_unit_test(test_messages_arrive_once_and_in_order),
         cmocka_unit_test(test_two_thousand_stacks_stay_apart),
+        cmocka_unit_test(test_a_bell_is_waited_for_until_a_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
