@@ -13,7 +13,7 @@
 #include "check/dkim_hash.h"
 #include "check/tag_list.h"
 
-enum { USUAL_LINE = 1024 /* octets of a field */ };
+enum { USUAL_LINE = 1024 /* octets of a field */, USUAL_FIELDS = 40 };
 
 struct dkim_name {
     const struct header_field *field;
@@ -53,19 +53,25 @@ static void sort(const struct header_field *field, size_t count, struct dkim_nam
 bool dkim_fields_read(struct str section, struct arena *arena, struct dkim_fields *out)
 {
     struct header_iterator i = header_iterate(section);
-    struct header_field field, *list;
+    struct header_field field, *list, usual[USUAL_FIELDS];
     size_t count = 0;
     *out = (struct dkim_fields){0};
     if (section.n > DKIM_SECTION_MAX)
         return false;
-    while (header_next(&i, &field))
+    while (header_next(&i, &field)) {
+        if (count < USUAL_FIELDS)
+            usual[count] = field;
         if (count++ == DKIM_FIELDS_MAX)
             return false;
+    }
     list = arena_alloc(arena, count * sizeof *list);
     struct dkim_name *name = arena_alloc(arena, count * sizeof *name);
     i = header_iterate(section);
-    for (size_t k = 0; header_next(&i, &field); k++)
-        list[k] = field;
+    if (count > 0 && count <= USUAL_FIELDS)
+        memcpy(list, usual, count * sizeof *list);
+    else
+        for (size_t k = 0; header_next(&i, &field); k++)
+            list[k] = field;
     sort(list, count, name);
     *out = (struct dkim_fields){.count = count, .field = list, .name = name};
     return true;

@@ -12,7 +12,7 @@
 
 #include "check/dkim_signature.h"
 
-enum { PREFIX_MIN = 8, PREFIX_MAX = 64 };
+enum { PREFIX_MIN = 8, PREFIX_MAX = 64, USUAL_ROOM = 6 * 1024 /* of one or two signatures */ };
 
 struct entry {
     struct dkim_signature signature;
@@ -72,6 +72,7 @@ struct dkim_verifier *dkim_verify_begin(struct str section, struct dkim_body *bo
     v->body = body;
     v->arena =
         arena_make(DKIM_FIELDS_ROOM + ENTRIES_ROOM + DKIM_VERDICTS_MAX * DKIM_SIGNATURE_ROOM);
+    arena_reserve(&v->arena, USUAL_ROOM);
     if (!dkim_fields_read(section, &v->arena, &v->fields)) {
         report_section(v, section);
         return v;

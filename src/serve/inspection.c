@@ -101,10 +101,16 @@ static const char *add_author(struct inspection *i, struct str *domains, struct 
 /* The domains of the From field's addresses, each once. What keeps readers from agreeing about them, or NULL. */
 static const char *find_authors(struct inspection *i, struct str domains[INSPECTION_AUTHORS_MAX])
 {
-    struct header_field from;
-    if (header_count(i->section, STR("From"), 2) > 1)
-        return "the message has several From fields";
-    if (!header_find(i->section, STR("From"), &from))
+    struct header_iterator fields = header_iterate(i->section);
+    struct header_field field, from = {0};
+    while (header_next(&fields, &field)) {
+        if (!str_equal_nocase(field.name, STR("From")))
+            continue;
+        if (from.name.n > 0)
+            return "the message has several From fields";
+        from = field;
+    }
+    if (from.name.n == 0)
         return "the message has no From field";
     struct str rest = from.value;
     if (rest.n > FROM_MAX)

@@ -108,12 +108,12 @@ static bool has_forged(struct str content, struct str hostname)
     return false;
 }
 
-/* Takes away the fields that only we may write. */
-static void drop_forged(const struct session *s, struct buf *content)
+/* Takes away the fields that only we may write; false when there are none. */
+static bool drop_forged(const struct session *s, struct buf *content)
 {
     struct str hostname = s->visitor.live->conf->hostname;
     if (!has_forged(buf_str(content), hostname))
-        return;
+        return false;
     struct buf kept = buf_make(content->limit);
     struct header_field field;
     struct header_iterator i = header_iterate(buf_str(content));
@@ -125,6 +125,7 @@ static void drop_forged(const struct session *s, struct buf *content)
     buf_append(&kept, i.rest);
     buf_free(content);
     *content = kept;
+    return true;
 }
 
 static struct fault refuse_large_header(void)
@@ -151,10 +152,10 @@ static struct fault begin_inspection(void *arg, struct buf *content)
     if (f.kind)
         return f;
     struct str message = str_skip(buf_str(content), t->trace_size);
-    t->inspection =
-        inspection_begin(str_head(message, header_size(message)), clock_real_ms() / 1000);
-    drop_forged(s, content);
-    t->unread_header = header_size(buf_str(content));
+    size_t size = header_size(message);
+    t->inspection = inspection_begin(str_head(message, size), clock_real_ms() / 1000);
+    t->unread_header =
+        drop_forged(s, content) ? header_size(buf_str(content)) : t->trace_size + size;
     return FINE;
 }
 
