@@ -28,7 +28,8 @@ struct dkim_sink {
     void *context;
 };
 
-enum { DKIM_CANON_PIECE = 512 };
+/* What a digest is given at once: with pieces of 512 octets it takes a third longer. */
+enum { DKIM_CANON_PIECE = 2048 };
 
 /* A body on its way (3.4.3, 3.4.4); holds no more of it than this. Value type, to be filled by dkim_canon_body. */
 struct dkim_canon_body {

@@ -52,6 +52,8 @@ EVP_PKEY_CTX *dkim_key_open(const struct dkim_key *key, unsigned *bits, struct d
 struct dkim_key_opener {
     EVP_PKEY_CTX *(*open)(void *context, const struct dkim_key *key, unsigned *bits,
                           struct dkim_finding *out);
+    /* Takes it back: it has served one verification. */
+    void (*close)(void *context, const struct dkim_key *key, EVP_PKEY_CTX *ready);
     void *context;
 };
 

@@ -367,7 +367,10 @@ static struct dkim_finding try_key(const struct dkim_signature *s, const struct 
         f = dkim_key_verify(ready, s->signature, hash)
                 ? (struct dkim_finding){DKIM_PASS, ""}
                 : (struct dkim_finding){DKIM_FAIL, "the signature is not of these header fields"};
-    EVP_PKEY_CTX_free(ready);
+    if (opener && ready)
+        opener->close(opener->context, key, ready);
+    else
+        EVP_PKEY_CTX_free(ready);
     return f;
 }
 

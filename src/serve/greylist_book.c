@@ -6,16 +6,20 @@
 
 #include <openssl/evp.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
+#include "base/map.h"
 #include "os/file.h"
+#include "os/random.h"
 #include "os/thread.h"
 
 enum {
     KEY_MAX = 32,
-    BUSY_MS = 2000,  /* beside a process of before, or a command that looks */
-    TIDY_EVERY = 64, /* tries between two looks at the size */
-    NOTED = 1024,    /* rows of history of which is known that today is written down */
+    BUSY_MS = 2000,   /* beside a process of before, or a command that looks */
+    TIDY_EVERY = 64,  /* tries between two looks at the size */
+    NOTED = 1024,     /* rows of history of which is known that today is written down */
+    AUTHOR_MAX = 255, /* octets of a domain */
     DAY_MS = 24 * 60 * 60 * 1000,
 };
 
@@ -48,11 +52,8 @@ struct greylist_book {
     struct mutex mutex;
     bool is_read_only;
     unsigned tries;
-    struct mutex noted_mutex; /* never held while the file is used */
-    struct {
-        struct key key;
-        int64_t day;
-    } noted[NOTED];
+    uint64_t seed[2];              /* of the marks */
+    _Atomic uint64_t noted[NOTED]; /* marks, each at its place; 0: none */
 };
 
 static struct fault db_fault(const struct greylist_book *b)
@@ -94,7 +95,8 @@ struct fault greylist_book_open(const char *path, bool is_read_only, struct grey
         abort();
     *out = b;
     mutex_init(&b->mutex);
-    mutex_init(&b->noted_mutex);
+    b->seed[0] = random_u64();
+    b->seed[1] = random_u64();
     b->is_read_only = is_read_only;
     if (is_read_only && !file_exists(path))
         return FINE;
@@ -119,7 +121,6 @@ void greylist_book_close(struct greylist_book *b)
         return;
     shut(b);
     mutex_destroy(&b->mutex);
-    mutex_destroy(&b->noted_mutex);
     free(b);
 }
 
@@ -274,38 +275,42 @@ static struct key history_key(const struct ip_address *ip, struct str author)
     return make_key(&(struct greylist_try){.ip = *ip, .sender = author}, HISTORY);
 }
 
-static size_t place_of(const struct key *k)
+/* A day, a network and a domain as one number that strangers cannot foresee; 0: not to be noted. */
+static uint64_t make_mark(const struct greylist_book *b, const struct ip_address *ip,
+                          struct str author, int64_t now_ms)
 {
-    return ((size_t)k->octet[0] << 8 | k->octet[1]) % NOTED;
+    char text[sizeof(int64_t) + sizeof ip->byte + AUTHOR_MAX];
+    struct ip_network n = greylist_network_of(ip);
+    int64_t day = now_ms / DAY_MS;
+    size_t head = sizeof day + sizeof n.address.byte;
+    if (author.n > AUTHOR_MAX)
+        return 0;
+    memcpy(text, &day, sizeof day);
+    memcpy(text + sizeof day, n.address.byte, sizeof n.address.byte);
+    for (size_t i = 0; i < author.n; i++)
+        text[head + i] = str_lower_byte(author.p[i]);
+    return map_hash(b->seed, str_make(text, head + author.n));
 }
 
 bool greylist_book_has_praised(struct greylist_book *b, const struct ip_address *ip,
                                struct str author, int64_t now_ms)
 {
-    struct key k = history_key(ip, author);
-    size_t place = place_of(&k);
-    mutex_lock(&b->noted_mutex);
-    bool is_noted = b->noted[place].day == now_ms / DAY_MS &&
-                    memcmp(b->noted[place].key.octet, k.octet, sizeof k.octet) == 0;
-    mutex_unlock(&b->noted_mutex);
-    return is_noted;
+    uint64_t mark = make_mark(b, ip, author, now_ms);
+    return mark != 0 && atomic_load(&b->noted[mark % NOTED]) == mark;
 }
 
 struct fault greylist_book_praise(struct greylist_book *b, const struct policy_rules *rules,
                                   const struct ip_address *ip, struct str author, int64_t now_ms)
 {
     struct key k = history_key(ip, author);
+    uint64_t mark = make_mark(b, ip, author, now_ms);
     struct fault f = FINE;
     mutex_lock(&b->mutex);
     if (b->db && !b->is_read_only)
         f = praise_locked(b, rules, &k, now_ms);
     mutex_unlock(&b->mutex);
-    mutex_lock(&b->noted_mutex);
-    if (!f.kind) {
-        b->noted[place_of(&k)].key = k;
-        b->noted[place_of(&k)].day = now_ms / DAY_MS;
-    }
-    mutex_unlock(&b->noted_mutex);
+    if (!f.kind)
+        atomic_store(&b->noted[mark % NOTED], mark);
     return f;
 }
 

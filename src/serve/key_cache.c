@@ -12,11 +12,15 @@
 #include "os/random.h"
 #include "os/thread.h"
 
+enum { SPARES = 2 /* a copy takes a twentieth of a verification */ };
+
 struct entry {
     struct map_node node;
     enum dkim_key_kind kind;
     unsigned bits;
-    EVP_PKEY_CTX *ready;
+    EVP_PKEY_CTX *ready; /* copies of it are used: a verification changes what it is done with */
+    size_t spare_count;
+    EVP_PKEY_CTX *spare[SPARES]; /* copies that have come back */
     char data[];
 };
 
@@ -41,6 +45,8 @@ static void forget_all(struct key_cache *c)
     for (struct map_node *n = map_walk(&c->entries, &cursor, NULL); n;) {
         struct map_node *next = map_walk(&c->entries, &cursor, n);
         struct entry *e = MAP_ENTRY(n, struct entry, node);
+        while (e->spare_count > 0)
+            EVP_PKEY_CTX_free(e->spare[--e->spare_count]);
         EVP_PKEY_CTX_free(e->ready);
         free(e);
         n = next;
@@ -58,7 +64,6 @@ void key_cache_free(struct key_cache *c)
     free(c);
 }
 
-/* The same for another one: a verification changes what it is done with. */
 static EVP_PKEY_CTX *copy(const EVP_PKEY_CTX *ready)
 {
     EVP_PKEY_CTX *c = EVP_PKEY_CTX_dup(ready);
@@ -67,19 +72,38 @@ static EVP_PKEY_CTX *copy(const EVP_PKEY_CTX *ready)
     return c;
 }
 
-/* A copy. */
-static EVP_PKEY_CTX *find(struct key_cache *c, const struct dkim_key *key, unsigned *bits)
+/* With the mutex. NULL: it is not known. */
+static struct entry *find(struct key_cache *c, const struct dkim_key *key)
 {
-    EVP_PKEY_CTX *found = NULL;
-    mutex_lock(&c->mutex);
     struct map_node *n = map_find(&c->entries, key->data);
     struct entry *e = n ? MAP_ENTRY(n, struct entry, node) : NULL;
-    if (e && e->kind == key->kind) {
-        found = copy(e->ready);
+    return e && e->kind == key->kind ? e : NULL;
+}
+
+static EVP_PKEY_CTX *borrow(struct key_cache *c, const struct dkim_key *key, unsigned *bits)
+{
+    EVP_PKEY_CTX *ready = NULL;
+    mutex_lock(&c->mutex);
+    struct entry *e = find(c, key);
+    if (e) {
         *bits = e->bits;
+        ready = e->spare_count > 0 ? e->spare[--e->spare_count] : copy(e->ready);
     }
     mutex_unlock(&c->mutex);
-    return found;
+    return ready;
+}
+
+static void close_key(void *context, const struct dkim_key *key, EVP_PKEY_CTX *ready)
+{
+    struct key_cache *c = context;
+    mutex_lock(&c->mutex);
+    struct entry *e = find(c, key);
+    if (e && e->spare_count < SPARES) {
+        e->spare[e->spare_count++] = ready;
+        ready = NULL;
+    }
+    mutex_unlock(&c->mutex);
+    EVP_PKEY_CTX_free(ready);
 }
 
 static void keep(struct key_cache *c, const struct dkim_key *key, unsigned bits,
@@ -107,7 +131,7 @@ static EVP_PKEY_CTX *open_key(void *context, const struct dkim_key *key, unsigne
                               struct dkim_finding *out)
 {
     struct key_cache *c = context;
-    EVP_PKEY_CTX *ready = find(c, key, bits);
+    EVP_PKEY_CTX *ready = borrow(c, key, bits);
     *out = (struct dkim_finding){DKIM_NONE, ""};
     if (ready)
         return ready;
@@ -119,5 +143,5 @@ static EVP_PKEY_CTX *open_key(void *context, const struct dkim_key *key, unsigne
 
 struct dkim_key_opener key_cache_opener(struct key_cache *c)
 {
-    return (struct dkim_key_opener){open_key, c};
+    return (struct dkim_key_opener){open_key, close_key, c};
 }
