@@ -270,10 +270,23 @@ static bool feed(struct session *s, struct str in)
     return true;
 }
 
-static void close_with(struct session *s, struct fault f)
+/* What talk() calls stands apart from it where it needs room: a session that waits has one page of stack. */
+static __attribute__((noinline)) void close_with(struct session *s, const struct fault *f)
 {
-    smtp_server_close(&s->engine, &f);
+    smtp_server_close(&s->engine, f);
     flush(s);
+}
+
+static __attribute__((noinline)) void shut_down(struct session *s)
+{
+    struct fault f = fault_make(421, FAULT_STATUS(4, 3, 2), "shutting down");
+    close_with(s, &f);
+}
+
+static __attribute__((noinline)) void time_out(struct session *s)
+{
+    struct fault f = fault_make(421, FAULT_STATUS(4, 4, 2), "timed out waiting for you");
+    close_with(s, &f);
 }
 
 /* When the role shuts down, a session ends as soon as it has no transaction open. */
@@ -282,47 +295,50 @@ static bool is_to_end(const struct session *s)
     return !s->engine.transaction.is_open && visitor_is_to_leave(&s->visitor);
 }
 
-/* The reply that was held up has waited long enough: it goes out, and then nothing more. */
-static void end_held(struct session *s, struct fault f)
+/* Sends what is there to be sent, after it was held up as long as is due. False when the session is over: a reply that
+ * has waited long enough goes out, and then nothing more. */
+static __attribute__((noinline)) bool reply(struct session *s)
 {
-    visitor_tell(&s->visitor, "smtp.session.dropped", &f);
-    smtp_server_close(&s->engine, &f);
+    struct fault held = session_hold_up(s);
+    if (held.kind) {
+        visitor_tell(&s->visitor, "smtp.session.dropped", &held);
+        smtp_server_close(&s->engine, &held);
+    }
+    return !flush(s).kind && !held.kind;
+}
+
+/* Waits for the client and reads what it says; false when it says nothing any more. */
+static __attribute__((noinline)) bool hear(struct session *s, int64_t session_end, struct str *in)
+{
+    const struct conf_limits *limits = &s->visitor.listener->limits;
+    bool is_in_content = intake_is_open(&s->transaction.intake);
+    int64_t deadline =
+        visitor_deadline(is_in_content ? limits->data_timeout_ms : limits->command_timeout_ms);
+    struct fault f = FINE;
+    if (!is_to_end(s))
+        f = visitor_wait_input(&s->visitor, deadline < session_end ? deadline : session_end);
+    if (is_to_end(s)) {
+        shut_down(s);
+        return false;
+    }
+    if (!f.kind)
+        f = conn_read(s->visitor.conn, deadline, in);
+    if (f.kind && task_is_cancelled())
+        shut_down(s);
+    else if (f.kind && !conn_has_input(s->visitor.conn))
+        time_out(s);
+    return !f.kind && in->n > 0;
 }
 
 static void talk(struct session *s)
 {
-    const struct conf_limits *limits = &s->visitor.listener->limits;
-    int64_t session_end = s->visitor.started_ms + limits->session_timeout_ms;
-    for (;;) {
-        struct fault held = session_hold_up(s);
-        if (held.kind)
-            end_held(s, held);
-        if (flush(s).kind || held.kind)
-            return;
-        bool is_in_content = intake_is_open(&s->transaction.intake);
-        int64_t patience = is_in_content ? limits->data_timeout_ms : limits->command_timeout_ms;
-        int64_t deadline = visitor_deadline(patience);
-        struct fault f = FINE;
-        if (!is_to_end(s))
-            f = visitor_wait_input(&s->visitor, deadline < session_end ? deadline : session_end);
-        if (is_to_end(s)) {
-            close_with(s, fault_make(421, FAULT_STATUS(4, 3, 2), "shutting down"));
-            return;
-        }
-        struct str in = STR_NONE;
-        if (!f.kind)
-            f = conn_read(s->visitor.conn, deadline, &in);
-        if (f.kind && task_is_cancelled())
-            close_with(s, fault_make(421, FAULT_STATUS(4, 3, 2), "shutting down"));
-        else if (f.kind && !conn_has_input(s->visitor.conn))
-            close_with(s, fault_make(421, FAULT_STATUS(4, 4, 2), "timed out waiting for you"));
-        if (f.kind || in.n == 0)
-            return;
+    int64_t session_end = s->visitor.started_ms + s->visitor.listener->limits.session_timeout_ms;
+    struct str in = STR_NONE;
+    while (reply(s) && hear(s, session_end, &in))
         if (!feed(s, in)) {
             flush(s);
             return;
         }
-    }
 }
 
 /* Nobody may speak before we have greeted. */
@@ -342,7 +358,7 @@ static __attribute__((noinline)) bool greet(struct session *s)
         struct fault f = fault_make(554, FAULT_STATUS(5, 5, 0), "you spoke before the greeting");
         if (!conn_read(s->visitor.conn, visitor_deadline(delay), &in).kind && in.n > 0) {
             visitor_tell(&s->visitor, "smtp.session.dropped", &f);
-            close_with(s, f);
+            close_with(s, &f);
         }
         return false;
     }
@@ -369,10 +385,10 @@ static __attribute__((noinline)) void leave(struct session *s)
     visitor_close(&s->visitor);
 }
 
-static __attribute__((noinline)) void refuse(struct session *s, struct fault f)
+static __attribute__((noinline)) void refuse(struct session *s, const struct fault *f)
 {
-    visitor_tell(&s->visitor, "smtp.session.refused", &f);
-    if (f.reply == 421 || f.reply == 554)
+    visitor_tell(&s->visitor, "smtp.session.refused", f);
+    if (f->reply == 421 || f->reply == 554)
         close_with(s, f);
 }
 
@@ -389,7 +405,7 @@ static __attribute__((noinline)) bool start(struct session *s)
     if (!f.kind)
         f = session_open_filters(s);
     if (f.kind) {
-        refuse(s, f);
+        refuse(s, &f);
         return false;
     }
     return greet(s);
