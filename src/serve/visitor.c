@@ -100,7 +100,9 @@ static __attribute__((noinline)) struct fault read_proxy_header(struct visitor *
 static struct fault count_in(struct visitor *v)
 {
     v->is_counted = true;
-    if (atomic_fetch_add(&v->service->session_count, 1) >= v->listener->limits.session_max)
+    /* Many may have been accepted at once, when visitor_is_full() had not heard of the others. */
+    if (atomic_fetch_add(&v->service->session_count, 1) >= v->listener->limits.session_max ||
+        atomic_load(&v->server->session_count) > v->server->session_max)
         return too_many();
     if (!v->is_ip)
         return FINE;
