@@ -71,9 +71,10 @@ def serving(conf, *transports):
 @contextlib.contextmanager
 def sink(port):
     """Takes mail; gives a function that says how many messages have come."""
-    with tempfile.TemporaryDirectory(prefix="eilbote-sink.") as folder, on_processor(1):
+    with tempfile.TemporaryDirectory(prefix="eilbote-sink.") as folder:
         counter = pathlib.Path(folder) / "count"
-        process = subprocess.Popen([EILBOTE, "bench", "sink", "--listen", f"127.0.0.1:{port}", "--count-file", counter], stdout=subprocess.DEVNULL)
+        with on_processor(1):
+            process = subprocess.Popen([EILBOTE, "bench", "sink", "--listen", f"127.0.0.1:{port}", "--count-file", counter], stdout=subprocess.DEVNULL)
         try:
             until(lambda: counter.exists() and counter.read_text())
             yield lambda: int(counter.read_text().split()[0])
