@@ -16,7 +16,7 @@ enum { KEY_MAX = 4 * REPORT_TEXT_MAX, DRAFT_ARENA_BYTES = 64 << 20 };
 /* What is counted together has the same key. */
 static void write_key(const struct report_outcome *o, int64_t day, struct buf *key)
 {
-    buf_reserve(key, o->domain.n + o->policy.n + o->text.n + 2 * NUM_DECIMAL_MAX + 4);
+    buf_reserve(key, o->domain.n + o->policy.n + o->text.n + (size_t)2 * NUM_DECIMAL_MAX + 4);
     buf_append_number(key, (int)o->kind);
     buf_append_byte(key, ' ');
     buf_append_number(key, day);
