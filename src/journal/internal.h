@@ -120,7 +120,7 @@ void keeper_run(void *arg);
 /* Recycles, makes or removes one segment. False when nothing was to do. With the mutex. */
 bool keeper_step(struct journal *j, struct fault *fault);
 
-/* Reads the log; sets live, end_position, next_sequence and next_batch, and has_void. */
+/* Reads the log and makes what was found durable; sets live, end_position, next_sequence and next_batch, and has_void. */
 struct fault replay_run(struct journal *j, const struct journal_replay *replay);
 
 #endif

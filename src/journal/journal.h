@@ -96,8 +96,9 @@ struct journal_statistics {
 
 /*
  * Locks the directory, calls replay for every record in order, and starts the journal's threads.
+ * When it has returned, no power cut takes back what it told; until then nobody acts on that.
  * *out is for journal_close. 451 4.3.0 when another process has it (named in the text), when
- * something cannot be read, or 452 4.3.1 when there is no room for a segment.
+ * something cannot be read or synced, or 452 4.3.1 when there is no room for a segment.
  */
 struct fault journal_open(const struct journal_options *options,
                           const struct journal_replay *replay, struct journal **out);

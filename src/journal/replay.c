@@ -7,8 +7,12 @@
  * are lost: that is damage, which is reported, and the good records behind it are kept. A later
  * record decides it, as it says which batches were acknowledged when it was written; and what lies
  * before a void was good when that was written.
+ *
+ * What a process left unsynced when it was killed is still read here, from the system's memory, and
+ * a power cut would take it back after somebody has acted on it. So the segments that can hold such
+ * batches are synced before anybody may.
  */
-#include "journal/internal.h"
+#include "journal/batch.h"
 #include "journal/walk.h"
 
 #include <stdio.h>
@@ -218,6 +222,20 @@ static struct fault take_segments(struct reading *r)
     return fault;
 }
 
+/* Batches in flight are consecutive, and none goes on in a second segment. */
+static struct fault sync_last_batches(struct journal *j)
+{
+    struct segment *last[SEGMENT_COMMITTERS] = {NULL};
+    struct fault fault = FINE;
+    size_t count = 0;
+    for (struct segment *s = j->live.first; s; s = s->next)
+        if (s->has_records)
+            last[count++ % SEGMENT_COMMITTERS] = s;
+    for (size_t i = 0; i < SEGMENT_COMMITTERS && last[i] && !fault.kind; i++)
+        fault = batch_sync(j, last[i]->file[0]);
+    return fault;
+}
+
 struct fault replay_run(struct journal *j, const struct journal_replay *replay)
 {
     struct reading r = {.j = j, .replay = replay, .sequence = 1};
@@ -230,6 +248,8 @@ struct fault replay_run(struct journal *j, const struct journal_replay *replay)
     if (j->live.first)
         r.end = j->live.first->format.base + FORMAT_PAGE;
     fault = read_all(&r);
+    if (!fault.kind)
+        fault = sync_last_batches(j);
     j->statistics.end_position = r.end;
     j->next_sequence = r.sequence;
     /* Above the numbers of batches that a crash may have left behind the end. */

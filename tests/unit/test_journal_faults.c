@@ -10,8 +10,9 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <sys/stat.h>
 
-enum { SMALL = 16384 };
+enum { SMALL = 16384, SYNCED_MOST = 64 };
 
 /* How the disk behaves now. */
 struct disk {
@@ -24,6 +25,8 @@ struct disk {
     struct cond cond;
     int writes_awaited; /* a sync that fails waits for so many writes more */
     bool is_failing;    /* the last sync that began */
+    ino_t synced[SYNCED_MOST];
+    size_t synced_count;
 };
 
 static struct disk disk;
@@ -50,6 +53,9 @@ int __wrap_fdatasync(int fd)
     mutex_lock(&disk.mutex);
     disk.is_failing = is_failing;
     cond_broadcast(&disk.cond);
+    struct stat status;
+    if (!is_failing && disk.synced_count < SYNCED_MOST && fstat(fd, &status) == 0)
+        disk.synced[disk.synced_count++] = status.st_ino;
     while (is_failing && disk.writes_awaited > 0)
         cond_wait(&disk.cond, &disk.mutex);
     mutex_unlock(&disk.mutex);
@@ -373,6 +379,67 @@ static void test_start_on_a_full_disk(void **state)
     room_free(&r);
 }
 
+/* Of the record's segment: whether there was a sync since the count was reset. */
+struct question {
+    const struct room *room;
+    uint64_t position;
+    bool is_found, is_synced;
+};
+
+static void look_at_segment(const char *name, void *arg)
+{
+    struct question *q = arg;
+    char path[128];
+    unsigned char header[FORMAT_SEGMENT_HEADER];
+    struct format_segment segment;
+    struct stat status;
+    snprintf(path, sizeof path, "%s/%s", q->room->directory, name);
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    bool is_segment = fread(header, sizeof header, 1, f) == 1 &&
+                      format_get_segment(header, &segment) && segment.base <= q->position &&
+                      q->position < segment.base + segment.size;
+    assert_int_equal(fstat(fileno(f), &status), 0);
+    fclose(f);
+    q->is_found |= is_segment;
+    mutex_lock(&disk.mutex);
+    for (size_t i = 0; is_segment && i < disk.synced_count; i++)
+        q->is_synced |= disk.synced[i] == status.st_ino;
+    mutex_unlock(&disk.mutex);
+}
+
+static bool is_synced(const struct room *r, uint64_t position)
+{
+    struct question q = {.room = r, .position = position};
+    assert_fine(file_list(r->directory, look_at_segment, &q));
+    assert_true(q.is_found);
+    return q.is_synced;
+}
+
+/* Who was killed may have left records in the system's memory that no sync has reached. */
+static void test_what_a_start_finds_is_synced_first(void **state)
+{
+    (void)state;
+    struct room r;
+    room_make(&r, "journal_start_sync");
+    room_open(&r, SMALL);
+    uint64_t first = room_put(&r, "first", 8000), second = room_put(&r, "second", 8000);
+    uint64_t third = room_put(&r, "third", 8000), fourth = room_put(&r, "fourth", 8000);
+    settle_keeper(&r, 1);
+    room_close(&r);
+    disk.synced_count = 0;
+    atomic_store(&disk.syncs_to_fail, 1);
+    struct fault f = room_try_open(&r, SMALL, 1);
+    assert_int_equal(f.reply, 451);
+    assert_null(r.journal);
+    assert_int_equal(disk.synced_count, 0);
+    room_open(&r, SMALL);
+    assert_int_equal(r.count, 4);
+    assert_true(is_synced(&r, third) && is_synced(&r, fourth));
+    assert_false(is_synced(&r, first) || is_synced(&r, second)); /* the third's batch came later */
+    room_free(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -385,6 +452,7 @@ int main(void)
         cmocka_unit_test_teardown(test_failure_takes_the_batch_in_flight_behind_it_along, mend),
         cmocka_unit_test_teardown(test_full_disk_refuses_with_452_and_recovers, mend),
         cmocka_unit_test_teardown(test_start_on_a_full_disk, mend),
+        cmocka_unit_test_teardown(test_what_a_start_finds_is_synced_first, mend),
     };
     return cmocka_run_group_tests(tests, make_disk, NULL);
 }
