@@ -69,6 +69,11 @@ static struct fault sync_path(const char *path, int flags, int (*sync_fd)(int fd
     return fault;
 }
 
+struct fault file_sync_path(const char *path)
+{
+    return file_exists(path) ? sync_path(path, 0, fdatasync) : FINE;
+}
+
 struct fault file_sync_directory(const char *path)
 {
     return sync_path(path, O_DIRECTORY, fsync);

@@ -82,6 +82,13 @@ struct fault file_rename(const char *from, const char *to);
 struct fault file_remove(const char *path); /* a missing file is fine */
 bool file_exists(const char *path);
 
+/*
+ * Makes what an earlier process wrote to that file durable, whether it got as far as to sync it or
+ * not; a missing file is fine. What a killed process left is read like anything else, and a power
+ * cut would take it back from under whoever acted on it.
+ */
+struct fault file_sync_path(const char *path);
+
 /* Makes names created, renamed or removed in the directory durable. */
 struct fault file_sync_directory(const char *path);
 

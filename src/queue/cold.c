@@ -128,6 +128,20 @@ static struct fault make_body_directories(const struct cold *c)
     return f;
 }
 
+/* A row that a killed process left unsynced lets its record go out of the journal, and one that it
+ * removed lets its body go: no power cut may bring back what was before. */
+static struct fault sync_found(const struct cold *c)
+{
+    static const char *const names[] = {"queue.db", "queue.db-wal"};
+    char path[PATH_MAX_BYTES + 16];
+    struct fault f = FINE;
+    for (size_t i = 0; i < sizeof names / sizeof names[0] && !f.kind; i++) {
+        snprintf(path, sizeof path, "%s/%s", c->directory, names[i]);
+        f = file_sync_path(path);
+    }
+    return f;
+}
+
 struct fault cold_open(const char *directory, struct cold **out)
 {
     *out = NULL;
@@ -138,6 +152,8 @@ struct fault cold_open(const char *directory, struct cold **out)
     snprintf(c->directory, sizeof c->directory, "%s", directory);
     char path[PATH_MAX_BYTES + 16];
     struct fault f = make_body_directories(c);
+    if (!f.kind)
+        f = sync_found(c);
     snprintf(path, sizeof path, "%s/queue.db", c->directory);
     if (!f.kind && sqlite3_open_v2(path, &c->db,
                                    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,

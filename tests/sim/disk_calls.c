@@ -227,7 +227,7 @@ static int sync_inode(struct inode *i)
     system_call();
     int error = disk_fails(DISK_SYNC);
     fiber_sleep(sim_between(SYNC_LEAST_US, SYNC_MOST_US) * 1000);
-    system_call();
+    system_sync();
     if (error && i->type == INODE_FILE)
         disk_fail_sync(i);
     if (error)
@@ -256,7 +256,7 @@ int syncfs(int descriptor)
     system_call();
     int error = disk_fails(DISK_SYNC);
     fiber_sleep(sim_between(SYNC_LEAST_US, 4 * SYNC_MOST_US) * 1000);
-    system_call();
+    system_sync();
     if (!f || error)
         return f ? fail(error) : -1;
     disk_sync_all();

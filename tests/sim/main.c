@@ -227,8 +227,13 @@ static _Noreturn void run_process(void)
     world->process++;
     world->calls = 0;
     world->crash_at_call = UINT64_MAX;
-    if (world->plan->processes_left > 0 && !plan_is_healed())
+    world->has_crashed_so = world->is_crash_in_sync;
+    world->is_crash_in_sync = false;
+    if (world->plan->processes_left > 0 && !plan_is_healed()) {
         world->crash_at_call = ((uint64_t)1 << sim_between(3, 15)) + sim_below(4096);
+        /* What the kill leaves in the system's memory, the next process reads, and then loses. */
+        world->is_crash_in_sync = world->plan->processes_left > 1 && sim_chance(1, 2);
+    }
     world->plan->has_stopped = false;
     fiber_start("main", true, MAIN_STACK_BYTES, serve, NULL);
     size_t memory_before = memory_in_use();

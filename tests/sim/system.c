@@ -70,10 +70,17 @@ void system_call(void)
     if (!fiber_current() || !fiber_current()->is_server)
         return;
     world->now_ns += CALL_NS;
-    if (++world->calls >= world->crash_at_call)
-        system_crash(sim_chance(1, 2) ? CRASH_POWER : CRASH_KILL);
+    if (++world->calls >= world->crash_at_call && !world->is_crash_in_sync)
+        system_crash(world->has_crashed_so || sim_chance(1, 2) ? CRASH_POWER : CRASH_KILL);
     if (sim_chance(1, PAUSE_ONE_IN))
         system_pause();
+}
+
+void system_sync(void)
+{
+    system_call();
+    if (world->is_crash_in_sync && world->calls >= world->crash_at_call)
+        system_crash(CRASH_KILL);
 }
 
 void system_end_process(void)

@@ -43,6 +43,9 @@ struct object {
 /* Before each call of the server: it may be its last, and time goes on. */
 void system_call(void);
 
+/* In the middle of a sync, of which nothing has happened yet. */
+void system_sync(void);
+
 /* Lets the other threads run, and time pass. */
 void system_pause(void);
 

@@ -59,6 +59,8 @@ struct world {
     uint64_t process; /* of the server: counted from 1 */
     uint64_t calls;   /* to the system by it */
     uint64_t crash_at_call;
+    bool is_crash_in_sync; /* a kill, from that call on in the middle of the first sync */
+    bool has_crashed_so;   /* the process before; this one ends by a power cut */
     char story[32]; /* lines of the event log with this word are printed as they are written */
     struct disk *disk;
     struct net *net;

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * test_queue_start.c - what a killed process left in queue.db is durable before anybody acts on it
+ */
+#include "queue_room.h"
+#include "queue/cold.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+
+enum { ID = 77, DONE = 10, SYNCED_MOST = 64 };
+
+static struct {
+    bool is_failing;
+    ino_t synced[SYNCED_MOST];
+    size_t count;
+} disk;
+
+int __real_fdatasync(int fd);
+int __wrap_fdatasync(int fd);
+
+int __wrap_fdatasync(int fd)
+{
+    struct stat status;
+    if (disk.is_failing) {
+        errno = EIO;
+        return -1;
+    }
+    if (disk.count < SYNCED_MOST && fstat(fd, &status) == 0)
+        disk.synced[disk.count++] = status.st_ino;
+    return __real_fdatasync(fd);
+}
+
+/* A process that is gone behind its commit. */
+static void leave_row(const struct world *w)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        struct cold *cold;
+        struct cold_change change = {
+            .id = ID, .sender = STR("a@b"), .arrival_ms = 1, .envelope = STR("x")};
+        if (cold_open(w->directory, &cold).kind || cold_apply(cold, &change, 1).kind)
+            _exit(0);
+        _exit(DONE);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), DONE);
+}
+
+static bool is_synced(const struct world *w, const char *name)
+{
+    char path[96];
+    struct stat status;
+    snprintf(path, sizeof path, "%s/%s", w->directory, name);
+    assert_int_equal(stat(path, &status), 0);
+    for (size_t i = 0; i < disk.count; i++)
+        if (disk.synced[i] == status.st_ino)
+            return true;
+    return false;
+}
+
+static void test_rows_are_synced_before_they_are_believed(void **state)
+{
+    (void)state;
+    static struct world w;
+    struct cold *cold;
+    bool is_there = false;
+    make_world(&w);
+    leave_row(&w);
+    disk.count = 0;
+    assert_int_equal(cold_open(w.directory, &cold).kind, FAULT_FINE);
+    assert_true(is_synced(&w, "queue.db-wal") && is_synced(&w, "queue.db"));
+    assert_int_equal(cold_has(cold, ID, &is_there).kind, FAULT_FINE);
+    assert_true(is_there);
+    cold_close(cold);
+    remove_world(&w);
+}
+
+static void test_a_disk_that_does_not_sync_is_not_believed(void **state)
+{
+    (void)state;
+    static struct world w;
+    struct cold *cold;
+    make_world(&w);
+    leave_row(&w);
+    disk.is_failing = true;
+    struct fault f = cold_open(w.directory, &cold);
+    disk.is_failing = false;
+    assert_int_equal(f.reply, 451);
+    assert_null(cold);
+    assert_non_null(strstr(f.text, "queue.db"));
+    assert_int_equal(cold_open(w.directory, &cold).kind, FAULT_FINE);
+    cold_close(cold);
+    remove_world(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rows_are_synced_before_they_are_believed),
+        cmocka_unit_test(test_a_disk_that_does_not_sync_is_not_believed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
