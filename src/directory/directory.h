@@ -22,7 +22,11 @@ enum directory_access {
     DIRECTORY_CREATE /* made when missing */
 };
 
-/* Opens the file; *out is for directory_close, NULL on a fault. */
+/*
+ * Opens the file; *out is for directory_close, NULL on a fault. What a writer that was killed has
+ * left half done is taken back first; that alone needs the right to write also for a reader. Changes
+ * are durable when they return.
+ */
 struct fault directory_open(const char *path, enum directory_access access, struct directory **out);
 void directory_close(struct directory *d);
 

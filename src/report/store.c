@@ -2,7 +2,8 @@
 /*
  * store.c - reports.db: the file, and what waits to be written into it
  *
- * The rollback journal is kept beside the file, and synced at each commit: batches are seconds apart.
+ * The rollback journal is kept beside the file, and synced at each commit, as is the end of its name (EXTRA), which makes
+ * the commit: batches are seconds apart.
  */
 #include "report/internal.h"
 
@@ -145,7 +146,8 @@ static bool read_nonce(struct report_store *s)
 
 static struct fault prepare(struct report_store *s)
 {
-    if (sqlite3_busy_timeout(s->db, BUSY_TIMEOUT_MS) != SQLITE_OK)
+    if (sqlite3_busy_timeout(s->db, BUSY_TIMEOUT_MS) != SQLITE_OK ||
+        !report_run(s, "PRAGMA synchronous = EXTRA"))
         return report_store_fault(s);
     int64_t version = read_number(s, "PRAGMA user_version");
     if (version == 0) {

@@ -13,6 +13,7 @@
 
 #include "base/num.h"
 #include "conf/conf.h"
+#include "directory/directory.h"
 #include "net/offload.h"
 #include "os/database.h"
 #include "os/file.h"
@@ -63,6 +64,19 @@ static void make_key_folder(const struct conf *conf, const struct owner *owner)
     const char *path = conf_state_path(conf, &a, "keys");
     if (!file_exists(path) && !file_make_directory(path).kind)
         owner_give(path, owner, FOR_THE_OWNER);
+    arena_free(&a);
+}
+
+/*
+ * A command that was killed in the middle of a change of the directory keeps everybody from reading it
+ * until somebody who may write has opened it, as a role may not. A fault is told by the role, later.
+ */
+static void mend_directory(const struct conf *conf)
+{
+    struct arena a = arena_make(1 << 16);
+    struct directory *d;
+    (void)directory_open(conf_state_path(conf, &a, "directory.db"), DIRECTORY_READ, &d);
+    directory_close(d);
     arena_free(&a);
 }
 
@@ -162,6 +176,7 @@ static struct fault run(const struct role_kind *kind, struct role *r)
     if (f.kind)
         return f;
     unsigned threads = (unsigned)conf->offload_threads;
+    mend_directory(conf);
     f = become(kind, conf);
     if (!f.kind) {
         process_end_with_parent();

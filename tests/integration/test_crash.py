@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: ISC
 """kill -9 under load, again and again, against the ledger of ledger.py."""
+import os
 import random
+import subprocess
+import sys
 import time
 
 import pytest
@@ -76,3 +79,19 @@ def test_nothing_acknowledged_is_lost_when_killed_in_a_relief(make_server, make_
     assert len(acknowledged) > 100 and acknowledged <= set(seen), f"lost: {acknowledged - set(seen)}"
     assert set(seen) <= {mark for client in load for mark in client.sent.values()}
     assert set(seen.values()) == {1}
+
+
+def test_a_killed_command_keeps_no_role_from_its_directory(make_server):
+    """It died with pages in the file and its journal beside it; whoever starts a role takes that back, as the role may not."""
+    server = make_server()
+    server.stop()
+    change = ("import os, sqlite3, sys; db = sqlite3.connect(sys.argv[1], isolation_level=None); db.execute('PRAGMA cache_size = 10'); "
+              "db.execute('BEGIN IMMEDIATE'); db.executemany('INSERT INTO domain VALUES (?)', ((f'half{i}.test',) for i in range(5000))); os._exit(9)")
+    assert subprocess.run([sys.executable, "-c", change, str(server.directory / "directory.db")], check=False).returncode == 9
+    assert os.path.getsize(server.directory / "directory.db-journal") > 0
+    server.start()
+    with server.submission() as client:
+        client.message("alice@example.test", ["alice@example.test"])
+    with server.smtp() as client:
+        client.expect("MAIL FROM:<>", "250")
+        client.expect("RCPT TO:<a@half1.test>", "550")
