@@ -392,6 +392,16 @@ static int prepare(struct plan *p)
     return result == CLI_DONE ? choose_owners(p) : result;
 }
 
+static struct fault sync_all(const char *directory)
+{
+    struct file *whole;
+    struct fault f = file_open(directory, FILE_READ, &whole);
+    if (!f.kind)
+        f = file_sync_system(whole);
+    file_close(whole);
+    return f;
+}
+
 int cli_init(struct invocation *i)
 {
     struct plan p = {.i = i, .arena = arena_make(1024 * 1024)};
@@ -421,7 +431,7 @@ int cli_init(struct invocation *i)
     if (result == CLI_DONE)
         result = make_conf(&p);
     if (result == CLI_DONE)
-        result = cli_result(p.i, file_sync_system(p.dir));
+        result = cli_result(p.i, sync_all(p.dir));
     if (result == CLI_DONE)
         result = report(&p);
     buf_free(&p.password);

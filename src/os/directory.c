@@ -69,19 +69,22 @@ static struct fault sync_path(const char *path, int flags, int (*sync_fd)(int fd
     return fault;
 }
 
+static int sync_and_forget(int fd)
+{
+    int result = fdatasync(fd), error = errno;
+    posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    errno = error;
+    return result;
+}
+
 struct fault file_sync_path(const char *path)
 {
-    return file_exists(path) ? sync_path(path, 0, fdatasync) : FINE;
+    return file_exists(path) ? sync_path(path, 0, sync_and_forget) : FINE;
 }
 
 struct fault file_sync_directory(const char *path)
 {
     return sync_path(path, O_DIRECTORY, fsync);
-}
-
-struct fault file_sync_system(const char *path)
-{
-    return sync_path(path, 0, syncfs);
 }
 
 struct fault file_make_directory(const char *path)

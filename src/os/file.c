@@ -168,6 +168,11 @@ struct fault file_sync(struct file *f)
     return fdatasync(f->fd) == 0 ? FINE : file_fault("sync", f->path, errno);
 }
 
+struct fault file_sync_system(struct file *f)
+{
+    return syncfs(f->fd) == 0 ? FINE : file_fault("sync", f->path, errno);
+}
+
 struct fault file_zero(struct file *f, int64_t size_bytes)
 {
     int error;

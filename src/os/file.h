@@ -85,15 +85,22 @@ bool file_exists(const char *path);
 /*
  * Makes what an earlier process wrote to that file durable, whether it got as far as to sync it or
  * not; a missing file is fine. What a killed process left is read like anything else, and a power
- * cut would take it back from under whoever acted on it.
+ * cut would take it back from under whoever acted on it. The system's cache forgets the file then:
+ * what could not be written stays there as if it had been, and no later sync tells.
  */
 struct fault file_sync_path(const char *path);
 
 /* Makes names created, renamed or removed in the directory durable. */
 struct fault file_sync_directory(const char *path);
 
-/* Makes everything written to the file system that holds path durable (syncfs). */
-struct fault file_sync_system(const char *path);
+/*
+ * Makes everything written to the file system that holds the open file or directory durable (syncfs).
+ * What could not be written is told once to each open file, and to one that was opened later never,
+ * as anybody else may have heard of it meanwhile: it is opened before what is to be synced is written,
+ * and kept. After a fault nothing that was written since the last FINE can be relied on, whatever the
+ * next one says.
+ */
+struct fault file_sync_system(struct file *f);
 
 /* Makes the directory (0700) and its missing parents. An existing one is fine. A power cut may take
  * it back, until a sync of what it is in. */

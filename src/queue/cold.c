@@ -64,6 +64,7 @@ static const char schema[] =
 
 struct cold {
     sqlite3 *db;
+    struct file *system; /* the directory, opened before anything is written there */
     sqlite3_stmt *statement[STATEMENTS];
     struct mutex mutex;
     char directory[PATH_MAX_BYTES];
@@ -153,6 +154,8 @@ struct fault cold_open(const char *directory, struct cold **out)
     char path[PATH_MAX_BYTES + 16];
     struct fault f = make_body_directories(c);
     if (!f.kind)
+        f = file_open(c->directory, FILE_READ, &c->system);
+    if (!f.kind)
         f = sync_found(c);
     snprintf(path, sizeof path, "%s/queue.db", c->directory);
     if (!f.kind && sqlite3_open_v2(path, &c->db,
@@ -180,6 +183,7 @@ void cold_close(struct cold *c)
     for (size_t i = 0; i < STATEMENTS; i++)
         sqlite3_finalize(c->statement[i]);
     sqlite3_close(c->db);
+    file_close(c->system);
     mutex_destroy(&c->mutex);
     free(c);
 }
@@ -265,7 +269,7 @@ struct fault cold_apply(struct cold *c, const struct cold_change *changes, size_
     bool has_bodies = false;
     for (size_t i = 0; i < count; i++)
         has_bodies = has_bodies || !changes[i].is_removed;
-    struct fault f = has_bodies ? file_sync_system(c->directory) : FINE;
+    struct fault f = has_bodies ? file_sync_system(c->system) : FINE;
     if (f.kind)
         return f;
     mutex_lock(&c->mutex);

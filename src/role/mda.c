@@ -34,6 +34,11 @@ static void alarm_on_disk(void *arg, const struct fault *f)
     event_end(&e);
 }
 
+static void give_up(void *arg, const struct fault *f)
+{
+    steward_give_up(arg, f);
+}
+
 static void store_options_from(struct steward *s, const struct conf *conf, struct store_options *o)
 {
     *o = (struct store_options){
@@ -43,6 +48,7 @@ static void store_options_from(struct steward *s, const struct conf *conf, struc
                     .spare_segments_max = SPARES_MAX,
                     .alarm = alarm_on_disk,
                     .alarm_arg = s},
+        .give_up = give_up,
         .checkpoint_ms = conf->queue.checkpoint_ms,
         .journal_bytes = JOURNAL_BYTES,
         .unapplied_bytes = UNAPPLIED_BYTES,

@@ -301,8 +301,17 @@ static void lead(void *arg)
     if (!s->fault.kind)
         s->fault = serve(s);
     drain(s);
+    if (!s->fault.kind && atomic_load(&s->has_given_up))
+        s->fault = s->reason;
     role_unlisten(s->role);
     loop_stop(loop_current());
+}
+
+void steward_give_up(struct steward *s, const struct fault *f)
+{
+    s->reason = *f;
+    atomic_store(&s->has_given_up, true);
+    role_ask(s->role, ROLE_STOP);
 }
 
 static void close_common(struct steward *s)

@@ -64,11 +64,19 @@ struct steward {
     char *data;           /* the path of the role's folder */
     uint64_t set_number;  /* of the set it works with */
     struct fault fault;
+    atomic_bool has_given_up;
+    struct fault reason; /* of that */
 };
 
 /* Runs the role with that number of loops (0: one a processor), until it has stopped. */
 struct fault steward_run(struct steward *s, const struct steward_kind *kind, struct role *r,
                          int64_t (*thread_count)(const struct conf *conf));
+
+/*
+ * Ends the role with that fault, any thread, once: what it keeps can be made good by a start alone. Whoever
+ * watches over it starts it again.
+ */
+void steward_give_up(struct steward *s, const struct fault *f);
 
 /* Writes an event; f may be NULL. */
 void steward_tell(struct steward *s, const char *name, const struct fault *f);

@@ -5,6 +5,10 @@
  * What has been applied by the moment of looking is synced with the file system; so the records
  * before the oldest one that was not applied are not needed any more, nor are the spool files that
  * only they named.
+ *
+ * A sync that fails is never made good by the next one: the system counts as written what it could not
+ * write. So the journal keeps everything since the sync before, and a store that is opened anew writes
+ * it again.
  */
 #include "store/internal.h"
 
@@ -29,6 +33,20 @@ static void discard_spooled(struct store *s, uint64_t bound)
     mutex_unlock(&s->mutex);
 }
 
+static struct fault sync_applied(struct store *s)
+{
+    if (s->is_in_doubt)
+        return fault_make(451, FAULT_STATUS(4, 3, 0), "%s is in doubt", s->directory);
+    struct fault f = file_sync_system(s->system);
+    if (!f.kind)
+        return FINE;
+    s->is_in_doubt = true;
+    store_alarm(s, &f);
+    if (s->options.give_up)
+        s->options.give_up(s->options.journal.alarm_arg, &f);
+    return f;
+}
+
 /* With the mutex, which is let go meanwhile. */
 static struct fault checkpoint(struct store *s)
 {
@@ -38,12 +56,10 @@ static struct fault checkpoint(struct store *s)
     s->checkpoint_position = s->seen_position;
     s->is_checkpoint_wanted = false;
     mutex_unlock(&s->mutex);
-    struct fault f = file_sync_system(s->directory);
+    struct fault f = sync_applied(s);
     if (!f.kind) {
         journal_trim(s->journal, bound);
         discard_spooled(s, bound);
-    } else {
-        store_alarm(s, &f);
     }
     mutex_lock(&s->mutex);
     s->checkpoint_fault = f;

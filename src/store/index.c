@@ -202,9 +202,27 @@ static struct fault prepare(struct index *i, bool is_suspect)
     return f.kind ? f : read_facts(i);
 }
 
+/* What an earlier process could not write is in the system's cache only, and looks as if it were on
+ * the disk. What it had no time to write stays. */
+static void forget_unwritten(const struct index *i)
+{
+    static const char *const names[] = {"index.db", "index.db-wal"};
+    char path[INDEX_PATH_MAX];
+    for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
+        struct file *file;
+        snprintf(path, sizeof path, "%s/%s", i->directory, names[k]);
+        if (file_open(path, FILE_READ, &file).kind)
+            continue;
+        file_forget_cached(file);
+        file_close(file);
+    }
+}
+
 static struct fault open_database(struct index *i, bool is_suspect)
 {
     char path[INDEX_PATH_MAX];
+    if (is_suspect)
+        forget_unwritten(i);
     snprintf(path, sizeof path, "%s/index.db", i->directory);
     int result = sqlite3_open_v2(
         path, &i->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);

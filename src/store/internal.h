@@ -45,6 +45,7 @@ struct spool_discard {
 struct store {
     struct store_options options;
     char directory[STORE_PATH_MAX];
+    struct file *system; /* the directory, opened before anything is written there */
     struct journal *journal;
     uint64_t journal_id;
     struct mutex mutex;
@@ -67,6 +68,7 @@ struct store {
     bool is_checkpoint_wanted;
     uint64_t checkpoint_position; /* seen_position at the last one */
     struct fault checkpoint_fault;
+    bool is_in_doubt;      /* the keeper's: what was applied may not be on the disk */
     bool is_stopping;      /* the threads end when nothing is left */
     bool is_keeper_ending; /* after a last checkpoint */
     bool is_started;

@@ -154,6 +154,8 @@ static struct fault open_storage(struct store *s)
     char path[STORE_PATH_MAX + 16];
     static const char *const directories[] = {"accounts", "incoming", "journal"};
     struct fault f = file_establish_directory(s->directory, directories, 3);
+    if (!f.kind)
+        f = file_open(s->directory, FILE_READ, &s->system);
     snprintf(path, sizeof path, "%s/journal", s->directory);
     if (!f.kind)
         f = read_journal_id(s, path);
@@ -240,6 +242,7 @@ void store_close(struct store *s)
     }
     free_accounts(s);
     journal_close(s->journal);
+    file_close(s->system);
     free(s->discard);
     cond_destroy(&s->keeper_work);
     cond_destroy(&s->changed);

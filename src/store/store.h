@@ -24,12 +24,18 @@ struct store;
 struct store_options {
     const char *directory;          /* made when missing */
     struct journal_options journal; /* its directory is set by the store; alarm is used, too */
-    int64_t checkpoint_ms;          /* between checkpoints */
-    int64_t journal_bytes;          /* beyond this a checkpoint comes early */
-    int64_t unapplied_bytes;        /* acknowledged and not in the mailboxes yet; beyond it ... */
-    int64_t unapplied_wait_ms;      /* ... deliveries wait that long, then 452 4.3.1 */
-    unsigned thread_count;          /* that apply; at least 1 */
-    size_t index_most;              /* indexes kept open while nobody uses them */
+    /*
+     * Called once, with the journal's alarm_arg, on a thread of the store: the disk has not taken what
+     * was applied, and no sync will tell again. The journal stays as it is, and the next store_open
+     * writes everything once more.
+     */
+    void (*give_up)(void *arg, const struct fault *fault);
+    int64_t checkpoint_ms;     /* between checkpoints */
+    int64_t journal_bytes;     /* beyond this a checkpoint comes early */
+    int64_t unapplied_bytes;   /* acknowledged and not in the mailboxes yet; beyond it ... */
+    int64_t unapplied_wait_ms; /* ... deliveries wait that long, then 452 4.3.1 */
+    unsigned thread_count;     /* that apply; at least 1 */
+    size_t index_most;         /* indexes kept open while nobody uses them */
 };
 
 /* Opens the directory and replays the journal. Blocks. */

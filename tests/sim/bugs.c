@@ -148,10 +148,10 @@ struct fault __wrap_file_sync_directory(const char *path)
     return planted == BUG_NO_DIRECTORY_SYNC ? FINE : __real_file_sync_directory(path);
 }
 
-struct fault __real_file_sync_system(const char *path);
-struct fault __wrap_file_sync_system(const char *path)
+struct fault __real_file_sync_system(struct file *f);
+struct fault __wrap_file_sync_system(struct file *f)
 {
-    return planted == BUG_MARKER_BEFORE_DATA ? FINE : __real_file_sync_system(path);
+    return planted == BUG_MARKER_BEFORE_DATA ? FINE : __real_file_sync_system(f);
 }
 
 void __real_file_close(struct file *f);

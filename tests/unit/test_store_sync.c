@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * test_store_sync.c - mailboxes on a disk that cannot take what was written: once told, for ever lost
+ */
+#include "store_room.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
+
+enum { FORGOTTEN_MOST = 64, NEVER_MS = 3600000, MESSAGES = 20, LONG = 4000 };
+
+static struct {
+    atomic_int syncs_to_fail, descriptor, gave_up;
+    atomic_int forgotten_count;
+    ino_t forgotten[FORGOTTEN_MOST];
+} disk;
+
+int __real_syncfs(int fd);
+int __wrap_syncfs(int fd);
+int __wrap_syncfs(int fd)
+{
+    disk.descriptor = fd;
+    if (disk.syncs_to_fail > 0) {
+        disk.syncs_to_fail--;
+        errno = EIO;
+        return -1;
+    }
+    return __real_syncfs(fd);
+}
+
+int __wrap_posix_fadvise64(int fd, off_t offset, off_t size, int advice);
+int __wrap_posix_fadvise64(int fd, off_t offset, off_t size, int advice)
+{
+    struct stat status;
+    (void)offset;
+    (void)size;
+    if (advice == POSIX_FADV_DONTNEED && fstat(fd, &status) == 0) {
+        int at = disk.forgotten_count++;
+        if (at < FORGOTTEN_MOST)
+            disk.forgotten[at] = status.st_ino;
+    }
+    return 0;
+}
+
+static void give_up(void *arg, const struct fault *f)
+{
+    (void)arg;
+    assert_int_equal(f->reply, 451);
+    disk.gave_up++;
+}
+
+/* Checkpoints are made when they are asked for, and each message of the test has most of a segment. */
+static void open_quiet_store(void)
+{
+    struct store_options o = options_of_test();
+    o.checkpoint_ms = NEVER_MS;
+    o.journal.segment_bytes = 16384;
+    o.give_up = give_up;
+    assert_fine(store_open(&o, &store));
+}
+
+static char text[LONG + 1];
+
+static void deliver_many(void)
+{
+    memset(text, 'x', LONG);
+    for (int i = 0; i < MESSAGES; i++)
+        assert_fine(deliver("bob@example.test", text));
+    maildrop_close(open_drop("bob@example.test")); /* applied */
+}
+
+/* As the system's cache would after the pages have left it. */
+static void lose_messages(void)
+{
+    struct maildrop *m = open_drop("bob@example.test");
+    char path[INDEX_PATH_MAX], account[96];
+    size_t count;
+    const struct index_row *row = maildrop_rows(m, &count);
+    assert_int_equal(count, MESSAGES);
+    snprintf(account, sizeof account, "%s/accounts/example.test/bob", directory);
+    for (size_t i = 0; i < count; i++) {
+        index_message_path(account, &row[i], path);
+        assert_int_equal(truncate(path, 0), 0);
+    }
+    maildrop_close(m);
+}
+
+static void read_many(void)
+{
+    struct maildrop *m = open_drop("bob@example.test");
+    size_t count, got;
+    const struct index_row *row = maildrop_rows(m, &count);
+    static char memory[2 * LONG];
+    assert_int_equal(count, MESSAGES);
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(row[i].uid, i + 1);
+        assert_fine(maildrop_read(m, i, 0, memory, sizeof memory, &got));
+        assert_int_equal(got, row[i].size_bytes);
+    }
+    maildrop_close(m);
+}
+
+static void test_what_a_sync_could_not_write_is_written_again(void **state)
+{
+    (void)state;
+    struct store_statistics before, after;
+    open_quiet_store();
+    in_task(deliver_many);
+    store_statistics(store, &before);
+    assert_true(before.journal.segments > 2);
+    disk.gave_up = 0;
+    disk.syncs_to_fail = 1;
+    assert_int_equal(store_checkpoint(store).reply, 451);
+    assert_int_equal(store_checkpoint(store).reply, 451); /* though syncs go well again */
+    assert_int_equal(disk.gave_up, 1);
+    store_statistics(store, &after);
+    assert_int_equal(after.journal.oldest_position, before.journal.oldest_position);
+    in_task(lose_messages);
+    store_close(store);
+    open_quiet_store();
+    in_task(read_many);
+    assert_fine(store_checkpoint(store));
+    store_statistics(store, &after);
+    assert_true(after.journal.oldest_position > before.journal.oldest_position);
+    store_close(store);
+}
+
+/* The system tells a fault once to each open file, and to one that was opened later never. */
+static void test_all_syncs_go_through_a_file_that_stays_open(void **state)
+{
+    (void)state;
+    open_quiet_store();
+    assert_fine(store_checkpoint(store));
+    int first = disk.descriptor;
+    assert_true(fcntl(first, F_GETFD) >= 0);
+    in_task(deliver_many);
+    assert_fine(store_checkpoint(store));
+    assert_int_equal(disk.descriptor, first);
+    store_close(store);
+}
+
+static bool is_forgotten(const char *name)
+{
+    char path[96];
+    struct stat status;
+    snprintf(path, sizeof path, "%s/accounts/example.test/bob/%s", directory, name);
+    assert_int_equal(stat(path, &status), 0);
+    for (int i = 0; i < disk.forgotten_count && i < FORGOTTEN_MOST; i++)
+        if (disk.forgotten[i] == status.st_ino)
+            return true;
+    return false;
+}
+
+static void test_a_start_reads_what_the_disk_has(void **state)
+{
+    (void)state;
+    open_quiet_store();
+    in_task(deliver_many);
+    disk.syncs_to_fail = 1;
+    store_close(store);
+    disk.forgotten_count = 0;
+    open_quiet_store();
+    in_task(read_many);
+    assert_true(is_forgotten("index.db") && is_forgotten("index.db-wal"));
+    store_close(store);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_what_a_sync_could_not_write_is_written_again, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_all_syncs_go_through_a_file_that_stays_open, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_a_start_reads_what_the_disk_has, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
