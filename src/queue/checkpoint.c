@@ -218,6 +218,25 @@ static void discard(struct queue *q)
     }
 }
 
+struct settling {
+    struct queue *queue;
+    struct fault fault;
+};
+
+static void settle_cold(void *arg)
+{
+    struct settling *s = arg;
+    s->fault = cold_settle(s->queue->cold);
+}
+
+/* Before something goes: queue.db is, also for the next start, what it is for us. */
+static struct fault settle(struct queue *q)
+{
+    struct settling s = {.queue = q};
+    offload(settle_cold, &s);
+    return s.fault;
+}
+
 /* Lets the journal go up to the oldest record still needed. */
 static void trim(struct queue *q)
 {
@@ -254,6 +273,8 @@ static struct fault checkpoint(struct queue *q)
         arena_free(&r->arena);
         free(r);
     } while (is_full_round && !f.kind && !task_is_cancelled());
+    if (!f.kind)
+        f = settle(q);
     if (!f.kind) {
         discard(q);
         trim(q);
@@ -461,7 +482,8 @@ void queue_keep(void *arg)
         if (q->is_trim_wanted) {
             q->is_trim_wanted = false;
             /* Checkpoints do what is left when the oldest messages keep the journal long. */
-            trim(q);
+            if (!settle(q).kind)
+                trim(q);
             q->is_checkpoint_wanted |= is_journal_long(q);
             continue;
         }

@@ -67,6 +67,7 @@ struct cold {
     struct file *system; /* the directory, opened before anything is written there */
     sqlite3_stmt *statement[STATEMENTS];
     struct mutex mutex;
+    bool is_in_doubt; /* a commit has failed, and none has gone well since */
     char directory[PATH_MAX_BYTES];
 };
 
@@ -243,6 +244,22 @@ static bool put_rows(struct cold *c, const struct cold_change *change)
     return true;
 }
 
+/*
+ * Commits, unless there was a fault. When the commit fails, it may stand in the log all the same, with
+ * only its sync missing: we do not see it, and the next start would, until another one is written over
+ * it.
+ */
+static struct fault end_transaction(struct cold *c, struct fault f)
+{
+    if (!f.kind) {
+        f = run_sql(c, "COMMIT");
+        c->is_in_doubt = f.kind != FAULT_FINE;
+    }
+    if (f.kind)
+        sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
+    return f;
+}
+
 static struct fault apply_all(struct cold *c, const struct cold_change *changes, size_t count)
 {
     struct fault f = run_sql(c, "BEGIN IMMEDIATE");
@@ -256,10 +273,16 @@ static struct fault apply_all(struct cold *c, const struct cold_change *changes,
         if (!is_fine)
             f = db_fault(c, "write");
     }
-    if (!f.kind)
-        f = run_sql(c, "COMMIT");
-    if (f.kind)
-        sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
+    return end_transaction(c, f);
+}
+
+struct fault cold_settle(struct cold *c)
+{
+    mutex_lock(&c->mutex);
+    struct fault f = FINE;
+    if (c->is_in_doubt) /* the version that it has: a page is written, and nothing changes */
+        f = end_transaction(c, run_sql(c, "BEGIN IMMEDIATE; PRAGMA user_version = 1"));
+    mutex_unlock(&c->mutex);
     return f;
 }
 
@@ -349,6 +372,11 @@ struct fault cold_load(struct cold *c, uint64_t id, struct queue_message **out)
     struct fault f =
         code == SQLITE_OK || code == SQLITE_ROW || code == SQLITE_DONE ? FINE : db_fault(c, "read");
     mutex_unlock(&c->mutex);
+    /* Deliveries without a row have ended: one whose row could not be read has not. */
+    if (f.kind && *out) {
+        message_free(*out);
+        *out = NULL;
+    }
     return f;
 }
 

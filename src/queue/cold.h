@@ -40,6 +40,12 @@ struct cold_change {
 /* Makes all changes durable in one transaction, after everything written before to body files. */
 struct fault cold_apply(struct cold *c, const struct cold_change *changes, size_t count);
 
+/*
+ * After a fault of cold_apply: makes sure that no later start finds changes that were refused. Until then
+ * nothing may go that a message needs which would be at rest then, or what says that it has ended.
+ */
+struct fault cold_settle(struct cold *c);
+
 /* True when the message is at rest here. */
 struct fault cold_has(struct cold *c, uint64_t id, bool *is_there);
 

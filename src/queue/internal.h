@@ -38,6 +38,7 @@ struct queue {
     bool is_at_rest; /* there is nothing for a checkpoint, and the keeper waits for something */
     uint64_t checkpoints_begun, checkpoints_ended, checkpoints_wanted;
     struct fault checkpoint_fault;
+    struct fault replay_fault; /* the first one; a record was passed over */
     bool is_started, is_closing;
     uint64_t *discard; /* body files of ended messages, removed by the keeper */
     size_t discard_count, discard_size;

@@ -113,7 +113,8 @@ static struct fault open_storage(struct queue *q)
     struct journal_options o = q->options.journal;
     o.directory = path;
     struct journal_replay r = {.record = queue_replay, .arg = q};
-    return journal_open(&o, &r, &q->journal);
+    f = journal_open(&o, &r, &q->journal);
+    return f.kind ? f : q->replay_fault;
 }
 
 static void expire_due(struct loop_timer *timer);

@@ -3,20 +3,26 @@
  * replay.c - the queue from the journal's records, at the start
  *
  * Idempotent: a message that is at rest is known already, and a record of a delivery says its whole
- * state, so that reading one twice does no harm.
+ * state, so that reading one twice does no harm. To pass one over does: there is no start when queue.db
+ * cannot be read.
  */
 #include "queue/internal.h"
 #include "queue/record.h"
+
+static void note(struct queue *q, struct fault f)
+{
+    if (f.kind && !q->replay_fault.kind)
+        q->replay_fault = f;
+}
 
 static struct queue_message *replay_find(struct queue *q, uint64_t id)
 {
     struct queue_message *m = queue_find(q, id);
     if (m)
         return m;
-    struct fault f = cold_load(q->cold, id, &m);
-    if (f.kind || !m)
-        return NULL;
-    queue_insert(q, m);
+    note(q, cold_load(q->cold, id, &m));
+    if (m)
+        queue_insert(q, m);
     return m;
 }
 
@@ -26,10 +32,10 @@ static void replay_accept(struct queue *q, const struct journal_record *record)
     if (!m)
         return;
     bool is_cold = false;
-    struct fault f = cold_has(q->cold, m->id, &is_cold);
+    note(q, cold_has(q->cold, m->id, &is_cold));
     if (m->id > atomic_load(&q->last_id))
         atomic_store(&q->last_id, m->id);
-    if (queue_find(q, m->id) || (!f.kind && is_cold))
+    if (queue_find(q, m->id) || is_cold)
         message_free(m);
     else
         queue_insert(q, m);
