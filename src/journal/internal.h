@@ -79,6 +79,7 @@ struct journal {
     struct thread keeper;
     struct segment_list live;    /* hold records or receive them */
     struct segment_list trimmed; /* to be recycled or removed, oldest first */
+    int64_t stuck_until_ns;      /* the oldest could not be removed, and is not tried before */
     struct segment_list spare;   /* ready, in order of their bases */
     uint64_t next_base;
     uint32_t next_generation;

@@ -5,11 +5,16 @@
  * A background thread keeps spares ready: it gives trimmed segments a new header, zeroes new files
  * when there are none, and removes what is too much or failed. A full disk is tried again at each
  * request and each second, so that the journal recovers by itself.
+ *
+ * Segments go in the order of the log, each when the one before is durably gone: an older one that came
+ * back alone would bring records of which later ones say that they are done or refused.
  */
 #include "journal/internal.h"
 
 #include "os/clock.h"
 #include "os/random.h"
+
+enum { RETRY_NS = 1000000000 };
 
 static bool is_short(const struct journal *j)
 {
@@ -41,14 +46,18 @@ static struct fault reuse(struct journal *j, struct segment *s)
     if (is_kept)
         fault = segment_recycle(s, &format);
     /* A header that could not be written is not tried again: the file goes. */
-    if (fault.kind)
-        (void)segment_remove(j->directory, s);
-    else if (!is_kept)
-        fault = segment_remove(j->directory, s);
+    struct fault removal = FINE;
+    if (fault.kind || !is_kept)
+        removal = segment_remove(j->directory, s);
     mutex_lock(&j->mutex);
-    if (is_kept && !fault.kind)
+    if (removal.kind) {
+        s->is_failed = true;
+        segment_list_push_front(&j->trimmed, s);
+        j->stuck_until_ns = clock_now_ns() + RETRY_NS;
+    } else if (is_kept && !fault.kind) {
         segment_list_push(&j->spare, s);
-    return fault;
+    }
+    return fault.kind ? fault : removal;
 }
 
 static struct fault make(struct journal *j)
@@ -70,31 +79,39 @@ bool keeper_step(struct journal *j, struct fault *fault)
 {
     uint64_t wanted = j->supply_wanted;
     struct segment *oldest = j->trimmed.first;
-    if (oldest && oldest->pins == 0)
+    if (oldest && oldest->pins == 0 && clock_now_ns() >= j->stuck_until_ns) {
         *fault = reuse(j, segment_list_pop(&j->trimmed));
-    else if (is_short(j))
+    } else if (is_short(j)) {
         *fault = make(j);
-    else
+        if (fault->kind) {
+            j->supply_tried = wanted;
+            j->supply_fault = *fault;
+        }
+    } else {
         return false;
-    if (fault->kind) {
-        j->supply_tried = wanted;
-        j->supply_fault = *fault;
     }
     cond_broadcast(&j->supply);
     return true;
 }
 
+static void rest(struct journal *j)
+{
+    if (j->trimmed.first && clock_now_ns() < j->stuck_until_ns)
+        cond_wait_until(&j->keep, &j->mutex, j->stuck_until_ns);
+    else
+        cond_wait(&j->keep, &j->mutex);
+}
+
 void keeper_run(void *arg)
 {
     struct journal *j = arg;
-    enum { RETRY_NS = 1000000000 };
     bool is_alarmed = false;
     mutex_lock(&j->mutex);
     while (!j->is_keeper_closing) {
         struct fault fault = FINE;
         if (!keeper_step(j, &fault)) {
             is_alarmed = false;
-            cond_wait(&j->keep, &j->mutex);
+            rest(j);
             continue;
         }
         if (!fault.kind)

@@ -184,6 +184,9 @@ struct fault segment_open(const char *directory, uint32_t slot, struct segment *
 struct fault segment_remove(const char *directory, struct segment *s)
 {
     struct fault fault = file_remove(s->path);
-    segment_free(s);
-    return fault.kind ? fault : file_sync_directory(directory);
+    if (!fault.kind)
+        fault = file_sync_directory(directory);
+    if (!fault.kind)
+        segment_free(s);
+    return fault;
 }

@@ -53,7 +53,7 @@ struct fault segment_recycle(struct segment *s, const struct format_segment *for
 struct fault segment_open(const char *directory, uint32_t slot, struct segment **out,
                           bool *is_segment);
 
-/* Removes the file durably and frees s, whatever the result. */
+/* Removes the file durably and frees s; on a fault it is there to be tried again. */
 struct fault segment_remove(const char *directory, struct segment *s);
 
 /* Closes and frees; NULL is allowed. */

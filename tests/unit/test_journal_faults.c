@@ -21,6 +21,7 @@ struct disk {
     _Atomic int write_error;
     _Atomic bool is_writing_short;
     _Atomic bool is_full; /* no new file fits */
+    _Atomic bool is_keeping_names;
     struct mutex mutex;
     struct cond cond;
     int writes_awaited; /* a sync that fails waits for so many writes more */
@@ -37,6 +38,9 @@ ssize_t __real_pwritev64(int fd, const struct iovec *parts, int count, off_t off
 ssize_t __wrap_pwritev64(int fd, const struct iovec *parts, int count, off_t offset);
 int __real_posix_fallocate64(int fd, off_t offset, off_t size);
 int __wrap_posix_fallocate64(int fd, off_t offset, off_t size);
+
+int __real_unlink(const char *path);
+int __wrap_unlink(const char *path);
 
 static bool take_one(_Atomic int *count)
 {
@@ -89,6 +93,12 @@ int __wrap_posix_fallocate64(int fd, off_t offset, off_t size)
     return atomic_load(&disk.is_full) ? ENOSPC : __real_posix_fallocate64(fd, offset, size);
 }
 
+int __wrap_unlink(const char *path)
+{
+    errno = EIO;
+    return atomic_load(&disk.is_keeping_names) ? -1 : __real_unlink(path);
+}
+
 /* A disk that works. */
 static int mend(void **state)
 {
@@ -97,6 +107,7 @@ static int mend(void **state)
     atomic_store(&disk.writes_to_fail, 0);
     atomic_store(&disk.is_writing_short, false);
     atomic_store(&disk.is_full, false);
+    atomic_store(&disk.is_keeping_names, false);
     disk.writes_awaited = 0;
     return 0;
 }
@@ -440,6 +451,46 @@ static void test_what_a_start_finds_is_synced_first(void **state)
     room_free(&r);
 }
 
+static void assert_begins(struct room *r, const char *const *texts, size_t count)
+{
+    room_close(r);
+    room_open(r, SMALL);
+    assert_int_equal(r->damage_count, 0);
+    assert_int_equal(r->count, count);
+    for (size_t i = 0; i < count; i++)
+        assert_true(str_starts(str_from(r->record[i].payload), str_from(texts[i])));
+}
+
+/* The oldest one, alone, would bring back what later ones say is done. */
+static void test_no_segment_goes_before_an_older_one(void **state)
+{
+    (void)state;
+    struct room r;
+    room_make(&r, "journal_order");
+    room_open(&r, SMALL);
+    room_put(&r, "first", 8000);
+    room_put(&r, "second", 8000);
+    room_put(&r, "third", 8000);
+    uint64_t last = room_put(&r, "fourth", 8000);
+    settle_keeper(&r, 1);
+    atomic_store(&disk.is_keeping_names, true);
+    atomic_store(&disk.write_error, EIO);
+    atomic_store(&disk.writes_to_fail, 1); /* the new header of the oldest */
+    journal_trim(r.journal, last);
+    while (atomic_load(&r.alarms) == 0)
+        usleep(1000);
+    room_put(&r, "fifth", 8000); /* nobody waits for that */
+    room_put(&r, "sixth", 8000);
+    static const char *const all[] = {"first", "second", "third", "fourth", "fifth", "sixth"};
+    assert_begins(&r, all, 6);
+    atomic_store(&disk.is_keeping_names, false);
+    journal_trim(r.journal, last);
+    while (room_statistics(&r).segments > 4) /* of three records, and one that is written to */
+        usleep(1000);
+    assert_begins(&r, all + 3, 3);
+    room_free(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -453,6 +504,7 @@ int main(void)
         cmocka_unit_test_teardown(test_full_disk_refuses_with_452_and_recovers, mend),
         cmocka_unit_test_teardown(test_start_on_a_full_disk, mend),
         cmocka_unit_test_teardown(test_what_a_start_finds_is_synced_first, mend),
+        cmocka_unit_test_teardown(test_no_segment_goes_before_an_older_one, mend),
     };
     return cmocka_run_group_tests(tests, make_disk, NULL);
 }
