@@ -56,12 +56,16 @@ static void load(void *arg)
 {
     struct shelf_work *w = arg;
     w->fault = file_load(w->path, &w->loaded);
+    /* Who was killed may not have got as far as to sync the name. Without the right to, it counts all the same. */
+    if (!w->fault.kind)
+        (void)file_sync_directory(w->folder);
 }
 
 bool sts_shelf_get(const char *folder, struct str domain, struct arena *a, struct sts_stored *out)
 {
     struct arena scratch = arena_make(1 << 16);
-    struct shelf_work w = {.path = path_of(&scratch, folder, domain), .loaded = buf_make(FILE_MAX)};
+    struct shelf_work w = {
+        .folder = folder, .path = path_of(&scratch, folder, domain), .loaded = buf_make(FILE_MAX)};
     offload(load, &w);
     bool is_there = !w.fault.kind && sts_shelf_parse(buf_str(&w.loaded), out);
     if (is_there) {

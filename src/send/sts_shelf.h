@@ -22,7 +22,7 @@ struct sts_stored {
 /* A file's content; borrows it. False when it is none. */
 bool sts_shelf_parse(struct str content, struct sts_stored *out);
 
-/* The policy of a domain (a valid host name), in the arena. False when there is none. */
+/* The policy of a domain (a valid host name), in the arena: no power cut takes it back. False when there is none. */
 bool sts_shelf_get(const char *folder, struct str domain, struct arena *a, struct sts_stored *out);
 
 /* Puts it there durably. Faults as file_save. */

@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "net/fetch.h"
@@ -27,6 +28,7 @@ static struct {
     const char *id;     /* of the record; NULL: the DNS does not answer */
     const char *policy; /* NULL: the web does not answer */
     unsigned fetched;
+    unsigned folder_syncs;
     char last[300]; /* host that was asked */
 } world;
 
@@ -38,6 +40,8 @@ struct fault __wrap_resolver_lookup(struct resolver *r, struct arena *arena, con
                                     uint16_t type, int64_t deadline_ms,
                                     struct resolver_answer *out);
 struct fault __wrap_fetch_text(struct fetch *f, struct buf *out);
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
 
 int64_t __wrap_loop_real_ms(struct loop *l)
 {
@@ -73,6 +77,14 @@ struct fault __wrap_fetch_text(struct fetch *f, struct buf *out)
         return fault_make(451, FAULT_STATUS(4, 4, 0), "nobody there");
     assert_true(buf_append(out, str_from(world.policy)));
     return FINE;
+}
+
+int __wrap_fsync(int fd)
+{
+    struct stat synced, wanted;
+    if (fstat(fd, &synced) == 0 && stat(folder, &wanted) == 0 && synced.st_ino == wanted.st_ino)
+        world.folder_syncs++;
+    return __real_fsync(fd);
 }
 
 static struct sts *start(void)
@@ -121,6 +133,24 @@ static void refresh_keeps_alive(void *arg)
     world.policy = world.id = NULL;
     s = start();
     expect_mx(s, "mx.far.test");
+    sts_free(s);
+    loop_stop(loop_current());
+}
+
+/* Who saved it was killed, maybe before the name was on the disk: a power cut would take back what mail was kept for. */
+static void found_is_durable(void *arg)
+{
+    (void)arg;
+    struct sts *s = start();
+    expect_mx(s, "mx.far.test");
+    sts_free(s);
+    world.policy = NULL;
+    world.folder_syncs = 0;
+    s = start();
+    expect_mx(s, "mx.far.test");
+    assert_int_equal(world.folder_syncs, 1);
+    expect_mx(s, "mx.far.test");
+    assert_int_equal(world.folder_syncs, 1);
     sts_free(s);
     loop_stop(loop_current());
 }
@@ -274,6 +304,12 @@ static void test_what_waits_for_the_dns_is_bounded(void **state)
     report_store_close(store);
 }
 
+static void test_a_policy_that_is_found_is_durable(void **state)
+{
+    (void)state;
+    run_as_task(found_is_durable);
+}
+
 static int begin(void **state)
 {
     (void)state;
@@ -294,6 +330,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_policy_that_nobody_uses_is_kept_alive, begin, end),
+        cmocka_unit_test_setup_teardown(test_a_policy_that_is_found_is_durable, begin, end),
         cmocka_unit_test_setup_teardown(test_a_renewal_that_fails_takes_nothing_away, begin, end),
         cmocka_unit_test_setup_teardown(test_a_renewal_brings_the_new_policy, begin, end),
         cmocka_unit_test_setup_teardown(test_files_that_cannot_be_read_stay, begin, end),
