@@ -209,14 +209,18 @@ static void make_room(struct inode *i, size_t pages)
     if (room == i->page_room)
         return;
     char **live = world_alloc(room * sizeof *live), **stable = world_alloc(room * sizeof *stable);
+    bool *is_lost = world_alloc(room * sizeof *is_lost);
     if (i->page_room) {
         memcpy(live, i->live, i->page_room * sizeof *live);
         memcpy(stable, i->stable, i->page_room * sizeof *stable);
+        memcpy(is_lost, i->is_lost, i->page_room * sizeof *is_lost);
+        world_free(i->is_lost, i->page_room * sizeof *is_lost);
         world_free(i->live, i->page_room * sizeof *live);
         world_free(i->stable, i->page_room * sizeof *stable);
     }
     i->live = live;
     i->stable = stable;
+    i->is_lost = is_lost;
     i->page_room = room;
 }
 
@@ -225,9 +229,9 @@ static bool is_zero(const char *p, size_t n)
     return n > 0 && p[0] == 0 && memcmp(p, p + 1, n - 1) == 0;
 }
 
-static void settle_page(struct inode *i, size_t at)
+void disk_settle_page(struct inode *i, size_t at)
 {
-    if (i->live[at] == i->stable[at])
+    if (i->live[at] == i->stable[at] || i->is_lost[at])
         return;
     world_free(i->stable[at], DISK_PAGE);
     i->stable[at] = i->live[at];
@@ -243,6 +247,7 @@ static bool write_page(struct inode *i, size_t at, size_t inside, const char *fr
 {
     struct disk *d = world->disk;
     char *live = i->live[at];
+    i->is_lost[at] = false;
     if (n == DISK_PAGE && is_zero(from, n)) {
         if (live && live != i->stable[at])
             world_free(live, DISK_PAGE);
@@ -265,7 +270,7 @@ static bool write_page(struct inode *i, size_t at, size_t inside, const char *fr
     memcpy(i->live[at] + inside, from, n);
     /* The system writes back when it likes: the disk may have what no sync asked for. */
     if (sim_chance(1, WRITE_BACK_ONE_IN))
-        settle_page(i, at);
+        disk_settle_page(i, at);
     return true;
 }
 
@@ -320,6 +325,7 @@ void disk_truncate(struct inode *i, int64_t size)
         if (i->live[at] && (int64_t)(at * DISK_PAGE) >= i->allocated)
             cost++;
         i->live[at] = NULL;
+        i->is_lost[at] = false;
     }
     if (i->allocated > size) {
         cost += (i->allocated - size) / DISK_PAGE;
@@ -342,23 +348,8 @@ void disk_sync_file(struct inode *i)
     if (world->disk->ignores_file_sync)
         return;
     for (size_t at = 0; at < i->page_room; at++)
-        settle_page(i, at);
+        disk_settle_page(i, at);
     i->stable_size = i->live_size;
-}
-
-/* A sync that failed: some pages made it, of the others the cache has forgotten the new bytes. */
-void disk_fail_sync(struct inode *i)
-{
-    for (size_t at = 0; at < i->page_room; at++) {
-        if (i->live[at] == i->stable[at])
-            continue;
-        if (sim_chance(1, 2)) {
-            settle_page(i, at);
-        } else {
-            world_free(i->live[at], DISK_PAGE);
-            i->live[at] = i->stable[at];
-        }
-    }
 }
 
 /* This change comes to pass, with all before it in its directory and the other halves of renames. */
@@ -475,6 +466,7 @@ static void free_inode(struct inode *i)
         world_free(i->live[at], DISK_PAGE);
     }
     if (i->page_room) {
+        world_free(i->is_lost, i->page_room * sizeof *i->is_lost);
         world_free(i->live, i->page_room * sizeof *i->live);
         world_free(i->stable, i->page_room * sizeof *i->stable);
     }
@@ -519,18 +511,17 @@ static void lose_page(struct inode *i, size_t at)
 {
     if (i->live[at] == i->stable[at])
         return;
-    uint64_t fate = sim_below(8);
+    uint64_t fate = i->is_lost[at] ? UINT64_MAX : sim_below(8);
     if (fate < 3) {
-        settle_page(i, at);
+        disk_settle_page(i, at);
         return;
     }
     if (fate == 3 && i->live[at]) {
         tear(i->live[at], i->stable[at]);
-        settle_page(i, at);
+        disk_settle_page(i, at);
         return;
     }
-    world_free(i->live[at], DISK_PAGE);
-    i->live[at] = i->stable[at];
+    disk_take_back_page(i, at);
 }
 
 static void lose_bytes(struct inode *i)
@@ -545,6 +536,7 @@ static void lose_bytes(struct inode *i)
     for (size_t at = (size_t)(i->live_size + DISK_PAGE - 1) / DISK_PAGE; at < i->page_room; at++) {
         world_free(i->live[at], DISK_PAGE);
         i->live[at] = i->stable[at] = NULL;
+        i->is_lost[at] = false;
     }
 }
 

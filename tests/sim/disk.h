@@ -27,7 +27,10 @@ struct inode {
     struct inode *parent;
     unsigned mode, links;
     unsigned stable_names, opened;
+    bool is_direct;        /* is written past the cache */
+    unsigned losses;       /* syncs that could not write all */
     char **live, **stable; /* pages; NULL: zeros */
+    bool *is_lost;         /* what is live is in the cache alone, and no sync will write it */
     size_t page_room;
     int64_t live_size, stable_size;
     int64_t allocated;           /* by fallocate: bytes that cost nothing any more */
@@ -84,6 +87,7 @@ struct disk {
     uint64_t calls;
     unsigned short_write_one_in; /* 0: never */
     uint64_t power_cuts, troubles_met;
+    unsigned losses; /* of all files */
     int64_t last_trouble_ns;
     /* Planted defects take parts of the disk's honesty away. */
     bool ignores_file_sync, ignores_directory_sync;
@@ -114,6 +118,15 @@ void disk_truncate(struct inode *i, int64_t size);
 
 void disk_sync_file(struct inode *i);
 void disk_fail_sync(struct inode *i);
+void disk_fail_sync_all(void);
+
+/* A page becomes what the cache has, or what the disk has. */
+void disk_settle_page(struct inode *i, size_t at);
+void disk_take_back_page(struct inode *i, size_t at);
+
+/* The cache forgets what it could not write: of a file, or some of it of all files. */
+void disk_forget(struct inode *i);
+void disk_forget_some(void);
 void disk_sync_directory(struct inode *directory);
 void disk_sync_all(void);
 void disk_lose_power(void);

@@ -55,6 +55,8 @@ static int open_inode(struct inode *i, int flags)
                                 .references = 1,
                                 .flags = flags};
     f->inode = i;
+    f->losses_told = i->losses;
+    f->disk_losses_told = world->disk->losses;
     i->opened++;
     return system_open(&f->object);
 }
@@ -221,15 +223,29 @@ int memfd_create(const char *name, unsigned flags)
     return open_inode(i, (int)flags);
 }
 
-/* A sync takes time, in which others work. */
-static int sync_inode(struct inode *i)
+/* As Linux does: a loss is told once to each open file that was there before it. */
+static int tell_loss(unsigned *told, unsigned losses, int error)
 {
+    if (*told != losses && !error)
+        error = EIO;
+    *told = losses;
+    return error;
+}
+
+/* A sync takes time, in which others work. */
+int fdatasync(int descriptor)
+{
+    struct open_file *f = file_of(descriptor);
     system_call();
     int error = disk_fails(DISK_SYNC);
     fiber_sleep(sim_between(SYNC_LEAST_US, SYNC_MOST_US) * 1000);
     system_sync();
+    if (!f)
+        return -1;
+    struct inode *i = f->inode;
     if (error && i->type == INODE_FILE)
         disk_fail_sync(i);
+    error = tell_loss(&f->losses_told, i->losses, error);
     if (error)
         return fail(error);
     if (i->type == INODE_DIRECTORY)
@@ -237,12 +253,6 @@ static int sync_inode(struct inode *i)
     else
         disk_sync_file(i);
     return 0;
-}
-
-int fdatasync(int descriptor)
-{
-    struct open_file *f = file_of(descriptor);
-    return f ? sync_inode(f->inode) : -1;
 }
 
 int fsync(int descriptor)
@@ -257,8 +267,13 @@ int syncfs(int descriptor)
     int error = disk_fails(DISK_SYNC);
     fiber_sleep(sim_between(SYNC_LEAST_US, 4 * SYNC_MOST_US) * 1000);
     system_sync();
-    if (!f || error)
-        return f ? fail(error) : -1;
+    if (!f)
+        return -1;
+    if (error)
+        disk_fail_sync_all();
+    error = tell_loss(&f->disk_losses_told, world->disk->losses, error);
+    if (error)
+        return fail(error);
     disk_sync_all();
     return 0;
 }
@@ -273,10 +288,11 @@ int posix_fallocate(int descriptor, off_t offset, off_t size)
 
 int posix_fadvise(int descriptor, off_t offset, off_t size, int advice)
 {
-    (void)descriptor;
+    struct open_file *f = file_of(descriptor);
     (void)offset;
     (void)size;
-    (void)advice;
+    if (f && advice == POSIX_FADV_DONTNEED)
+        disk_forget(f->inode);
     return 0;
 }
 
@@ -314,6 +330,8 @@ int fcntl(int descriptor, int command, ...)
         return o->flags;
     case F_SETFL:
         o->flags = (int)(intptr_t)arg;
+        if (o->kind == OBJECT_FILE && (o->flags & O_DIRECT))
+            file_of(descriptor)->inode->is_direct = true;
         return 0;
     case F_GETLK:
         ((struct flock *)arg)->l_type = F_UNLCK;

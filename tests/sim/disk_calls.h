@@ -14,6 +14,7 @@ struct open_file {
     struct object object;
     struct inode *inode;
     int64_t offset;
+    unsigned losses_told, disk_losses_told;
 };
 
 /* Whether a path is on the simulated disk. */

@@ -86,6 +86,7 @@ void system_sync(void)
 void system_end_process(void)
 {
     struct net *n = world->net;
+    disk_forget_some();
     for (size_t i = 0; i < SYSTEM_DESCRIPTORS; i++) {
         struct object *o = n->descriptor[i];
         n->descriptor[i] = NULL;
