@@ -251,34 +251,40 @@ static void add_found(void *arg, const struct index_row *row)
         i->facts.is_damaged = true;
 }
 
-/* Puts the damaged database aside and fills a new one from the names of the files. */
+/* Puts the damaged database aside; an empty one is in its place. */
 static struct fault mend(struct index *i)
 {
     close_database(i);
     i->facts = (struct index_facts){0};
     struct fault f = rebuild_put_aside(i->directory);
-    if (!f.kind)
-        f = open_database(i, false);
-    if (!f.kind)
-        f = index_begin(i);
-    if (!f.kind)
-        f = rebuild_scan(i->directory, add_found, i);
+    return f.kind ? f : open_database(i, false);
+}
+
+static struct fault take_found(struct index *i)
+{
+    struct fault f = rebuild_scan(i->directory, add_found, i);
     if (!f.kind && i->facts.is_damaged)
         f = index_fault(i, "building it again");
-    if (!f.kind)
-        f = index_commit(i, 0);
     i->facts.is_rebuilt = true;
     return f;
 }
 
-/* A mailbox that is new, here or after damage, gets a UIDVALIDITY (RFC 9051 section 2.3.1.1). */
-static struct fault begin_validity(struct index *i, int64_t real_ms)
+/*
+ * A mailbox that is new, here or after damage, gets a UIDVALIDITY (RFC 9051 section 2.3.1.1). In the same
+ * transaction one that has a damaged index beside it is filled from the names of the files: until all of
+ * them are there it is as new, whatever ends us.
+ */
+static struct fault begin_mailbox(struct index *i, int64_t real_ms)
 {
     if (i->facts.uid_validity != 0)
         return FINE;
     struct fault f = index_begin(i);
+    if (!f.kind && rebuild_is_due(i->directory))
+        f = take_found(i);
     i->facts.uid_validity = (uint32_t)(real_ms / 1000);
-    return f.kind ? f : index_commit(i, i->facts.applied);
+    if (!f.kind)
+        f = index_commit(i, i->facts.applied);
+    return f;
 }
 
 struct fault index_open(const char *directory, uint64_t journal_id, bool is_suspect,
@@ -296,7 +302,7 @@ struct fault index_open(const char *directory, uint64_t journal_id, bool is_susp
     if (f.kind && i->facts.is_damaged)
         f = mend(i);
     if (!f.kind)
-        f = begin_validity(i, real_ms);
+        f = begin_mailbox(i, real_ms);
     if (f.kind)
         index_close(i);
     else

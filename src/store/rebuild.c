@@ -23,6 +23,13 @@ struct fault rebuild_put_aside(const char *directory)
     return f;
 }
 
+bool rebuild_is_due(const char *directory)
+{
+    char path[INDEX_PATH_MAX];
+    snprintf(path, sizeof path, "%s/index.db.damaged", directory);
+    return file_exists(path);
+}
+
 struct scan {
     void (*each)(void *arg, const struct index_row *row);
     void *arg;

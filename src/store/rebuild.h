@@ -10,6 +10,9 @@
 /* Renames the database of the account's directory to index.db.damaged and removes its log. */
 struct fault rebuild_put_aside(const char *directory);
 
+/* Whether a damaged database has been put aside: one without a UIDVALIDITY is still to be filled then. */
+bool rebuild_is_due(const char *directory);
+
 /* Reads the name of a message file ("UID.POSITION.RECEIVED", index.h); false when it is none. The row's
  * size is 0. */
 bool rebuild_name_parse(struct str name, struct index_row *row);

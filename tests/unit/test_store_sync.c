@@ -13,7 +13,7 @@ enum { FORGOTTEN_MOST = 64, NEVER_MS = 3600000, MESSAGES = 20, LONG = 4000 };
 
 static struct {
     atomic_int syncs_to_fail, descriptor, gave_up;
-    atomic_int forgotten_count;
+    atomic_int forgotten_count, listings_to_fail;
     ino_t forgotten[FORGOTTEN_MOST];
 } disk;
 
@@ -42,6 +42,20 @@ int __wrap_posix_fadvise64(int fd, off_t offset, off_t size, int advice)
             disk.forgotten[at] = status.st_ino;
     }
     return 0;
+}
+
+struct fault __real_file_list(const char *path, void (*each)(const char *name, void *arg),
+                              void *arg);
+struct fault __wrap_file_list(const char *path, void (*each)(const char *name, void *arg),
+                              void *arg);
+struct fault __wrap_file_list(const char *path, void (*each)(const char *name, void *arg),
+                              void *arg)
+{
+    if (disk.listings_to_fail > 0 && str_find(str_from(path), STR("/mailbox-")) < strlen(path)) {
+        disk.listings_to_fail--;
+        return fault_make(451, FAULT_STATUS(4, 3, 0), "list %s", path);
+    }
+    return __real_file_list(path, each, arg);
 }
 
 static void give_up(void *arg, const struct fault *f)
@@ -167,6 +181,50 @@ static void test_a_start_reads_what_the_disk_has(void **state)
     store_close(store);
 }
 
+static void damage_index(void)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/accounts/example.test/bob/index.db", directory);
+    FILE *f = fopen(path, "r+");
+    assert_non_null(f);
+    for (int i = 0; i < LONG; i++)
+        fputc('?', f);
+    assert_int_equal(fclose(f), 0);
+    snprintf(path, sizeof path, "%s/accounts/example.test/bob/index.db-wal", directory);
+    assert_fine(file_remove(path));
+}
+
+static void fail_to_open(void)
+{
+    struct maildrop *m;
+    disk.listings_to_fail = 1;
+    assert_int_equal(maildrop_open(store, STR("bob@example.test"), &m).reply, 451);
+    assert_int_equal(disk.listings_to_fail, 0);
+}
+
+/* The damaged index is aside by then, and an empty one in its place is a mailbox without mail. */
+static void test_an_index_is_made_again_whole_or_not_at_all(void **state)
+{
+    (void)state;
+    struct store_statistics s;
+    open_quiet_store();
+    in_task(deliver_many);
+    assert_fine(store_checkpoint(store));
+    store_statistics(store, &s);
+    while (s.journal.segments > 2) { /* the journal has the last ones only */
+        usleep(1000);
+        store_statistics(store, &s);
+    }
+    store_close(store);
+    damage_index();
+    open_quiet_store();
+    in_task(fail_to_open);
+    store_close(store);
+    open_quiet_store();
+    in_task(read_many);
+    store_close(store);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -175,6 +233,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_all_syncs_go_through_a_file_that_stays_open, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_a_start_reads_what_the_disk_has, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_an_index_is_made_again_whole_or_not_at_all, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
