@@ -135,6 +135,17 @@ struct fault account_directory(const struct store *s, struct str name, char path
                 : fault_make(451, FAULT_STATUS(4, 3, 0), "the account's name makes no directory");
 }
 
+/* The present time, for a new UIDVALIDITY: later than those of accounts that were removed just now, as one
+ * of them may have been made again. */
+static int64_t validity_ms(struct store *s)
+{
+    int64_t now_ms = clock_real_ms();
+    mutex_lock(&s->mutex);
+    int64_t least_ms = ((int64_t)s->purged_validity + 1) * 1000;
+    mutex_unlock(&s->mutex);
+    return now_ms > least_ms ? now_ms : least_ms;
+}
+
 struct fault account_open(struct store *s, struct account *a)
 {
     char path[ACCOUNT_PATH_MAX];
@@ -142,7 +153,7 @@ struct fault account_open(struct store *s, struct account *a)
         return FINE;
     struct fault f = account_directory(s, a->by_name.key, path);
     if (!f.kind)
-        f = index_open(path, s->journal_id, a->is_suspect, clock_real_ms(), &a->index);
+        f = index_open(path, s->journal_id, a->is_suspect, validity_ms(s), &a->index);
     if (f.kind)
         return f;
     a->is_suspect = false;

@@ -62,6 +62,7 @@ struct store {
     struct store_statistics statistics;
     atomic_int_least64_t unapplied_bytes;
     atomic_uint_least64_t last_spool_id;
+    uint32_t purged_validity; /* the highest UIDVALIDITY of an account that was removed */
     struct thread thread[STORE_THREADS_MOST];
     struct thread keeper;
     struct cond keeper_work;

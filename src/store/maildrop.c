@@ -178,6 +178,8 @@ static void remove_folder(void *arg)
     mutex_lock(&s->mutex);
     account_take(s, m->account);
     account_close_index(s, m->account);
+    if (m->uid_validity > s->purged_validity)
+        s->purged_validity = m->uid_validity;
     mutex_unlock(&s->mutex);
     m->fault = file_remove_tree(m->directory);
     mutex_lock(&s->mutex);

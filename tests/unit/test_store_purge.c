@@ -33,6 +33,7 @@ static void purge_two(void)
     assert_fine(deliver("bob@example.test", "one\r\n"));
     assert_fine(deliver("alice@example.test", "hers\r\n"));
     struct maildrop *m = open_drop("bob@example.test");
+    uint32_t validity = maildrop_uid_validity(m);
     expect_message(m, 0, "one\r\n");
     assert_fine(deliver("bob@example.test", "after the listing\r\n"));
     assert_true(file_exists(bob));
@@ -41,8 +42,12 @@ static void purge_two(void)
     assert_int_equal(removed, 1 + 1);
     assert_false(file_exists(bob));
     purge("carol@example.test");
-    /* A new account of that name begins anew. */
+    /* A new account of that name begins anew: who knows messages of the old one by their UIDs knows none of it. */
     assert_fine(deliver("bob@example.test", "new\r\n"));
+    m = open_drop("bob@example.test");
+    assert_int_equal(maildrop_rows(m, &removed)[0].uid, 1);
+    assert_true(maildrop_uid_validity(m) > validity);
+    maildrop_close(m);
     assert_int_equal(count_messages("bob@example.test"), 1);
     assert_int_equal(count_messages("alice@example.test"), 1);
 }
