@@ -135,15 +135,14 @@ struct fault account_directory(const struct store *s, struct str name, char path
                 : fault_make(451, FAULT_STATUS(4, 3, 0), "the account's name makes no directory");
 }
 
-/* The present time, for a new UIDVALIDITY: later than those of accounts that were removed just now, as one
- * of them may have been made again. */
-static int64_t validity_ms(struct store *s)
+uint32_t store_validity(struct store *s, int64_t time_ms)
 {
-    int64_t now_ms = clock_real_ms();
+    uint32_t validity = (uint32_t)(time_ms / 1000);
     mutex_lock(&s->mutex);
-    int64_t least_ms = ((int64_t)s->purged_validity + 1) * 1000;
+    if (validity <= s->purged_validity)
+        validity = s->purged_validity + 1;
     mutex_unlock(&s->mutex);
-    return now_ms > least_ms ? now_ms : least_ms;
+    return validity;
 }
 
 struct fault account_open(struct store *s, struct account *a)
@@ -153,7 +152,8 @@ struct fault account_open(struct store *s, struct account *a)
         return FINE;
     struct fault f = account_directory(s, a->by_name.key, path);
     if (!f.kind)
-        f = index_open(path, s->journal_id, a->is_suspect, validity_ms(s), &a->index);
+        f = index_open(path, s->journal_id, a->is_suspect, store_validity(s, clock_real_ms()),
+                       &a->index);
     if (f.kind)
         return f;
     a->is_suspect = false;

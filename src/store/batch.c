@@ -155,6 +155,9 @@ static struct fault deliver(struct batch *b, const struct entry *e)
                             .received_ms = e->received_ms,
                             .position = e->position};
     struct fault f = write_message(b, e, &row);
+    /* Until the first checkpoint a power cut takes the whole index, and the replay gives what it gave. */
+    if (row.uid == 1)
+        index_set_validity(b->account->index, store_validity(b->store, e->received_ms));
     return f.kind ? f : index_add(b->account->index, &row);
 }
 

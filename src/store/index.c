@@ -6,6 +6,7 @@
 
 #include <sqlite3.h>
 #include <stdio.h>
+#include <assert.h>
 #include <stdlib.h>
 
 #include "os/file.h"
@@ -274,21 +275,21 @@ static struct fault take_found(struct index *i)
  * transaction one that has a damaged index beside it is filled from the names of the files: until all of
  * them are there it is as new, whatever ends us.
  */
-static struct fault begin_mailbox(struct index *i, int64_t real_ms)
+static struct fault begin_mailbox(struct index *i, uint32_t validity)
 {
     if (i->facts.uid_validity != 0)
         return FINE;
     struct fault f = index_begin(i);
     if (!f.kind && rebuild_is_due(i->directory))
         f = take_found(i);
-    i->facts.uid_validity = (uint32_t)(real_ms / 1000);
+    i->facts.uid_validity = validity;
     if (!f.kind)
         f = index_commit(i, i->facts.applied);
     return f;
 }
 
 struct fault index_open(const char *directory, uint64_t journal_id, bool is_suspect,
-                        int64_t real_ms, struct index **out)
+                        uint32_t validity, struct index **out)
 {
     *out = NULL;
     struct index *i = calloc(1, sizeof *i);
@@ -302,7 +303,7 @@ struct fault index_open(const char *directory, uint64_t journal_id, bool is_susp
     if (f.kind && i->facts.is_damaged)
         f = mend(i);
     if (!f.kind)
-        f = begin_mailbox(i, real_ms);
+        f = begin_mailbox(i, validity);
     if (f.kind)
         index_close(i);
     else
@@ -342,6 +343,12 @@ struct fault index_make_place(struct index *i, uint32_t uid)
     if (!f.kind)
         i->place = place + 1;
     return f;
+}
+
+void index_set_validity(struct index *i, uint32_t validity)
+{
+    assert(i->is_in_transaction && i->facts.uid_next == 1);
+    i->facts.uid_validity = validity;
 }
 
 struct fault index_begin(struct index *i)

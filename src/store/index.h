@@ -49,10 +49,10 @@ enum { INDEX_PATH_MAX = 1280 };
 /*
  * Opens the index in the directory, which is made when missing. journal_id tells which journal the
  * positions are of: with another one "applied" begins anew. is_suspect: look for damage first.
- * real_ms is the present time, for a new UIDVALIDITY.
+ * validity is for a new UIDVALIDITY.
  */
 struct fault index_open(const char *directory, uint64_t journal_id, bool is_suspect,
-                        int64_t real_ms, struct index **out);
+                        uint32_t validity, struct index **out);
 void index_close(struct index *i); /* NULL is allowed */
 
 const struct index_facts *index_facts(const struct index *i);
@@ -63,6 +63,9 @@ void index_message_path(const char *directory, const struct index_row *row,
 
 /* Makes the directory that the file of this UID belongs into, unless it was made before. */
 struct fault index_make_place(struct index *i, uint32_t uid);
+
+/* The UIDVALIDITY is another one, within a transaction: before there is a first UID. */
+void index_set_validity(struct index *i, uint32_t validity);
 
 /* A transaction; rollback brings the facts back, too, and is harmless without one. */
 struct fault index_begin(struct index *i);

@@ -99,6 +99,10 @@ struct fault account_settle(struct store *s, struct account *a);
 /* Puts an entry that is durable into its account's list and the store's order. With the mutex. */
 void store_enqueue(struct store *s, struct entry *e);
 
+/* A UIDVALIDITY of that time, later than those of accounts that were removed just now: one of them may have
+ * been made again. Without the mutex. */
+uint32_t store_validity(struct store *s, int64_t time_ms);
+
 /* Writes the batch of a busy account's entries to files and index. Without the mutex. */
 struct fault batch_apply(struct store *s, struct account *a, struct list *entries);
 

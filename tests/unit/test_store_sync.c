@@ -181,6 +181,33 @@ static void test_a_start_reads_what_the_disk_has(void **state)
     store_close(store);
 }
 
+static void expect_first_uid(void)
+{
+    struct maildrop *m = open_drop("bob@example.test");
+    size_t count;
+    assert_int_equal(maildrop_rows(m, &count)[0].uid, 1);
+    assert_int_equal(maildrop_uid_validity(m),
+                     1234567890); /* when it came, whenever that is read */
+    maildrop_close(m);
+}
+
+/* What a power cut leaves of an account that is new: the records. */
+static void test_a_new_mailbox_has_the_same_uids_after_a_power_cut(void **state)
+{
+    (void)state;
+    open_quiet_store();
+    in_task(deliver_many);
+    in_task(expect_first_uid);
+    disk.syncs_to_fail = 1; /* so that they stay */
+    store_close(store);
+    char path[96];
+    snprintf(path, sizeof path, "%s/accounts/example.test", directory);
+    assert_fine(file_remove_tree(path));
+    open_quiet_store();
+    in_task(expect_first_uid);
+    store_close(store);
+}
+
 static void damage_index(void)
 {
     char path[128];
@@ -233,6 +260,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_all_syncs_go_through_a_file_that_stays_open, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_a_start_reads_what_the_disk_has, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_new_mailbox_has_the_same_uids_after_a_power_cut,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_an_index_is_made_again_whole_or_not_at_all, set_up,
                                         tear_down),
     };
