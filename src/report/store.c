@@ -150,6 +150,8 @@ static struct fault prepare(struct report_store *s)
         !report_run(s, "PRAGMA synchronous = EXTRA"))
         return report_store_fault(s);
     int64_t version = read_number(s, "PRAGMA user_version");
+    if (version < 0)
+        return report_store_fault(s);
     if (version == 0) {
         if (!report_run(s, schema))
             return report_store_fault(s);
@@ -168,7 +170,26 @@ static struct fault prepare(struct report_store *s)
                           "reports.db: format %lld, this program knows format %d",
                           (long long)version, SCHEMA_VERSION);
     s->outbox_rows = read_number(s, "SELECT count(*) FROM outcome");
-    return version < 0 || s->outbox_rows < 0 || !read_nonce(s) ? report_store_fault(s) : FINE;
+    return s->outbox_rows < 0 || !read_nonce(s) ? report_store_fault(s) : FINE;
+}
+
+static struct fault open_file(struct report_store *s, const char *path)
+{
+    int result = sqlite3_open_v2(
+        path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+    struct fault f = result == SQLITE_OK ? prepare(s) : report_store_fault(s);
+    int code = sqlite3_errcode(s->db);
+    if (f.kind && (code == SQLITE_NOTADB || code == SQLITE_CORRUPT))
+        f = fault_make(551, FAULT_STATUS(5, 3, 0), "reports.db is damaged: %s",
+                       sqlite3_errmsg(s->db));
+    return f;
+}
+
+static void close_file(struct report_store *s)
+{
+    end_statements(s);
+    sqlite3_close(s->db);
+    s->db = NULL;
 }
 
 struct fault report_store_open(const char *path, struct report_store **out)
@@ -181,9 +202,11 @@ struct fault report_store_open(const char *path, struct report_store **out)
     s->pending = map_make(random_u64(), random_u64());
     list_init(&s->pending_list);
     *out = s;
-    int result = sqlite3_open_v2(
-        path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
-    struct fault f = result == SQLITE_OK ? prepare(s) : report_store_fault(s);
+    struct fault f = open_file(s, path);
+    if (f.kind == FAULT_NEVER) { /* or a read has failed, for which SQLite has the same word */
+        close_file(s);
+        f = open_file(s, path);
+    }
     if (f.kind) {
         report_store_close(s);
         *out = NULL;
@@ -206,8 +229,7 @@ void report_store_close(struct report_store *s)
     if (s->db)
         report_store_flush(s);
     drop_pending(s);
-    end_statements(s);
-    sqlite3_close(s->db);
+    close_file(s);
     mutex_destroy(&s->lock);
     mutex_destroy(&s->pending_lock);
     free(s);

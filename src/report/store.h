@@ -33,7 +33,7 @@ enum {
 
 struct report_store;
 
-/* Opens or makes the file. 451 4.3.0 when that cannot be done, or its format is not ours. */
+/* Opens or makes the file. 551 5.3.0 when it is damaged; 451 4.3.0 when it cannot be read now, or its format is a later one. */
 struct fault report_store_open(const char *path, struct report_store **out);
 void report_store_close(struct report_store *s); /* flushes; NULL is allowed */
 

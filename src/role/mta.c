@@ -214,7 +214,8 @@ static struct fault open_report_store(struct steward *s)
     struct str path = arena_printf(&a, "%s/reports.db", s->data);
     char *file = arena_c_string(&a, path);
     struct fault f = report_store_open(file, &s->server.reports);
-    if (f.kind) {
+    /* What cannot be read just now, or by an older program, is there for the next start. */
+    if (f.kind == FAULT_NEVER) {
         steward_tell(s, "report.store.failed", &f);
         f = file_rename(file, arena_c_string(&a, arena_printf(&a, "%s.damaged", file)));
         if (!f.kind)

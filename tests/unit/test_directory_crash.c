@@ -2,6 +2,7 @@
 /*
  * test_directory_crash.c - changes of the directory, and of the reports, when power or process fail
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -19,13 +20,18 @@
 #include "report/outbox.h"
 #include "report/store.h"
 
-enum { DONE = 10 };
+enum { DONE = 10, TRIES_MOST = 1000, NO_DATABASE = 10000 };
 
 static char folder[] = "/tmp/eilbote-test-crash-XXXXXX";
 
 /* What SQLite did last about the names in the folder. */
 static bool is_name_removed, is_removal_synced;
 
+/* 0: none is to fail. */
+static int reads_until_fault;
+static bool is_reading_failed;
+
+static ssize_t (*real_read)(int fd, void *memory, size_t size, off_t offset);
 static int (*real_unlink)(const char *path);
 static int (*real_open_directory)(const char *path, int *descriptor);
 
@@ -34,6 +40,15 @@ static int note_unlink(const char *path)
     is_name_removed = true;
     is_removal_synced = false;
     return real_unlink(path);
+}
+
+static ssize_t maybe_read(int fd, void *memory, size_t size, off_t offset)
+{
+    if (reads_until_fault == 0 || --reads_until_fault > 0)
+        return real_read(fd, memory, size, offset);
+    is_reading_failed = true;
+    errno = EIO;
+    return -1;
 }
 
 /* SQLite opens a folder for nothing but to sync it. */
@@ -101,6 +116,32 @@ static void test_a_change_of_the_reports_is_durable(void **state)
     report_store_close(s);
 }
 
+/* What is put aside for damage is out of sight for good: that is not for a disk that fails once. */
+static void test_only_damage_puts_the_reports_aside(void **state)
+{
+    (void)state;
+    struct report_store *s;
+    assert_fine(report_store_open(path_of("reports.db"), &s));
+    report_store_close(s);
+    int tries = 0, faults = 0;
+    for (is_reading_failed = true; is_reading_failed && tries < TRIES_MOST;) {
+        is_reading_failed = false;
+        reads_until_fault = ++tries;
+        struct fault f = report_store_open(path_of("reports.db"), &s);
+        reads_until_fault = 0;
+        assert_int_not_equal(f.kind, FAULT_NEVER);
+        faults += f.kind == FAULT_LATER;
+        report_store_close(s);
+    }
+    assert_in_range(faults, 2, tries);
+    FILE *f = fopen(path_of("reports.db"), "w");
+    assert_non_null(f);
+    for (int i = 0; i < NO_DATABASE; i++)
+        fputc('?', f);
+    assert_int_equal(fclose(f), 0);
+    assert_int_equal(report_store_open(path_of("reports.db"), &s).kind, FAULT_NEVER);
+}
+
 /* Ends behind pages that are in the file, in a transaction that is not. */
 static void die_in_a_change(void)
 {
@@ -145,6 +186,8 @@ static int make_folder(void **state)
     sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
     real_unlink = (int (*)(const char *))vfs->xGetSystemCall(vfs, "unlink");
     real_open_directory = (int (*)(const char *, int *))vfs->xGetSystemCall(vfs, "openDirectory");
+    real_read = (ssize_t(*)(int, void *, size_t, off_t))vfs->xGetSystemCall(vfs, "pread64");
+    vfs->xSetSystemCall(vfs, "pread64", (sqlite3_syscall_ptr)maybe_read);
     vfs->xSetSystemCall(vfs, "unlink", (sqlite3_syscall_ptr)note_unlink);
     vfs->xSetSystemCall(vfs, "openDirectory", (sqlite3_syscall_ptr)note_sync);
     return mkdtemp(folder) && real_unlink && real_open_directory ? 0 : -1;
@@ -161,6 +204,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_change_of_the_directory_is_durable),
         cmocka_unit_test(test_a_change_of_the_reports_is_durable),
+        cmocka_unit_test(test_only_damage_puts_the_reports_aside),
         cmocka_unit_test(test_a_killed_change_keeps_nobody_from_reading),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
