@@ -132,6 +132,7 @@ static const struct {
     {"smtp.session.ended", "session {session} on {listener} from {client}[ ({helo})] has ended after {ms} ms with {messages} message(s)"},
     {"smtp.session.dropped", "session {session} on {listener} from {client} dropped: {reply} [{status} ]{text}"},
     {"smtp.session.refused", "session {session} on {listener} from {client} refused: {reply} [{status} ]{text}"},
+    {"sessions.refused", "{count} clients more of {listener} were turned away"},
     {"delivery.done", "{message} delivered to <{to}>[ by {remote}], attempt {attempt}, {ms} ms"},
     {"srs.rewritten", "{message} goes to {domain} as mail of <{as}>, so that bounces to <{from}> come back by us"},
     {"delivery.expanded", "{message} goes to the addresses behind the alias <{to}>, and its sender is told so"},

@@ -228,11 +228,11 @@ static struct fault sync_last_batches(struct journal *j)
     struct segment *last[SEGMENT_COMMITTERS] = {NULL};
     struct fault fault = FINE;
     size_t count = 0;
-    for (struct segment *s = j->options.is_sync_off ? NULL : j->live.first; s; s = s->next)
+    for (struct segment *s = j->live.first; s; s = s->next)
         if (s->has_records)
             last[count++ % SEGMENT_COMMITTERS] = s;
     for (size_t i = 0; i < SEGMENT_COMMITTERS && last[i] && !fault.kind; i++)
-        fault = file_sync_path(last[i]->path);
+        fault = j->options.is_sync_off ? FINE : file_sync_path(last[i]->path);
     return fault;
 }
 

@@ -186,13 +186,11 @@ static struct acceptor *least_loaded(struct acceptor *a)
 
 /* True when the connection was refused. The text fits into the buffer of a fresh socket, and goes in one segment with
  * the end of the connection; what the client has not read of it stays there for it. */
-static bool turn_away(const struct listener *l, int descriptor)
+static bool turn_away(const struct listener *l, int descriptor, const struct endpoint *peer)
 {
     if (!l->is_full || !l->is_full(l->arg))
         return false;
-    struct endpoint peer = {.length = sizeof peer.address};
-    getpeername(descriptor, (struct sockaddr *)&peer.address, &peer.length);
-    struct str text = l->turn_away(&peer, l->arg);
+    struct str text = l->turn_away(peer, l->arg);
     send(descriptor, text.p, text.n, MSG_NOSIGNAL | MSG_DONTWAIT | MSG_MORE);
     close(descriptor);
     return true;
@@ -238,9 +236,11 @@ static void accept_some(struct loop_watch *watch, uint32_t events)
     struct watched *w = (struct watched *)(void *)watch;
     struct acceptor *a = w->acceptor;
     for (int i = 0; i < ACCEPTS_A_TURN && !a->is_stopped; i++) {
-        int s = accept4(w->listener->descriptor, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        struct endpoint peer = {.length = sizeof peer.address};
+        int s = accept4(w->listener->descriptor, (struct sockaddr *)&peer.address, &peer.length,
+                        SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (s >= 0) {
-            if (!turn_away(w->listener, s))
+            if (!turn_away(w->listener, s, &peer))
                 hand_over(w, s);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             /* The socket stays readable: look away for a moment instead of turning in circles. */

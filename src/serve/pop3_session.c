@@ -393,7 +393,7 @@ static void serve(struct pop3_session *s)
         visitor_start_tls(&s->visitor, "pop3.tls.failed").kind)
         return;
     if (f.kind) {
-        visitor_tell(&s->visitor, "pop3.session.refused", &f);
+        visitor_tell_refused(&s->visitor, "pop3.session.refused", &f);
         if (f.reply == 421)
             write_all(s, STR(NOT_NOW));
         return;

@@ -58,6 +58,11 @@ struct service {
     struct listener listener;
     char name[64]; /* of the listener in the configuration */
     atomic_int_least64_t session_count;
+    struct {
+        atomic_int_least64_t second; /* on the loops' clock */
+        atomic_uint told;            /* in that second */
+        atomic_int_least64_t untold;
+    } refusals; /* at the door: each is an event, but where there are very many */
 };
 
 enum { SESSION_ID_MAX = 20 };

@@ -387,7 +387,7 @@ static __attribute__((noinline)) void leave(struct session *s)
 
 static __attribute__((noinline)) void refuse(struct session *s, const struct fault *f)
 {
-    visitor_tell(&s->visitor, "smtp.session.refused", f);
+    visitor_tell_refused(&s->visitor, "smtp.session.refused", f);
     if (f->reply == 421 || f->reply == 554)
         close_with(s, f);
 }

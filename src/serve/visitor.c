@@ -35,8 +35,43 @@ bool visitor_is_full(void *arg)
     return is_full;
 }
 
+static int64_t this_second(void)
+{
+    return loop_now_ms(loop_current()) / 1000;
+}
+
+/* Of refusals that were kept quiet in an earlier second. */
+static void tell_untold(struct service *s)
+{
+    if (atomic_load(&s->refusals.untold) == 0 || atomic_load(&s->refusals.second) == this_second())
+        return;
+    int64_t count = atomic_exchange(&s->refusals.untold, 0);
+    if (count == 0)
+        return;
+    struct event e;
+    event_begin(&e, s->server->log, "sessions.refused");
+    event_text(&e, "listener", str_from(s->name));
+    event_number(&e, "count", count);
+    event_end(&e);
+}
+
+/* Whether this refusal is told; counts it. */
+static bool is_told(struct service *s)
+{
+    tell_untold(s);
+    int64_t now_s = this_second();
+    if (atomic_exchange(&s->refusals.second, now_s) != now_s)
+        atomic_store(&s->refusals.told, 0);
+    if (atomic_fetch_add(&s->refusals.told, 1) < VISITOR_REFUSALS_TOLD)
+        return true;
+    atomic_fetch_add(&s->refusals.untold, 1);
+    return false;
+}
+
 void visitor_tell_full(struct service *service, const struct endpoint *peer, const char *name)
 {
+    if (!is_told(service))
+        return;
     char text[ENDPOINT_TEXT_MAX], id[SESSION_ID_MAX];
     struct fault f = too_many();
     struct event e;
@@ -65,6 +100,7 @@ bool visitor_open(struct visitor *v, struct service *service, struct conn *c)
                           .started_ms = loop_now_ms(loop_current())};
     server_session_id(v->server, v->id);
     atomic_fetch_add(&v->server->session_count, 1);
+    tell_untold(service);
     return true;
 }
 
@@ -197,8 +233,15 @@ __attribute__((noinline)) void visitor_tell(const struct visitor *v, const char 
     event_end(&e);
 }
 
+void visitor_tell_refused(const struct visitor *v, const char *name, const struct fault *f)
+{
+    if (is_told(v->service))
+        visitor_tell(v, name, f);
+}
+
 void visitor_close(struct visitor *v)
 {
+    tell_untold(v->service);
     if (v->has_entered)
         clients_leave(v->server->clients, &v->ip);
     if (v->is_counted)

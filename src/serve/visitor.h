@@ -33,7 +33,12 @@ struct visitor {
 /* Whether the listener of the service (arg) has all the sessions that it may have. For listen. */
 bool visitor_is_full(void *arg);
 
-/* Tells, as an event of that name, that a client of the service was not let in. */
+/*
+ * Tells, as an event of that name, that a client of the service was not let in. So many a second of
+ * a service are told, and of the others their number ("sessions.refused", with count), when the
+ * next client comes or goes: whoever knocks without end must not push everything else out of the log.
+ */
+enum { VISITOR_REFUSALS_TOLD = 20 };
 void visitor_tell_full(struct service *service, const struct endpoint *peer, const char *name);
 
 /*
@@ -64,6 +69,9 @@ bool visitor_is_to_leave(const struct visitor *v);
 /* An event with the session's id, its listener and the client; the fault may be NULL. */
 void visitor_begin_event(const struct visitor *v, struct event *e, const char *name);
 void visitor_tell(const struct visitor *v, const char *name, const struct fault *f);
+
+/* The same where a visitor was not let in, as visitor_tell_full says. */
+void visitor_tell_refused(const struct visitor *v, const char *name, const struct fault *f);
 
 /* Counts the client out and closes the stream. */
 void visitor_close(struct visitor *v);

@@ -109,7 +109,20 @@ static void check_reply(const struct fault *f)
         must((unsigned char)*c >= ' ' && *c != 127);
 }
 
-static struct fault visit(const struct policy_rules *rules, struct world *w, struct str said)
+/* What the client's address has for a name, by an octet. */
+static struct iprev_verdict name_of_client(uint8_t choice)
+{
+    struct iprev_verdict v = {(enum iprev_result)(choice % 4u), choice & 4, STR_NONE, STR_NONE};
+    v.has_names |= v.result == IPREV_PASS || v.result == IPREV_FAIL;
+    if (v.result == IPREV_PASS)
+        v.name = STR("client.test");
+    else
+        v.reason = STR("for a reason");
+    return v;
+}
+
+static struct fault visit(const struct policy_rules *rules, struct world *w, struct str said,
+                          const struct iprev_verdict *iprev)
 {
     struct arena arena = arena_make(1 << 20);
     struct asker asker = {.answer = answer, .context = w, .arena = &arena, .left = 40},
@@ -121,6 +134,7 @@ static struct fault visit(const struct policy_rules *rules, struct world *w, str
                        .tell = check_finding};
     struct policy_mail m = {.helo = str_head(said, cut),
                             .sender = str_skip(said, cut),
+                            .iprev = iprev,
                             .asker = &asker,
                             .lists = &lists};
     m.domain = str_skip(m.sender, str_last_index(m.sender, '@') + 1);
@@ -129,7 +143,7 @@ static struct fault visit(const struct policy_rules *rules, struct world *w, str
         f = policy_helo(&p, m.helo, true);
     if (!f.kind)
         f = policy_mail(&p, &m);
-    must(w->asked + asker.left == 40 && w->asked <= 12);
+    must(w->asked + asker.left == 40 && w->asked <= 14);
     check_reply(&f);
     arena_free(&arena);
     return f;
@@ -137,11 +151,21 @@ static struct fault visit(const struct policy_rules *rules, struct world *w, str
 
 static void check_visit(struct str in)
 {
-    struct dnsbl_site sites[2];
+    struct dnsbl_site sites[3];
     must(dnsbl_site_parse(STR("bl.test=127.0.0.[2..200]*2"), &sites[0]));
     must(dnsbl_site_parse(STR("wl.test*-1"), &sites[1]));
+    must(dnsbl_site_parse(STR("good.test"), &sites[2]));
     struct policy_action action = {(enum policy_act)(take_octet(&in) % 6u), 3};
-    struct policy_rules rules = {.helo_unresolvable = action,
+    uint8_t choice = in.n % 2 ? take_octet(&in) : 0; /* 0: as before there were these rules */
+    struct str blocked[] = {STR("a@h.test"), STR("gone.test"), STR(".b.test")};
+    struct str allowed[] = {STR("friend@gone.test"), STR(".c.test")};
+    struct policy_rules rules = {.block_senders = {blocked, choice & 64 ? 3 : 0},
+                                 .allow_senders = {allowed, choice & 128 ? 2 : 0},
+                                 .no_reverse_name = choice & 8 ? action : (struct policy_action){0},
+                                 .unconfirmed_name =
+                                     choice & 16 ? action : (struct policy_action){0},
+                                 .dnswl_sites = {&sites[2], choice & 32 ? 1 : 0},
+                                 .helo_unresolvable = action,
                                  .unknown_sender_domain = action,
                                  .null_mx_sender = action,
                                  .dnsbl_sites = {sites, 2},
@@ -153,10 +177,12 @@ static void check_visit(struct str in)
                                  .mark_score = 3,
                                  .refuse_score = 6};
     size_t cut = take_octet(&in);
+    const struct iprev_verdict iprev = name_of_client(choice);
+    const struct iprev_verdict unsure = {.result = IPREV_TEMPERROR, .reason = STR("the DNS")};
     struct world world = {.in = str_skip(in, cut)};
-    visit(&rules, &world, str_head(in, cut));
+    visit(&rules, &world, str_head(in, cut), choice ? &iprev : NULL);
     struct world failing = {.in = str_skip(in, cut), .only_fails = true};
-    must(visit(&rules, &failing, str_head(in, cut)).kind != FAULT_NEVER ||
+    must(visit(&rules, &failing, str_head(in, cut), choice ? &unsure : NULL).kind != FAULT_NEVER ||
          failing.asked < 1 /* names that cannot be need no DNS */ || action.act == POLICY_REFUSE ||
          action.act == POLICY_WEIGHT);
 }

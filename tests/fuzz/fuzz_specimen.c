@@ -5,6 +5,9 @@
 #include "cli/specimen.h"
 
 #include "fuzz.h"
+#include "serve/intake.h"
+
+enum { REPEATED = 255, REPEATED_LEAST = 500 };
 
 static const struct conf_limits limits = {.line_size_bytes = 100, .message_size_bytes = 1000};
 
@@ -20,7 +23,31 @@ static void must_mean_the_same(const struct specimen *a, const struct specimen *
 {
     must(a->octets == b->octets && a->has_mbox_line == b->has_mbox_line);
     must(str_equal(fault_text(&a->fault), fault_text(&b->fault)));
-    must(str_equal(a->inspection->section, b->inspection->section));
+    must((a->inspection == NULL) == (b->inspection == NULL));
+    must(!a->inspection || str_equal(a->inspection->section, b->inspection->section));
+}
+
+/* As `eilbote try message -` does. */
+static void read_file(struct specimen *s, struct str in)
+{
+    FILE *file = fmemopen((void *)(uintptr_t)in.p, in.n, "r"), *before = stdin;
+    must(file != NULL);
+    stdin = file;
+    specimen_begin(s, &limits, 1700000000);
+    must(specimen_open(s, NULL, "-") == CLI_DONE);
+    stdin = before;
+    fclose(file);
+}
+
+/* Over and over, until it is more than is held. */
+static void read_again_and_again(struct specimen *s, struct str in, uint32_t cut)
+{
+    specimen_begin(s, &limits, 1700000000);
+    for (size_t octets = 0; octets <= INTAKE_MEMORY_MAX; octets += in.n)
+        for (struct str rest = in; rest.n > 0;)
+            specimen_feed(s, take_cut(&rest, &cut));
+    specimen_end(s);
+    must(s->head.used <= INTAKE_MEMORY_MAX && s->fault.kind);
 }
 
 /* The message without what an mbox has on top. */
@@ -60,6 +87,11 @@ void fuzz_one(struct str in)
         must(whole.has_lf == other.has_lf && whole.has_crlf == other.has_crlf);
         specimen_free(&other);
     }
+    if (in.n > 0) {
+        read_file(&other, in);
+        must_mean_the_same(&whole, &other);
+        specimen_free(&other);
+    }
     if (!whole.is_broken) {
         struct buf unix_like = buf_make(in.n + 1);
         drop_crs(in, &unix_like);
@@ -70,4 +102,11 @@ void fuzz_one(struct str in)
         buf_free(&unix_like);
     }
     specimen_free(&whole);
+    if (seed == REPEATED && in.n >= REPEATED_LEAST) {
+        read_again_and_again(&whole, in, CUT_WHOLE);
+        read_again_and_again(&other, in, cuts.way[cuts.count - 1]);
+        must_mean_the_same(&whole, &other);
+        specimen_free(&whole);
+        specimen_free(&other);
+    }
 }

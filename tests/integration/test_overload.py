@@ -3,6 +3,7 @@
 import contextlib
 import resource
 import socket
+import time
 
 import pytest
 from peers import transport
@@ -32,6 +33,33 @@ def test_sessions_beyond_the_limit_are_told_so(make_server, name, welcome, refus
     assert all(e["client"].startswith("127.0.0.1:") and "too many" in e["text"] for e in server.events(event))
     # There is room again when they have left.
     until(lambda: first_lines(server.where(name), 1, refusal)[0].startswith(welcome))
+
+
+def test_a_crowd_at_the_door_leaves_the_log_alone(make_server):
+    """Of many who are turned away the number is told, and of a few who they were."""
+    told_a_second, crowd = 20, 400
+    server = make_server(conf=f"limits {{\n sessions = {SESSIONS}\n}}\n")
+    refused = 0
+
+    def knock():
+        nonlocal refused
+        with socket.create_connection(server.where("smtp"), timeout=PATIENCE_S) as link:
+            is_refused = link.makefile("rb").readline().startswith(b"421 ")
+        refused += is_refused
+        return is_refused
+
+    def told():
+        """Who was turned away one by one, and how many more."""
+        return len(server.events("smtp.session.refused")), sum(e["count"] for e in server.events("sessions.refused", listener="mx"))
+    begin = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        for _ in range(SESSIONS):
+            stack.enter_context(server.smtp())
+        assert all(knock() for _ in range(crowd))
+    # The number comes with the next client, in a later second.
+    until(lambda: not knock() and sum(told()) == refused, why=lambda: f"{told()} of {refused}")
+    seconds = time.monotonic() - begin + 1
+    assert 0 < told()[0] <= told_a_second * seconds, f"{told()[0]} were told in {seconds:.1f} s"
 
 
 @pytest.mark.skipif(IS_SANITIZED, reason="the sanitized builds serve with --single, where both roles have the descriptors together")

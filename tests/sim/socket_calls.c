@@ -105,10 +105,23 @@ uint32_t listener_ready(const struct object *o)
     return l->waiting_count > 0 ? EPOLLIN : 0;
 }
 
+static int name_of(const union address *a, socklen_t size, struct sockaddr *out, socklen_t *length)
+{
+    if (*length > size)
+        *length = size;
+    memcpy(out, a, *length);
+    *length = size;
+    return 0;
+}
+
+/* What names the other end of a stream: those on Unix sockets have no name. */
+static socklen_t remote_size(const struct stream *s)
+{
+    return s->remote.any.sa_family == AF_UNIX ? sizeof(sa_family_t) : s->length;
+}
+
 int accept4(int descriptor, struct sockaddr *address, socklen_t *length, int flags)
 {
-    (void)address;
-    (void)length;
     (void)flags;
     struct listener *l = listener_of(descriptor);
     system_call();
@@ -118,6 +131,8 @@ int accept4(int descriptor, struct sockaddr *address, socklen_t *length, int fla
         return fail(EMFILE);
     struct stream *s = l->waiting[0];
     memmove(l->waiting, l->waiting + 1, --l->waiting_count * sizeof *l->waiting);
+    if (address)
+        name_of(&s->remote, remote_size(s), address, length);
     return system_open(&s->object);
 }
 
@@ -262,15 +277,6 @@ int setsockopt(int descriptor, int level, int name, const void *value, socklen_t
     return o ? 0 : -1;
 }
 
-static int name_of(const union address *a, socklen_t size, struct sockaddr *out, socklen_t *length)
-{
-    if (*length > size)
-        *length = size;
-    memcpy(out, a, *length);
-    *length = size;
-    return 0;
-}
-
 int getsockname(int descriptor, struct sockaddr *restrict out, socklen_t *restrict length)
 {
     struct object *o = system_object(descriptor);
@@ -287,10 +293,7 @@ int getsockname(int descriptor, struct sockaddr *restrict out, socklen_t *restri
 int getpeername(int descriptor, struct sockaddr *restrict out, socklen_t *restrict length)
 {
     struct stream *s = stream_of(descriptor);
-    socklen_t size = s && s->remote.any.sa_family == AF_UNIX ? sizeof(sa_family_t)
-                     : s                                     ? s->length
-                                                             : 0;
-    return s ? name_of(&s->remote, size, out, length) : -1;
+    return s ? name_of(&s->remote, remote_size(s), out, length) : -1;
 }
 
 ssize_t recv(int descriptor, void *memory, size_t size, int flags)
