@@ -319,6 +319,18 @@ void index_close(struct index *i)
     free(i);
 }
 
+struct fault index_drop(const char *directory)
+{
+    static const char *const names[] = {"index.db.damaged", "index.db"};
+    char path[INDEX_PATH_MAX];
+    struct fault f = FINE;
+    for (size_t k = 0; k < sizeof names / sizeof names[0] && !f.kind; k++) {
+        snprintf(path, sizeof path, "%s/%s", directory, names[k]);
+        f = file_remove(path);
+    }
+    return f;
+}
+
 const struct index_facts *index_facts(const struct index *i)
 {
     return &i->facts;

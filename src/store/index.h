@@ -57,6 +57,12 @@ void index_close(struct index *i); /* NULL is allowed */
 
 const struct index_facts *index_facts(const struct index *i);
 
+/*
+ * Before the folder of an account goes: removes the database, so that half a folder has no list of what was
+ * there, and the damaged one, from which nothing is to be made again.
+ */
+struct fault index_drop(const char *directory);
+
 /* The file of a message of the account with that directory. */
 void index_message_path(const char *directory, const struct index_row *row,
                         char path[INDEX_PATH_MAX]);

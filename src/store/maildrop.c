@@ -181,7 +181,9 @@ static void remove_folder(void *arg)
     if (m->uid_validity > s->purged_validity)
         s->purged_validity = m->uid_validity;
     mutex_unlock(&s->mutex);
-    m->fault = file_remove_tree(m->directory);
+    m->fault = index_drop(m->directory);
+    if (!m->fault.kind)
+        m->fault = file_remove_tree(m->directory);
     mutex_lock(&s->mutex);
     account_give(s, m->account);
     mutex_unlock(&s->mutex);

@@ -6,6 +6,13 @@
 
 #include <sys/wait.h>
 
+enum { COMMITS = 400, KILLED = 10 };
+
+static bool is_to_die; /* before an index goes with its folder */
+
+int __real_unlinkat(int parent, const char *name, int flags);
+int __wrap_unlinkat(int parent, const char *name, int flags);
+
 static size_t count_messages(const char *account)
 {
     size_t count;
@@ -89,10 +96,66 @@ static void test_purged_mail_does_not_come_back(void **state)
     store_close(store);
 }
 
+int __wrap_unlinkat(int parent, const char *name, int flags)
+{
+    if (is_to_die && strcmp(name, "index.db") == 0)
+        _exit(KILLED);
+    return __real_unlinkat(parent, name, flags);
+}
+
+/* So many commits that SQLite moves rows from its log into the file. */
+static void purge_much(void)
+{
+    size_t removed;
+    for (int i = 0; i < COMMITS; i++) {
+        assert_fine(deliver("bob@example.test", "one\r\n"));
+        maildrop_close(open_drop("bob@example.test"));
+    }
+    struct maildrop *m = open_drop("bob@example.test");
+    assert_fine(maildrop_purge(m, &removed));
+    maildrop_close(m);
+}
+
+static void expect_nothing(void)
+{
+    assert_int_equal(count_messages("bob@example.test"), 0);
+}
+
+/* Who is killed while the folder goes leaves a part of it: not the list of what was there without the log that says that it
+ * is gone, when the records have been trimmed. */
+static void test_half_a_purge_leaves_no_list(void **state)
+{
+    (void)state;
+    char path[128];
+    offload_stop();
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        is_to_die = true;
+        offload_start(2);
+        open_store();
+        in_task(purge_much);
+        _exit(0);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_true(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == KILLED);
+    snprintf(path, sizeof path, "%s/accounts/example.test/bob/index.db-wal", directory);
+    assert_fine(file_remove(path));
+    snprintf(path, sizeof path, "%s/journal", directory);
+    assert_fine(file_remove_tree(path));
+    offload_start(2);
+    open_store();
+    in_task(expect_nothing);
+    store_close(store);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_purged_mail_does_not_come_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_half_a_purge_leaves_no_list, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
