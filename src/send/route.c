@@ -170,6 +170,10 @@ static void find_policies(const struct route_context *x, struct route *r)
         find_dane(x, r);
     if (x->sts && conf->delivery.is_sts_used)
         sts_find(x->sts, r->domain, deadline(x, LOOKUP_MS), &r->arena, &r->sts);
+    if (r->sts.is_unreadable)
+        r->fault = fault_make(451, FAULT_STATUS(4, 7, 5),
+                              "the MTA-STS policy that is kept of " STR_FMT " cannot be read now",
+                              STR_ARG(r->domain));
 }
 
 static void find_mx(const struct route_context *x, struct str domain, struct route *r)

@@ -122,13 +122,14 @@ static int64_t now_s(void)
 }
 
 /* What is known of the domain, from the shelf when it is not in memory. A policy is used until its time is over. */
-static struct known *recall(struct sts *s, struct str domain)
+static struct known *recall(struct sts *s, struct str domain, bool *is_unreadable)
 {
     struct known *k = find_known(s, domain);
+    *is_unreadable = false;
     if (!k && s->options.folder) {
         struct arena a = arena_make(POLICY_ROOM);
         struct sts_stored stored;
-        bool is_there = sts_shelf_get(s->options.folder, domain, &a, &stored);
+        bool is_there = sts_shelf_get(s->options.folder, domain, &a, &stored, is_unreadable);
         k = find_known(s, domain);
         if (!k && is_there)
             k = note(s, domain, &stored, STS_FOUND, STR_NONE);
@@ -277,12 +278,17 @@ void sts_find(struct sts *s, struct str domain, int64_t deadline_ms, struct aren
     *out = (struct sts_answer){.state = STS_ABSENT};
     if (hostname_is_valid(domain)) {
         struct str id = ask_id(s, domain, deadline_ms, &a);
-        struct known *k = recall(s, domain);
+        struct known *k = recall(s, domain, &out->is_unreadable);
         bool has_policy = k && k->stored.text.n > 0;
         is_fetched = (id.n > 0 || has_policy) && is_due(k, id);
         if (is_fetched)
             refetch(s, domain, id.n > 0 ? id : arena_copy(&a, k->stored.id), deadline_ms);
         k = find_known(s, domain);
+        if (k && out->is_unreadable && k->stored.text.n == 0) {
+            forget(s, k); /* it is looked for again */
+            k = NULL;
+        }
+        out->is_unreadable &= !k;
         if (k && (id.n > 0 || k->stored.text.n > 0))
             give(k, !is_fetched || k->failed != STS_FOUND, arena, out);
     }

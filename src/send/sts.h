@@ -42,6 +42,7 @@ struct sts_answer {
     struct str text;              /* as it was fetched */
     struct str id;
     bool is_cached;     /* was known before */
+    bool is_unreadable; /* of ABSENT: one is kept that cannot be read now, so nothing can be said */
     int64_t fetched_s;  /* real time */
     struct str trouble; /* why it could not be fetched (anew), or empty */
 };

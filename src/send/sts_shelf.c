@@ -44,6 +44,7 @@ struct shelf_work {
     const char *folder, *path;
     struct str content;
     struct buf loaded;
+    bool is_unreadable;
     struct fault fault;
 };
 
@@ -56,17 +57,20 @@ static void load(void *arg)
 {
     struct shelf_work *w = arg;
     w->fault = file_load(w->path, &w->loaded);
+    w->is_unreadable = w->fault.kind && file_exists(w->path);
     /* Who was killed may not have got as far as to sync the name. Without the right to, it counts all the same. */
     if (!w->fault.kind)
         (void)file_sync_directory(w->folder);
 }
 
-bool sts_shelf_get(const char *folder, struct str domain, struct arena *a, struct sts_stored *out)
+bool sts_shelf_get(const char *folder, struct str domain, struct arena *a, struct sts_stored *out,
+                   bool *is_unreadable)
 {
     struct arena scratch = arena_make(1 << 16);
     struct shelf_work w = {
         .folder = folder, .path = path_of(&scratch, folder, domain), .loaded = buf_make(FILE_MAX)};
     offload(load, &w);
+    *is_unreadable = w.is_unreadable;
     bool is_there = !w.fault.kind && sts_shelf_parse(buf_str(&w.loaded), out);
     if (is_there) {
         out->id = arena_copy(a, out->id);

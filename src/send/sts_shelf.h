@@ -22,8 +22,12 @@ struct sts_stored {
 /* A file's content; borrows it. False when it is none. */
 bool sts_shelf_parse(struct str content, struct sts_stored *out);
 
-/* The policy of a domain (a valid host name), in the arena: no power cut takes it back. False when there is none. */
-bool sts_shelf_get(const char *folder, struct str domain, struct arena *a, struct sts_stored *out);
+/*
+ * The policy of a domain (a valid host name), in the arena: no power cut takes it back. False when there is none, or
+ * (*is_unreadable) when there is one that cannot be read now.
+ */
+bool sts_shelf_get(const char *folder, struct str domain, struct arena *a, struct sts_stored *out,
+                   bool *is_unreadable);
 
 /* Puts it there durably. Faults as file_save. */
 struct fault sts_shelf_put(const char *folder, struct str domain, const struct sts_stored *s);

@@ -137,6 +137,36 @@ static void refresh_keeps_alive(void *arg)
     loop_stop(loop_current());
 }
 
+/* No policy, and mail in the clear, is what an attacker would like of a disk that fails once. */
+static void unreadable_is_not_absent(void *arg)
+{
+    (void)arg;
+    char path[400];
+    struct arena a = arena_make(1 << 20);
+    struct sts_answer answer;
+    struct sts *s;
+    snprintf(path, sizeof path, "%s/far.test", folder);
+    assert_int_equal(symlink("nowhere/to/be/found", path), 0);
+    world.policy = NULL;
+    for (int i = 0; i < 2; i++) {
+        world.id = i == 0 ? "1" : NULL;
+        s = start();
+        for (int k = 0; k < 2; k++) {
+            sts_find(s, STR("far.test"), loop_now_ms(loop_current()) + 1000, &a, &answer);
+            assert_true(answer.state == STS_ABSENT && answer.is_unreadable);
+        }
+        sts_free(s);
+    }
+    world.id = "1";
+    world.policy = POLICY("mx.far.test", "345600");
+    s = start();
+    sts_find(s, STR("far.test"), loop_now_ms(loop_current()) + 1000, &a, &answer);
+    assert_true(answer.state == STS_FOUND && !answer.is_unreadable);
+    sts_free(s);
+    arena_free(&a);
+    loop_stop(loop_current());
+}
+
 /* Who saved it was killed, maybe before the name was on the disk: a power cut would take back what mail was kept for. */
 static void found_is_durable(void *arg)
 {
@@ -310,6 +340,12 @@ static void test_a_policy_that_is_found_is_durable(void **state)
     run_as_task(found_is_durable);
 }
 
+static void test_a_policy_that_cannot_be_read_is_not_absent(void **state)
+{
+    (void)state;
+    run_as_task(unreadable_is_not_absent);
+}
+
 static int begin(void **state)
 {
     (void)state;
@@ -331,6 +367,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_policy_that_nobody_uses_is_kept_alive, begin, end),
         cmocka_unit_test_setup_teardown(test_a_policy_that_is_found_is_durable, begin, end),
+        cmocka_unit_test_setup_teardown(test_a_policy_that_cannot_be_read_is_not_absent, begin,
+                                        end),
         cmocka_unit_test_setup_teardown(test_a_renewal_that_fails_takes_nothing_away, begin, end),
         cmocka_unit_test_setup_teardown(test_a_renewal_brings_the_new_policy, begin, end),
         cmocka_unit_test_setup_teardown(test_files_that_cannot_be_read_stay, begin, end),
