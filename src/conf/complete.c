@@ -35,7 +35,7 @@ static void resolve(struct arena *a, struct str directory, struct str *path)
 }
 
 /* The state directory: as written, or seen from where the file is. */
-static void complete_state_directory(struct conf *c)
+static bool complete_state_directory(struct conf *c, struct complete_error *error)
 {
     size_t slash = str_last_index(c->path, '/');
     struct str folder = slash == c->path.n ? STR(".") : str_head(c->path, slash ? slash : 1);
@@ -43,6 +43,10 @@ static void complete_state_directory(struct conf *c)
         c->state_directory = folder;
     else
         resolve(&c->arena, folder, &c->state_directory);
+    return c->state_directory.n <= VALUE_DIRECTORY_MAX ||
+           fail(error, NULL, STR("state-directory"),
+                "state-directory is a path of %zu octets; allowed: %d", c->state_directory.n,
+                VALUE_DIRECTORY_MAX);
 }
 
 struct role_rule {
@@ -445,7 +449,8 @@ static bool check_reports(struct conf *c, struct complete_error *error)
 
 bool complete_conf(struct conf *c, struct complete_error *error)
 {
-    complete_state_directory(c);
+    if (!complete_state_directory(c, error))
+        return false;
     resolve(&c->arena, c->state_directory, &c->resolver.trust_anchor_file);
     resolve(&c->arena, c->state_directory, &c->resolver.root_hints);
     if (c->hostname.n == 0)

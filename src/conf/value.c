@@ -59,13 +59,20 @@ static bool parse_word(const struct field *f, struct str text, int *out)
     return false;
 }
 
+/* What a relative path is relative to comes before it. */
+static size_t longest(const struct field *f, struct str text)
+{
+    bool is_relative = f->kind == FIELD_PATH && text.p[0] != '/';
+    return VALUE_OCTETS_MAX - (is_relative ? VALUE_DIRECTORY_MAX + 1 : 0);
+}
+
 bool value_parse(const struct field *f, struct str text, struct arena *a, void *value)
 {
     switch (f->kind) {
     case FIELD_TEXT:
     case FIELD_PATH:
         *(struct str *)value = arena_copy(a, text);
-        return text.n > 0 && text.n < 1024 && str_index(text, '\n') == text.n;
+        return text.n > 0 && text.n <= longest(f, text) && str_index(text, '\n') == text.n;
     case FIELD_NAME:
         return parse_name(text, a, value);
     case FIELD_COUNT:

@@ -9,6 +9,10 @@
 #include "base/buf.h"
 #include "conf/field.h"
 
+/* Octets of a text, which may be a path, and of the state directory: no path in that is longer than
+ * the rooms have memory for. */
+enum { VALUE_OCTETS_MAX = 1023, VALUE_DIRECTORY_MAX = 255 };
+
 /*
  * Reads one value into memory of field_size bytes; text is kept in a. False when it is none of the
  * allowed ones.

@@ -418,6 +418,27 @@ static void test_broken_files_are_refused(void **state)
     assert_string_equal(f.text + strlen(path), ": a NUL byte is in it");
 }
 
+/* The longest state directory, and one octet more; what is in it is not longer than can be read again. */
+static void test_limit_of_the_state_directory(void **state)
+{
+    (void)state;
+    enum { LONGEST = 255 };
+    for (int more = 0; more < 2; more++) {
+        struct buf text = buf_make(1024);
+        struct conf *c;
+        buf_printf(&text, "hostname = mx.test\nstate-directory = \"/%0*d\"\n", LONGEST - 1 + more,
+                   0);
+        buf_append_byte(&text, '\0');
+        struct fault f = conf_parse("/etc/eilbote.conf", buf_str(&text), &c);
+        buf_free(&text);
+        assert_int_equal(f.kind, more ? FAULT_NEVER : FAULT_FINE);
+        if (more)
+            assert_non_null(
+                strstr(f.text, "eilbote.conf:2: state-directory is a path of 256 octets"));
+        conf_free(c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -432,6 +453,7 @@ int main(void)
         cmocka_unit_test(test_comments_may_be_anywhere),
         cmocka_unit_test(test_numbers_are_no_names),
         cmocka_unit_test(test_broken_files_are_refused),
+        cmocka_unit_test(test_limit_of_the_state_directory),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
