@@ -73,8 +73,7 @@ void disk_let_go(struct inode *i)
     i->cost = 0;
     for (size_t at = 0; at < i->page_room; at++) {
         if (i->live[at] != i->stable[at])
-            world_free(i->live[at], DISK_PAGE);
-        i->live[at] = i->stable[at];
+            disk_take_back_page(i, at);
     }
 }
 
