@@ -233,6 +233,8 @@ static void settle_cold(void *arg)
 static struct fault settle(struct queue *q)
 {
     struct settling s = {.queue = q};
+    if (!cold_is_in_doubt(q->cold))
+        return FINE;
     offload(settle_cold, &s);
     return s.fault;
 }

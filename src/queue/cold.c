@@ -276,6 +276,11 @@ static struct fault apply_all(struct cold *c, const struct cold_change *changes,
     return end_transaction(c, f);
 }
 
+bool cold_is_in_doubt(const struct cold *c)
+{
+    return c->is_in_doubt;
+}
+
 struct fault cold_settle(struct cold *c)
 {
     mutex_lock(&c->mutex);

@@ -46,6 +46,9 @@ struct fault cold_apply(struct cold *c, const struct cold_change *changes, size_
  */
 struct fault cold_settle(struct cold *c);
 
+/* Whether that has something to do; for who makes all changes. */
+bool cold_is_in_doubt(const struct cold *c);
+
 /* True when the message is at rest here. */
 struct fault cold_has(struct cold *c, uint64_t id, bool *is_there);
 

@@ -24,15 +24,15 @@ void disk_fail_sync(struct inode *i)
         else
             has_lost = i->is_lost[at] = true;
     }
-    if (i->is_direct)
-        disk_forget(i);
     i->losses += has_lost;
     world->disk->losses += has_lost;
+    if (i->is_direct)
+        disk_forget(i);
 }
 
 void disk_forget(struct inode *i)
 {
-    for (size_t at = 0; at < i->page_room; at++)
+    for (size_t at = 0; i->losses && at < i->page_room; at++)
         if (i->is_lost[at])
             disk_take_back_page(i, at);
 }
@@ -40,7 +40,7 @@ void disk_forget(struct inode *i)
 void disk_forget_some(void)
 {
     for (struct inode *i = world->disk->all; i; i = i->next)
-        for (size_t at = 0; at < i->page_room; at++)
+        for (size_t at = 0; i->losses && at < i->page_room; at++)
             if (i->is_lost[at] && sim_chance(1, 2))
                 disk_take_back_page(i, at);
 }
