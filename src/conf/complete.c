@@ -447,9 +447,43 @@ static bool check_reports(struct conf *c, struct complete_error *error)
     return true;
 }
 
+static bool has_control_character(struct str title)
+{
+    for (size_t i = 0; i < title.n; i++)
+        if ((unsigned char)title.p[i] < ' ' || title.p[i] == 127)
+            return true;
+    return false;
+}
+
+/* Names of sections are printed, told in events and handed to the roles. */
+static bool check_titles(const struct conf *c, struct complete_error *error)
+{
+    for (size_t i = 0; i < field_section_count; i++) {
+        const struct section *s = &field_sections[i];
+        const char *items, *place = (const char *)c + s->offset;
+        size_t count;
+        if (!s->has_title)
+            continue;
+        memcpy(&items, place, sizeof items);
+        memcpy(&count, place + sizeof items, sizeof count);
+        for (size_t k = 0; k < count; k++) {
+            struct str title;
+            memcpy(&title, items + k * s->size, sizeof title);
+            bool is_listener = str_equal(str_from(s->name), STR("listener"));
+            int most = is_listener ? VALUE_LISTENER_MAX : VALUE_TITLE_MAX;
+            if (has_control_character(title) || title.n > (size_t)most)
+                return fail(error, s->name, title,
+                            "%s \"" STR_FMT "\" has a title of %zu octets; allowed: %d, none of "
+                            "them a control character",
+                            s->name, STR_ARG(str_head(title, 60)), title.n, most);
+        }
+    }
+    return true;
+}
+
 bool complete_conf(struct conf *c, struct complete_error *error)
 {
-    if (!complete_state_directory(c, error))
+    if (!check_titles(c, error) || !complete_state_directory(c, error))
         return false;
     resolve(&c->arena, c->state_directory, &c->resolver.trust_anchor_file);
     resolve(&c->arena, c->state_directory, &c->resolver.root_hints);

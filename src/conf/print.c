@@ -32,9 +32,10 @@ static bool print_section(const struct section *s, const char *base, struct buf 
 {
     struct str title = s->has_title ? *(const struct str *)(const void *)base : STR_NONE;
     bool is_good =
-        !s->name || (buf_append(out, str_from(s->name)) &&
-                     (!s->has_title || buf_printf(out, " \"" STR_FMT "\"", STR_ARG(title))) &&
-                     buf_append(out, STR(" {\n")));
+        !s->name ||
+        (buf_append(out, str_from(s->name)) &&
+         (!s->has_title || (buf_append_byte(out, ' ') && value_print_text(title, out))) &&
+         buf_append(out, STR(" {\n")));
     for (size_t i = 0; i < s->field_count && is_good; i++)
         is_good = print_field(&s->fields[i], base, s->name ? "    " : "", out);
     return is_good && (!s->name || buf_append(out, STR("}\n")));

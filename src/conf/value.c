@@ -127,7 +127,7 @@ static bool print_duration(int64_t ms, struct buf *out)
     return buf_append_number(out, ms / units[i].ms) && buf_append(out, str_from(units[i].suffix));
 }
 
-static bool print_quoted(struct str text, struct buf *out)
+bool value_print_text(struct str text, struct buf *out)
 {
     bool is_good = buf_append_byte(out, '"');
     for (size_t i = 0; i < text.n && is_good; i++) {
@@ -146,7 +146,7 @@ bool value_print(const struct field *f, const void *value, struct buf *out)
     case FIELD_PATH:
     case FIELD_NAME:
     case FIELD_SENDER:
-        return print_quoted(*(const struct str *)value, out);
+        return value_print_text(*(const struct str *)value, out);
     case FIELD_COUNT:
         return buf_append_number(out, *(const int64_t *)value);
     case FIELD_SIZE:
@@ -158,17 +158,17 @@ bool value_print(const struct field *f, const void *value, struct buf *out)
     case FIELD_WORD:
         return buf_append(out, str_from(f->words[*(const int *)value]));
     case FIELD_ADDRESS:
-        return print_quoted(ip_format(value, text), out);
+        return value_print_text(ip_format(value, text), out);
     case FIELD_NETWORK:
-        return print_quoted(ip_network_format(value, text), out);
+        return value_print_text(ip_network_format(value, text), out);
     case FIELD_ENDPOINT:
-        return print_quoted(ip_endpoint_format(value, text), out);
+        return value_print_text(ip_endpoint_format(value, text), out);
     case FIELD_ACTION:
-        return print_quoted(policy_action_text(value, words), out);
+        return value_print_text(policy_action_text(value, words), out);
     case FIELD_SITE:
-        return print_quoted(((const struct dnsbl_site *)value)->written, out);
+        return value_print_text(((const struct dnsbl_site *)value)->written, out);
     case FIELD_RATE:
-        return print_quoted(policy_rate_text(value, words), out);
+        return value_print_text(policy_rate_text(value, words), out);
     }
     return false;
 }

@@ -13,11 +13,17 @@
  * the rooms have memory for. */
 enum { VALUE_OCTETS_MAX = 1023, VALUE_DIRECTORY_MAX = 255 };
 
+/* Octets of a section's title, and of a listener's, which is its name. */
+enum { VALUE_TITLE_MAX = 255, VALUE_LISTENER_MAX = 63 };
+
 /*
  * Reads one value into memory of field_size bytes; text is kept in a. False when it is none of the
  * allowed ones.
  */
 bool value_parse(const struct field *f, struct str text, struct arena *a, void *value);
+
+/* Appends a text in quotes, as the file would write it. */
+bool value_print_text(struct str text, struct buf *out);
 
 /* Appends one value as the file would write it. */
 bool value_print(const struct field *f, const void *value, struct buf *out);

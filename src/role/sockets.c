@@ -9,9 +9,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "conf/value.h"
 #include "net/listen.h"
 #include "os/owner.h"
 #include "os/process.h"
+
+_Static_assert(VALUE_LISTENER_MAX < ROLE_SOCKET_NAME_MAX, "names of listeners are whole");
 
 bool sockets_belong_to_mta(enum conf_role role)
 {

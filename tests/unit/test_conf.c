@@ -439,6 +439,42 @@ static void test_limit_of_the_state_directory(void **state)
     }
 }
 
+/* A title is printed so that it can be read again, and none is longer than what is kept of it. */
+static void test_titles_of_sections(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *title, *fault;
+    } rows[] = {
+        {"a \\\"b\\\" \\\\ \\$c", NULL},
+        {"a\\nb", "title of 3 octets; allowed: 63, none of them a control character"},
+        {"x23456789012345678901234567890123456789012345678901234567890123", NULL},
+        {"x234567890123456789012345678901234567890123456789012345678901234",
+         "title of 64 octets; allowed: 63"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct buf text = buf_make(1024), once = buf_make(1 << 20);
+        struct conf *c, *again;
+        buf_printf(&text, "hostname = mx.test\nlistener \"%s\" {\n role = local\n path = x\n}\n",
+                   rows[i].title);
+        buf_append_byte(&text, '\0');
+        struct fault f = conf_parse("/etc/eilbote.conf", buf_str(&text), &c);
+        assert_int_equal(f.kind, rows[i].fault ? FAULT_NEVER : FAULT_FINE);
+        if (rows[i].fault) {
+            assert_non_null(strstr(f.text, rows[i].fault));
+        } else {
+            assert_true(conf_print(c, &once) && buf_append_byte(&once, '\0'));
+            assert_int_equal(conf_parse("/etc/eilbote.conf", buf_str(&once), &again).kind,
+                             FAULT_FINE);
+            assert_true(str_equal(again->listener[0].name, c->listener[0].name));
+            conf_free(again);
+        }
+        conf_free(c);
+        buf_free(&text);
+        buf_free(&once);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -454,6 +490,7 @@ int main(void)
         cmocka_unit_test(test_numbers_are_no_names),
         cmocka_unit_test(test_broken_files_are_refused),
         cmocka_unit_test(test_limit_of_the_state_directory),
+        cmocka_unit_test(test_titles_of_sections),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
