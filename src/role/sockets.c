@@ -14,7 +14,7 @@
 #include "os/owner.h"
 #include "os/process.h"
 
-_Static_assert(VALUE_LISTENER_MAX < ROLE_SOCKET_NAME_MAX, "names of listeners are whole");
+_Static_assert((int)VALUE_LISTENER_MAX < (int)ROLE_SOCKET_NAME_MAX, "names of listeners are whole");
 
 bool sockets_belong_to_mta(enum conf_role role)
 {
