@@ -647,6 +647,8 @@ def is_refused(server):
     try:
         socket.create_connection(("127.0.0.1", server.port("smtp")), 2).close()
         return False
+    except ConnectionResetError:
+        return False  # it was on its way when the port closed
     except ConnectionRefusedError:
         return True
 
