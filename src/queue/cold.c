@@ -367,6 +367,14 @@ static void read_deliveries(struct cold *c, struct queue_message *m)
         m->open_count += m->delivery[i].state != QUEUE_ENDED;
 }
 
+/* Deliveries without a row have ended: one whose row could not be read has not. */
+static void forget(struct queue_message **m)
+{
+    if (*m)
+        message_free(*m);
+    *m = NULL;
+}
+
 struct fault cold_load(struct cold *c, uint64_t id, struct queue_message **out)
 {
     mutex_lock(&c->mutex);
@@ -377,11 +385,8 @@ struct fault cold_load(struct cold *c, uint64_t id, struct queue_message **out)
     struct fault f =
         code == SQLITE_OK || code == SQLITE_ROW || code == SQLITE_DONE ? FINE : db_fault(c, "read");
     mutex_unlock(&c->mutex);
-    /* Deliveries without a row have ended: one whose row could not be read has not. */
-    if (f.kind && *out) {
-        message_free(*out);
-        *out = NULL;
-    }
+    if (f.kind)
+        forget(out);
     return f;
 }
 
