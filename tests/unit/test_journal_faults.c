@@ -346,8 +346,7 @@ static void test_full_disk_refuses_with_452_and_recovers(void **state)
     }
     assert_int_equal(fault.reply, 452);
     journal_trim(r.journal, position);
-    while (room_statistics(&r).spares == 0)
-        usleep(1000);
+    settle_keeper(&r, 1);
     room_put(&r, "recycled", 8);
     room_free(&r);
     atomic_store(&disk.is_full, false);
@@ -379,8 +378,7 @@ static void test_start_on_a_full_disk(void **state)
         assert_refused(&r, "still no room", 452);
     }
     journal_trim(r.journal, last);
-    while (room_statistics(&r).spares == 0)
-        usleep(1000);
+    settle_keeper(&r, 1);
     room_put(&r, "behind", 6);
     room_close(&r);
     room_open(&r, SMALL);
