@@ -68,10 +68,9 @@ static const char *const allowed_calls[] = {
     /* files */
     "read", "write", "readv", "writev", "pread64", "pwrite64", "preadv", "pwritev", "preadv2", "pwritev2",
     "open", "openat", "close", "close_range", "lseek", "fstat", "stat", "lstat", "newfstatat", "statx", "fsync", "fdatasync",
-    "syncfs", "sync_file_range", "fallocate", "ftruncate", "truncate", "fadvise64", "rename", "renameat", "renameat2",
-    "link", "linkat", "unlink", "unlinkat", "mkdir", "mkdirat", "rmdir", "getdents64", "fcntl", "flock", "access", "faccessat",
-    "faccessat2", "readlink", "readlinkat", "chmod", "fchmod", "fchmodat", "umask", "statfs", "fstatfs",
-    "utimensat", "getcwd", "dup", "dup2", "dup3", "pipe", "pipe2", "copy_file_range", "sendfile",
+    "syncfs", "sync_file_range", "fallocate", "ftruncate", "fadvise64", "rename", "renameat", "renameat2",
+    "link", "linkat", "unlink", "unlinkat", "mkdir", "mkdirat", "rmdir", "getdents64", "flock", "access", "faccessat",
+    "faccessat2", "readlink", "readlinkat", "fchmod", "umask", "statfs", "fstatfs", "getcwd", "dup", "dup2", "dup3", "pipe", "pipe2", "copy_file_range", "sendfile",
     /* memory and threads */
     "munmap", "mremap", "madvise", "brk", "mlock", "munlock", "mincore", "futex", "set_robust_list", "get_robust_list",
     "rseq", "exit", "exit_group", "set_tid_address", "sched_yield", "sched_getaffinity",
@@ -81,8 +80,8 @@ static const char *const allowed_calls[] = {
     "nanosleep", "clock_nanosleep", "clock_gettime", "clock_getres", "gettimeofday", "time", "restart_syscall",
     "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "rt_sigtimedwait", "rt_sigpending", "sigaltstack",
     /* sockets */
-    "socketpair", "bind", "listen", "accept", "accept4", "getsockname", "getpeername", "getsockopt", "setsockopt",
-    "recvfrom", "sendmsg", "recvmsg", "sendmmsg", "recvmmsg", "shutdown",
+    "bind", "listen", "accept", "accept4", "getsockname", "getpeername", "getsockopt", "setsockopt",
+    "recvfrom", "recvmsg", "recvmmsg", "shutdown",
     /* who and what */
     "getuid", "geteuid", "getgid", "getegid", "getresuid", "getresgid", "getrandom", "getrlimit",
     "getrusage", "sysinfo", "uname",
@@ -104,13 +103,17 @@ static bool allow_when(scmp_filter_ctx filter, const char *name, struct scmp_arg
 }
 
 /*
- * Threads, but no processes; signals and limits for ourselves, not for others of the same user;
- * memory that is written is not run; of a terminal only whether it is one.
+ * Threads, but no processes; signals and limits for ourselves, not for others of the same user, nor
+ * through a descriptor that is told whom to signal; memory that is written is not run; of a terminal
+ * only whether it is one.
  */
 static bool allow_own_affairs(scmp_filter_ctx filter)
 {
     const uint64_t both = PROT_WRITE | PROT_EXEC;
     static const uint64_t asked[] = {FIONREAD, FIONBIO, FIOCLEX, TCGETS};
+    static const uint64_t told[] = {F_DUPFD,  F_DUPFD_CLOEXEC, F_GETFD,     F_SETFD,
+                                    F_GETFL,  F_SETFL,         F_GETLK,     F_SETLK,
+                                    F_SETLKW, F_OFD_GETLK,     F_OFD_SETLK, F_OFD_SETLKW};
     bool is_fine =
         allow_when(filter, "clone", SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD)) &&
         /* Its flags are in memory, where a filter cannot look; the C library then uses the other. */
@@ -123,18 +126,38 @@ static bool allow_own_affairs(scmp_filter_ctx filter)
         allow_when(filter, "mmap", SCMP_A2(SCMP_CMP_MASKED_EQ, both, PROT_EXEC));
     for (size_t i = 0; i < sizeof asked / sizeof asked[0] && is_fine; i++)
         is_fine = allow_when(filter, "ioctl", SCMP_A1(SCMP_CMP_EQ, asked[i]));
+    for (size_t i = 0; i < sizeof told / sizeof told[0] && is_fine; i++)
+        is_fine = allow_when(filter, "fcntl", SCMP_A1(SCMP_CMP_EQ, told[i]));
     return is_fine;
 }
 
-/* Who may not connect gets no socket that could send without it (a datagram; TCP_FASTOPEN). */
+/* Local sockets of a type that has to be connected before it sends. */
+static bool allow_local(scmp_filter_ctx filter, uint64_t type)
+{
+    const uint64_t types = 0xF; /* beside SOCK_NONBLOCK and SOCK_CLOEXEC */
+    const struct scmp_arg_cmp local[] = {SCMP_A0(SCMP_CMP_EQ, AF_UNIX),
+                                         SCMP_A1(SCMP_CMP_MASKED_EQ, types, type)};
+    return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2, local) == 0 &&
+           seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 2, local) == 0;
+}
+
+/*
+ * Who may not connect gets no socket that could send without it: no datagrams, and no TCP_FASTOPEN,
+ * for which a listener that has been shut down is good, too.
+ */
 static bool allow_sockets(scmp_filter_ctx filter, bool may_connect)
 {
-    bool is_fine = allow_when(filter, "socket", SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+    const uint64_t fast = MSG_FASTOPEN;
     if (!may_connect)
-        return is_fine && allow_when(filter, "sendto", SCMP_A4(SCMP_CMP_EQ, 0));
-    return is_fine && allow_when(filter, "socket", SCMP_A0(SCMP_CMP_EQ, AF_INET)) &&
+        return allow_local(filter, SOCK_STREAM) && allow_local(filter, SOCK_SEQPACKET) &&
+               allow_when(filter, "sendto", SCMP_A4(SCMP_CMP_EQ, 0)) &&
+               allow_when(filter, "sendmsg", SCMP_A2(SCMP_CMP_MASKED_EQ, fast, 0)) &&
+               allow_when(filter, "sendmmsg", SCMP_A3(SCMP_CMP_MASKED_EQ, fast, 0));
+    return allow_when(filter, "socket", SCMP_A0(SCMP_CMP_EQ, AF_UNIX)) &&
+           allow_when(filter, "socket", SCMP_A0(SCMP_CMP_EQ, AF_INET)) &&
            allow_when(filter, "socket", SCMP_A0(SCMP_CMP_EQ, AF_INET6)) &&
-           allow(filter, "sendto") && allow(filter, "connect");
+           allow(filter, "socketpair") && allow(filter, "sendto") && allow(filter, "sendmsg") &&
+           allow(filter, "sendmmsg") && allow(filter, "connect");
 }
 
 static struct fault filter_calls(bool may_connect, bool *is_filtered)

@@ -137,7 +137,8 @@ static void choose(struct queue *q, struct round *r)
     {
         struct queue_message *m = LIST_ENTRY(link, struct queue_message, in_order);
         /* One that has ended goes out of memory: not while somebody looks at it. */
-        bool may_go = m->open_count > 0 || m->pin_count == 0;
+        bool may_go =
+            m->open_count > 0 || (m->pin_count == 0 && queue_is_written(q, m->result_ticket));
         if (r->count < ROUND && !m->is_checkpointed && may_go)
             add(r, m);
     }
@@ -206,14 +207,27 @@ static void discard_files(void *arg)
         r->fault = queue_body_discard(q, r->change[i].id);
 }
 
+/* Takes those that may go off the list. */
+static void take_discards(struct queue *q, struct round *r)
+{
+    for (size_t i = q->discard_count; i-- > 0 && r->count < ROUND;) {
+        if (!queue_is_written(q, q->discard[i].ticket))
+            continue;
+        r->change[r->count++].id = q->discard[i].id;
+        q->discard[i] = q->discard[--q->discard_count];
+    }
+}
+
 /* Removes the body files of messages that ended while hot. */
 static void discard(struct queue *q)
 {
-    while (q->discard_count > 0) {
+    bool is_full_round = q->discard_count > 0;
+    while (is_full_round) {
         struct round *r = new_round(q);
-        while (r->count < ROUND && q->discard_count > 0)
-            r->change[r->count++].id = q->discard[--q->discard_count];
-        offload(discard_files, r);
+        take_discards(q, r);
+        is_full_round = r->count == ROUND;
+        if (r->count > 0)
+            offload(discard_files, r);
         free(r);
     }
 }
@@ -263,6 +277,7 @@ static struct fault checkpoint(struct queue *q)
 {
     struct fault f = FINE;
     bool is_full_round;
+    queue_sync(q);
     do {
         struct round *r = new_round(q);
         choose(q, r);
@@ -391,7 +406,7 @@ static void sweep(struct queue *q)
         offload(list_orphans, s);
         for (size_t k = 0; k < s->count; k++)
             if (!queue_find(q, s->ids[k]))
-                queue_discard_later(q, s->ids[k]);
+                queue_discard_later(q, s->ids[k], 0);
     }
     free(s);
 }

@@ -13,7 +13,7 @@
 #include "os/thread.h"
 #include "queue/record.h"
 
-enum { COLD_VERSION = 1, PATH_MAX_BYTES = 1024, ARENA_LIMIT = 16 << 20 };
+enum { COLD_VERSION = 1, PATH_MAX_BYTES = 1024, ARENA_LIMIT = 16 << 20, BODY_DIRECTORIES = 256 };
 
 enum statement {
     PUT_MESSAGE,
@@ -97,6 +97,32 @@ static struct fault read_version(struct cold *c, int *version)
     return f;
 }
 
+static void note_body(const char *name, void *arg)
+{
+    uint64_t id;
+    bool *is_found = arg;
+    *is_found |= queue_id_parse(str_from(name), &id);
+}
+
+/* Bodies are there only since queue.db is. The sweep would take those that it named. */
+static struct fault check_new(const struct cold *c)
+{
+    char path[PATH_MAX_BYTES + 16];
+    bool is_found = false;
+    struct fault f = FINE;
+    for (unsigned i = 0; i < BODY_DIRECTORIES && !f.kind && !is_found; i++) {
+        snprintf(path, sizeof path, "%s/bodies/%02x", c->directory, i);
+        f = file_list(path, note_body, &is_found);
+    }
+    if (!f.kind && is_found)
+        f = fault_make(
+            451, FAULT_STATUS(4, 3, 0),
+            "queue.db is gone or empty, but %s/bodies has messages of which it told: put "
+            "it back, or move that folder away",
+            c->directory);
+    return f;
+}
+
 static struct fault prepare(struct cold *c)
 {
     struct fault f = run_sql(c, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; "
@@ -104,6 +130,8 @@ static struct fault prepare(struct cold *c)
     int version = 0;
     if (!f.kind)
         f = read_version(c, &version);
+    if (!f.kind && version == 0)
+        f = check_new(c);
     if (!f.kind && version == 0)
         f = run_sql(c, schema);
     if (!f.kind && version > COLD_VERSION)
@@ -119,13 +147,12 @@ static struct fault prepare(struct cold *c)
 
 static struct fault make_body_directories(const struct cold *c)
 {
-    enum { DIRECTORIES = 256 };
     struct arena a = arena_make(1 << 16);
-    const char **names = arena_alloc(&a, DIRECTORIES * sizeof *names);
-    for (unsigned i = 0; i < DIRECTORIES; i++)
+    const char **names = arena_alloc(&a, BODY_DIRECTORIES * sizeof *names);
+    for (unsigned i = 0; i < BODY_DIRECTORIES; i++)
         names[i] = arena_printf(&a, "%02x", i).p;
     struct str path = arena_printf(&a, "%s/bodies", c->directory);
-    struct fault f = file_establish_directory(path.p, names, DIRECTORIES);
+    struct fault f = file_establish_directory(path.p, names, BODY_DIRECTORIES);
     arena_free(&a);
     return f;
 }

@@ -10,6 +10,12 @@
 #include "queue/cold.h"
 #include "queue/queue.h"
 
+/* A body file that goes when all results up to the ticket are written. */
+struct queue_discard {
+    uint64_t id;
+    int64_t ticket;
+};
+
 struct queue {
     struct queue_options options;
     struct journal *journal;
@@ -40,7 +46,7 @@ struct queue {
     struct fault checkpoint_fault;
     struct fault replay_fault; /* the first one; a record was passed over */
     bool is_started, is_closing;
-    uint64_t *discard; /* body files of ended messages, removed by the keeper */
+    struct queue_discard *discard; /* body files of ended messages, removed by the keeper */
     size_t discard_count, discard_size;
     int64_t results_done;       /* records of deliveries that the journal has answered */
     struct list sync_waiters;   /* of queue_sync */
@@ -48,6 +54,8 @@ struct queue {
     struct list results;        /* these, in the order of the log */
     struct list unwritten;      /* those that the disk refused, to be written again */
     int64_t rewrite_ms;         /* when, of loop_now_ms */
+    int64_t rewrite_ticket;     /* of the last one that was given to the journal once more */
+    bool is_refusal_full;       /* the last one was refused for want of room */
     uint64_t first_id;          /* ids of this start are above it */
     atomic_uint_least64_t last_id;
     atomic_bool is_crowded;
@@ -99,8 +107,16 @@ void queue_schedule(struct queue *q, struct queue_message *m);
 /* Frees or puts to rest what needs no memory: called when a message's state has changed. */
 void queue_settle(struct queue *q, struct queue_message *m);
 
-/* Has the body file of a message that is no more removed at the next checkpoint. */
-void queue_discard_later(struct queue *q, uint64_t id);
+/* Has the body file of a message that is no more removed by a checkpoint, once its end is written:
+ * ticket is the message's. */
+void queue_discard_later(struct queue *q, uint64_t id, int64_t ticket);
+
+/*
+ * Whether the records of deliveries up to that ticket are in the journal. What ended may lose its
+ * body only then, else a start finds a message that nobody can send. A full disk is the exception,
+ * as it may need just that room for the records.
+ */
+bool queue_is_written(const struct queue *q, int64_t ticket);
 
 /* Lets the body's memory go; it is in the journal or a file. */
 void queue_drop_body(struct queue *q, struct queue_message *m);

@@ -76,6 +76,7 @@ struct queue_message {
     bool is_dirty;          /* cold, and queue.db does not have the latest */
     bool is_checkpointed;   /* a checkpoint is writing it now */
     bool is_changed;        /* has changed while a checkpoint wrote it */
+    int64_t result_ticket;  /* of its newest record of a delivery, see queue_is_written */
     /* Then: of a record not after the one with the first of these changes. */
     uint64_t changed_position;
     struct queue_delivery *delivery;

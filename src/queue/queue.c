@@ -450,7 +450,7 @@ void queue_put_off(struct queue *q, struct queue_delivery *d, int64_t pause_ms)
     queue_settle(q, d->message);
 }
 
-void queue_discard_later(struct queue *q, uint64_t id)
+void queue_discard_later(struct queue *q, uint64_t id, int64_t ticket)
 {
     if (q->discard_count == q->discard_size) {
         q->discard_size = q->discard_size ? q->discard_size * 2 : 16;
@@ -458,7 +458,7 @@ void queue_discard_later(struct queue *q, uint64_t id)
         if (!q->discard)
             abort();
     }
-    q->discard[q->discard_count++] = id;
+    q->discard[q->discard_count++] = (struct queue_discard){id, ticket};
     queue_stir(q);
 }
 
@@ -468,7 +468,7 @@ void queue_settle(struct queue *q, struct queue_message *m)
         return;
     if (m->open_count == 0 && !m->is_cold) {
         if (m->body_kind == QUEUE_BODY_FILE)
-            queue_discard_later(q, m->id);
+            queue_discard_later(q, m->id, m->result_ticket);
         queue_forget(q, m);
         q->finished++;
         return;

@@ -58,10 +58,17 @@ static void keep_or_forget(struct queue *q, struct result *r)
         free(r);
         return;
     }
+    q->is_refusal_full = r->append.result.reply == 452;
     list_push_back(&q->unwritten, &r->link);
     q->rewrite_ms = loop_now_ms(q->owner) + REWRITE_MS;
     if (q->keeper)
         task_wake(q->keeper);
+}
+
+/* How many results there have been; the journal answers in the order of the log. */
+static int64_t newest_ticket(const struct queue *q)
+{
+    return q->results_done + (int64_t)q->results_in_flight;
 }
 
 static void submit(struct queue *q, struct result *r)
@@ -73,8 +80,16 @@ static void submit(struct queue *q, struct result *r)
 
 void queue_rewrite(struct queue *q)
 {
-    for (struct list *link; (link = list_pop_front(&q->unwritten));)
+    for (struct list *link; (link = list_pop_front(&q->unwritten));) {
         submit(q, LIST_ENTRY(link, struct result, link));
+        q->rewrite_ticket = newest_ticket(q);
+    }
+}
+
+bool queue_is_written(const struct queue *q, int64_t ticket)
+{
+    return q->results_done >= ticket && q->results_done >= q->rewrite_ticket &&
+           (list_is_empty(&q->unwritten) || q->is_refusal_full);
 }
 
 static void result_written(struct loop_message *message)
@@ -102,9 +117,8 @@ void queue_sync(struct queue *q)
     struct sync_waiter *w = calloc(1, sizeof *w);
     if (!w)
         abort();
-    /* The journal answers in the order of the log. */
     w->task = task_current();
-    w->until = q->results_done + (int64_t)q->results_in_flight;
+    w->until = newest_ticket(q);
     list_push_back(&q->sync_waiters, &w->link);
     while (q->results_done < w->until)
         task_wait_answer();
@@ -132,4 +146,5 @@ void queue_record(struct queue *q, struct queue_delivery *d)
                                         .type = QUEUE_RECORD_DELIVERY};
     queue_mark_dirty(q, d->message, q->seen_position);
     submit(q, r);
+    d->message->result_ticket = newest_ticket(q);
 }

@@ -145,15 +145,15 @@ uint32_t store_validity(struct store *s, int64_t time_ms)
     return validity;
 }
 
-struct fault account_open(struct store *s, struct account *a)
+struct fault account_open(struct store *s, struct account *a, uint64_t replayed_from)
 {
     char path[ACCOUNT_PATH_MAX];
     if (a->index)
         return FINE;
     struct fault f = account_directory(s, a->by_name.key, path);
     if (!f.kind)
-        f = index_open(path, s->journal_id, a->is_suspect, store_validity(s, clock_real_ms()),
-                       &a->index);
+        f = index_open(path, s->journal_id, a->is_suspect, replayed_from,
+                       store_validity(s, clock_real_ms()), &a->index);
     if (f.kind)
         return f;
     a->is_suspect = false;
@@ -162,7 +162,7 @@ struct fault account_open(struct store *s, struct account *a)
     mutex_unlock(&s->mutex);
     if (index_facts(a->index)->is_rebuilt) {
         f = fault_make(451, FAULT_STATUS(4, 3, 0),
-                       "%s/index.db was damaged and has been made again", path);
+                       "%s/index.db was damaged or lost and has been made again", path);
         store_alarm(s, &f);
     }
     return FINE;
@@ -218,9 +218,11 @@ struct fault account_settle(struct store *s, struct account *a)
     struct fault f = FINE;
     while (!list_is_empty(&a->pending) && !f.kind) {
         struct list batch;
+        const struct entry *first = LIST_ENTRY(a->pending.next, struct entry, link);
+        uint64_t replayed_from = first->is_replayed ? first->position : UINT64_MAX;
         size_t count = take_batch(a, &batch);
         mutex_unlock(&s->mutex);
-        f = account_open(s, a);
+        f = account_open(s, a, replayed_from);
         if (!f.kind)
             f = batch_apply(s, a, &batch);
         mutex_lock(&s->mutex);

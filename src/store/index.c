@@ -245,13 +245,6 @@ static void close_database(struct index *i)
     i->db = NULL;
 }
 
-static void add_found(void *arg, const struct index_row *row)
-{
-    struct index *i = arg;
-    if (!i->facts.is_damaged && index_add(i, row).kind)
-        i->facts.is_damaged = true;
-}
-
 /* Puts the damaged database aside; an empty one is in its place. */
 static struct fault mend(struct index *i)
 {
@@ -261,27 +254,31 @@ static struct fault mend(struct index *i)
     return f.kind ? f : open_database(i, false);
 }
 
-static struct fault take_found(struct index *i)
+static struct fault take_found(struct index *i, struct rebuild_list *found)
 {
-    struct fault f = rebuild_scan(i->directory, add_found, i);
-    if (!f.kind && i->facts.is_damaged)
-        f = index_fault(i, "building it again");
+    struct fault f = rebuild_part_twins(i->directory, found);
+    for (size_t k = 0; k < found->count && !f.kind; k++)
+        f = index_add(i, &found->row[k]);
     i->facts.is_rebuilt = true;
     return f;
 }
 
 /*
  * A mailbox that is new, here or after damage, gets a UIDVALIDITY (RFC 9051 section 2.3.1.1). In the same
- * transaction one that has a damaged index beside it is filled from the names of the files: until all of
- * them are there it is as new, whatever ends us.
+ * transaction one that has a damaged index beside it, or has lost it, is filled from the names of the
+ * files: until all of them are there it is as new, whatever ends us.
  */
-static struct fault begin_mailbox(struct index *i, uint32_t validity)
+static struct fault begin_mailbox(struct index *i, uint64_t replayed_from, uint32_t validity)
 {
+    struct rebuild_list found;
     if (i->facts.uid_validity != 0)
         return FINE;
-    struct fault f = index_begin(i);
-    if (!f.kind && rebuild_is_due(i->directory))
-        f = take_found(i);
+    struct fault f = rebuild_scan(i->directory, &found);
+    if (!f.kind)
+        f = index_begin(i);
+    if (!f.kind && (rebuild_has_damaged(i->directory) || rebuild_has_before(&found, replayed_from)))
+        f = take_found(i, &found);
+    rebuild_free(&found);
     i->facts.uid_validity = validity;
     if (!f.kind)
         f = index_commit(i, i->facts.applied);
@@ -289,7 +286,7 @@ static struct fault begin_mailbox(struct index *i, uint32_t validity)
 }
 
 struct fault index_open(const char *directory, uint64_t journal_id, bool is_suspect,
-                        uint32_t validity, struct index **out)
+                        uint64_t replayed_from, uint32_t validity, struct index **out)
 {
     *out = NULL;
     struct index *i = calloc(1, sizeof *i);
@@ -303,7 +300,7 @@ struct fault index_open(const char *directory, uint64_t journal_id, bool is_susp
     if (f.kind && i->facts.is_damaged)
         f = mend(i);
     if (!f.kind)
-        f = begin_mailbox(i, validity);
+        f = begin_mailbox(i, replayed_from, validity);
     if (f.kind)
         index_close(i);
     else

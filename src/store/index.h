@@ -49,10 +49,12 @@ enum { INDEX_PATH_MAX = 1280 };
 /*
  * Opens the index in the directory, which is made when missing. journal_id tells which journal the
  * positions are of: with another one "applied" begins anew. is_suspect: look for damage first.
+ * replayed_from: the first position that will be applied again, UINT64_MAX when there is none; an index
+ * that is missing although there are messages from before that has been lost, and is made again.
  * validity is for a new UIDVALIDITY.
  */
 struct fault index_open(const char *directory, uint64_t journal_id, bool is_suspect,
-                        uint32_t validity, struct index **out);
+                        uint64_t replayed_from, uint32_t validity, struct index **out);
 void index_close(struct index *i); /* NULL is allowed */
 
 const struct index_facts *index_facts(const struct index *i);

@@ -87,8 +87,8 @@ void account_give(struct store *s, struct account *a);
 enum { ACCOUNT_PATH_MAX = INDEX_PATH_MAX - 128 };
 struct fault account_directory(const struct store *s, struct str name, char path[ACCOUNT_PATH_MAX]);
 
-/* Opens the index of a busy account, unless it is. Without the mutex. */
-struct fault account_open(struct store *s, struct account *a);
+/* Opens the index of a busy account, unless it is. Without the mutex. replayed_from: index_open. */
+struct fault account_open(struct store *s, struct account *a, uint64_t replayed_from);
 
 /* Closes the index of a busy account, if it is open. With the mutex, which is let go meanwhile. */
 void account_close_index(struct store *s, struct account *a);

@@ -48,7 +48,7 @@ static void list_messages(void *arg)
     m->fault = account_settle(s, a);
     mutex_unlock(&s->mutex);
     if (!m->fault.kind)
-        m->fault = account_open(s, a);
+        m->fault = account_open(s, a, UINT64_MAX);
     if (!m->fault.kind) {
         m->uid_validity = index_facts(a->index)->uid_validity;
         m->fault = index_list(a->index, add_row, m);

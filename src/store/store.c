@@ -278,7 +278,7 @@ static void find_usage(void *arg)
     q->fault = account_settle(s, q->account);
     mutex_unlock(&s->mutex);
     if (!q->fault.kind)
-        q->fault = account_open(s, q->account);
+        q->fault = account_open(s, q->account, UINT64_MAX);
     mutex_lock(&s->mutex);
     if (!q->fault.kind) {
         q->bytes = index_facts(q->account->index)->bytes;

@@ -19,7 +19,10 @@ BUILD = pathlib.Path(os.environ.get("EILBOTE_BUILD", "build"))
 pytestmark = pytest.mark.skipif(IS_SANITIZED, reason="with sanitizers the roles are threads without a sandbox, and checks of their own are built in")
 REFUSED = ("EPERM", "EACCES")
 # What the mta is for. (A path of a Unix socket that is not there is refused as such.)
-MAY = {"mta": {"connect": ("DONE",), "fast_open": ("DONE", "EOPNOTSUPP", "EINPROGRESS"), "datagram": ("DONE",), "connect_unix": ("ENOENT",)}, "mda": {}}
+MAY = {"mta": {"connect": ("DONE",), "fast_open": ("DONE", "EOPNOTSUPP", "EINPROGRESS"), "datagram": ("DONE",), "connect_unix": ("ENOENT",),
+               **{name: ("DONE",) for name in ("datagram_unix", "raw_unix", "datagram_pair")},
+               **{name: ("ENOTCONN", "EOPNOTSUPP", "EINVAL") for name in ("fast_open_message", "fast_open_messages")}},
+       "mda": {}}
 
 
 @pytest.fixture

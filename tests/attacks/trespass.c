@@ -133,6 +133,42 @@ static long connect_unix(void)
     return s < 0 ? s : connect(s, &to, sizeof to);
 }
 
+/* With a flag, sendmsg connects a stream, were it only a listener that has been shut down; what the
+ * socket here makes of that does not matter. */
+static long fast_open_message(void)
+{
+    struct sockaddr_in to = outside();
+    struct iovec part = {"x", 1};
+    struct msghdr message = {
+        .msg_name = &to, .msg_namelen = sizeof to, .msg_iov = &part, .msg_iovlen = 1};
+    int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    return s < 0 ? 0 : sendmsg(s, &message, MSG_FASTOPEN | MSG_NOSIGNAL);
+}
+
+static long fast_open_messages(void)
+{
+    struct mmsghdr message = {{0}};
+    int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    return s < 0 ? 0 : sendmmsg(s, &message, 1, MSG_FASTOPEN | MSG_NOSIGNAL);
+}
+
+/* Those send to any path and name. */
+static long datagram_unix(void)
+{
+    return closed(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+}
+
+static long raw_unix(void)
+{
+    return closed(socket(AF_UNIX, SOCK_RAW | SOCK_CLOEXEC, 0));
+}
+
+static long datagram_pair(void)
+{
+    int ends[2];
+    return socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends);
+}
+
 static long packet_socket(void)
 {
     return closed(socket(AF_PACKET, SOCK_RAW, 0));
@@ -199,6 +235,23 @@ static long signal_thread(void)
     return syscall(SYS_tgkill, victim(), victim(), 0);
 }
 
+/* A descriptor that signals somebody when there is something to read, and with which signal. */
+static long signal_by_descriptor(void)
+{
+    return fcntl(report, F_SETOWN, victim());
+}
+
+static long signal_by_owner(void)
+{
+    struct f_owner_ex owner = {F_OWNER_PID, victim()};
+    return fcntl(report, F_SETOWN_EX, &owner);
+}
+
+static long choose_signal(void)
+{
+    return fcntl(report, F_SETSIG, SIGKILL);
+}
+
 static long limit_other(void)
 {
     struct rlimit limit;
@@ -239,6 +292,11 @@ static const struct attempt attempts[] = {
     {"fast_open", fast_open},
     {"datagram", send_datagram},
     {"connect_unix", connect_unix},
+    {"fast_open_message", fast_open_message},
+    {"fast_open_messages", fast_open_messages},
+    {"datagram_unix", datagram_unix},
+    {"raw_unix", raw_unix},
+    {"datagram_pair", datagram_pair},
     {"packet_socket", packet_socket},
     {"netlink_socket", netlink_socket},
     {"exec", exec_program},
@@ -249,6 +307,9 @@ static const struct attempt attempts[] = {
     {"read_memory", read_memory},
     {"kill", signal_other},
     {"tgkill", signal_thread},
+    {"signal_by_descriptor", signal_by_descriptor},
+    {"signal_by_owner", signal_by_owner},
+    {"choose_signal", choose_signal},
     {"prlimit", limit_other},
     {"pidfd_open", open_process},
     {"turn_to_code", turn_to_code},
@@ -312,6 +373,10 @@ static const struct {
     CALL(process_vm_writev),
     CALL(symlinkat),
     CALL(setxattr),
+    CALL(truncate),
+    CALL(chmod),
+    CALL(fchmodat),
+    CALL(utimensat),
     CALL(inotify_init1),
 };
 

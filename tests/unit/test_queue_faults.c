@@ -1,35 +1,45 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * test_queue_faults.c - queue.db on a disk that fails once, and what the next start makes of it
+ * test_queue_faults.c - queue.db or the journal on a disk that fails once, and what the next start makes of it
  *
  * What SQLite asks of the system comes through here, too: a program's own functions go before a
  * library's.
  */
 #include "queue/cold.h"
+#include "queue/internal.h"
 #include "queue_room.h"
 
 #include <errno.h>
 #include <stdatomic.h>
 #include <sys/syscall.h>
 
-enum { DONE = 10, DOMAINS = 300, FILL = 16, FILL_BYTES = 8000, TRIES_MOST = 4000 };
+enum {
+    DONE = 10,
+    DOMAINS = 300,
+    FILL = 16,
+    FILL_BYTES = 8000,
+    TRIES_MOST = 4000,
+    SLOW_US = 300000
+};
 
 static struct {
-    atomic_int reads_until_fault, syncs_until_fault; /* 0: none is to come */
+    atomic_int reads_until_fault, syncs_until_fault; /* of queue.db; 0: none is to come */
+    atomic_int journal_syncs_until_fault;
+    atomic_bool is_journal_slow;
     atomic_int faults;
 } disk;
 
-static bool is_of_queue(int fd)
+static bool is_of(int fd, struct str name)
 {
     char link[64], path[256];
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t n = readlink(link, path, sizeof path);
-    return n > 0 && str_find(str_make(path, (size_t)n), STR("/queue.db")) < (size_t)n;
+    return n > 0 && str_find(str_make(path, (size_t)n), name) < (size_t)n;
 }
 
-static bool fails_now(atomic_int *until, int fd)
+static bool fails_now(atomic_int *until, int fd, struct str name)
 {
-    if (*until == 0 || !is_of_queue(fd) || atomic_fetch_sub(until, 1) != 1)
+    if (*until == 0 || !is_of(fd, name) || atomic_fetch_sub(until, 1) != 1)
         return false;
     disk.faults++;
     errno = EIO;
@@ -39,13 +49,19 @@ static bool fails_now(atomic_int *until, int fd)
 ssize_t pread64(int fd, void *memory, size_t size, off_t offset);
 ssize_t pread64(int fd, void *memory, size_t size, off_t offset)
 {
-    return fails_now(&disk.reads_until_fault, fd) ? -1
-                                                  : syscall(SYS_pread64, fd, memory, size, offset);
+    return fails_now(&disk.reads_until_fault, fd, STR("/queue.db"))
+               ? -1
+               : syscall(SYS_pread64, fd, memory, size, offset);
 }
 
 int fdatasync(int fd)
 {
-    return fails_now(&disk.syncs_until_fault, fd) ? -1 : (int)syscall(SYS_fdatasync, fd);
+    if (disk.is_journal_slow && is_of(fd, STR("/journal/segment-")))
+        usleep(SLOW_US);
+    return fails_now(&disk.syncs_until_fault, fd, STR("/queue.db")) ||
+                   fails_now(&disk.journal_syncs_until_fault, fd, STR("/journal/segment-"))
+               ? -1
+               : (int)syscall(SYS_fdatasync, fd);
 }
 
 static uint64_t put_id;
@@ -237,12 +253,128 @@ static void test_a_refused_commit_does_not_come_to_pass_later(void **state)
     remove_world(&w);
 }
 
+/* One whose body has come in a file; it is with the sender. */
+static void accept_large(struct world *w)
+{
+    struct queue_rcpt rcpt = {.address = STR("bob@one.test")};
+    struct queue_envelope e = {.sender = STR("alice@example.test"),
+                               .arrival_ms = clock_real_ms(),
+                               .rcpt = &rcpt,
+                               .rcpt_count = 1};
+    struct str text = STR("text\r\n");
+    struct iovec part = {(void *)(uintptr_t)text.p, text.n};
+    struct file *file;
+    put_id = queue_new_id(w->queue);
+    assert_int_equal(queue_body_file(w->queue, put_id, &file).kind, FAULT_FINE);
+    assert_int_equal(file_write_at(file, &part, 1, 0).kind, FAULT_FINE);
+    assert_int_equal(queue_body_sync(w->queue, put_id, file).kind, FAULT_FINE);
+    file_close(file);
+    assert_int_equal(queue_accept(w->queue, put_id, &e, NULL, text.n).kind, FAULT_FINE);
+    wait_for_ready(w, 1);
+}
+
+static void rest_large(struct world *w)
+{
+    accept_large(w);
+    queue_put_off(w->queue, w->ready[0], 3600000);
+    assert_int_equal(queue_checkpoint(w->queue).kind, FAULT_FINE);
+}
+
+static bool has_body(struct world *w)
+{
+    char path[256];
+    assert_true(cold_body_path(w->queue->cold, put_id, path, sizeof path));
+    return file_exists(path);
+}
+
+/* The journal has refused the record of its end, and would be asked again in a second. */
+static void die_before_the_end_is_written(struct world *w)
+{
+    queue_sync(w->queue);
+    assert_false(list_is_empty(&w->queue->unwritten));
+    assert_int_equal(queue_checkpoint(w->queue).kind, FAULT_FINE);
+    _exit(DONE);
+}
+
+static void end_with_the_sender(struct world *w)
+{
+    accept_large(w);
+    disk.journal_syncs_until_fault = 1;
+    queue_finish(w->queue, w->ready[0], &(struct queue_outcome){0});
+    die_before_the_end_is_written(w);
+}
+
+static void end_at_rest(struct world *w)
+{
+    rest_large(w);
+    struct queue_message *m = pin_only(w);
+    disk.journal_syncs_until_fault = 1;
+    assert_true(queue_drop(w->queue, &m->delivery[0]));
+    queue_unpin(w->queue, m);
+    die_before_the_end_is_written(w);
+}
+
+static void it_has_its_body(struct world *w)
+{
+    struct queue_message *m = pin_only(w);
+    struct buf body = buf_make(100);
+    assert_int_equal(queue_read_body(w->queue, m, 0, 100, &body).kind, FAULT_FINE);
+    assert_int_equal(body.used, 6);
+    buf_free(&body);
+    if (m->delivery[0].state == QUEUE_READY)
+        queue_finish(w->queue, &m->delivery[0], &(struct queue_outcome){0});
+    else
+        assert_true(queue_drop(w->queue, &m->delivery[0]));
+    queue_unpin(w->queue, m);
+    assert_int_equal(queue_checkpoint(w->queue).kind, FAULT_FINE);
+    assert_false(has_body(w));
+}
+
+/* Else the next start has a message that nobody can send, and its sender hears that it failed. */
+static void test_a_body_stays_until_it_is_written_that_its_message_has_ended(void **state)
+{
+    (void)state;
+    void (*const ends[])(struct world *) = {end_with_the_sender, end_at_rest};
+    for (size_t i = 0; i < 2; i++) {
+        static struct world w;
+        make_world(&w);
+        run_and_die(&w, ends[i]);
+        start_queue_room(NULL);
+        run(&w, it_has_its_body);
+        stop_queue_room(NULL);
+        remove_world(&w);
+    }
+}
+
+static void end_with_a_slow_journal(struct world *w)
+{
+    accept_large(w);
+    disk.is_journal_slow = true;
+    queue_finish(w->queue, w->ready[0], &(struct queue_outcome){0});
+    while (has_body(w)) {
+        assert_int_equal(queue_checkpoint(w->queue).kind, FAULT_FINE);
+        task_sleep(1);
+    }
+    assert_int_equal(w->queue->results_in_flight, 0);
+    disk.is_journal_slow = false;
+}
+
+static void test_a_body_stays_while_it_is_being_written_that_its_message_has_ended(void **state)
+{
+    (void)state;
+    start_queue_room(NULL);
+    run_alone(end_with_a_slow_journal, NULL);
+    stop_queue_room(NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_message_is_read_whole_or_not_at_all),
         cmocka_unit_test(test_a_start_passes_over_no_record),
         cmocka_unit_test(test_a_refused_commit_does_not_come_to_pass_later),
+        cmocka_unit_test(test_a_body_stays_until_it_is_written_that_its_message_has_ended),
+        cmocka_unit_test(test_a_body_stays_while_it_is_being_written_that_its_message_has_ended),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

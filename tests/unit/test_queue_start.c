@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * test_queue_start.c - what a killed process left in queue.db is durable before anybody acts on it
+ * test_queue_start.c - what a killed process left in queue.db is durable before anybody acts on it; and
+ * nobody acts without queue.db
  */
 #include "queue_room.h"
 #include "queue/cold.h"
@@ -96,11 +97,54 @@ static void test_a_disk_that_does_not_sync_is_not_believed(void **state)
     remove_world(&w);
 }
 
+static void put_to_rest(struct world *w)
+{
+    accept_for(w, two_domains, 1, 100);
+    wait_for_ready(w, 1);
+    queue_put_off(w->queue, w->ready[0], 3600000);
+    assert_int_equal(queue_checkpoint(w->queue).kind, FAULT_FINE);
+}
+
+static void it_is_there(struct world *w)
+{
+    struct queue_message *m = pin_only(w);
+    struct buf body = buf_make(100);
+    assert_int_equal(queue_read_body(w->queue, m, 0, 100, &body).kind, FAULT_FINE);
+    assert_int_equal(body.used, 100);
+    buf_free(&body);
+    queue_unpin(w->queue, m);
+}
+
+/* Else the start would take the bodies for what a crash left of messages that nobody was promised. */
+static void test_there_is_no_start_when_the_bodies_have_lost_queue_db(void **state)
+{
+    (void)state;
+    static struct world w;
+    struct cold *cold;
+    char path[96], aside[96];
+    make_world(&w);
+    start_queue_room(NULL);
+    run(&w, put_to_rest);
+    snprintf(path, sizeof path, "%s/queue.db", w.directory);
+    snprintf(aside, sizeof aside, "%s/aside", w.directory);
+    assert_int_equal(file_rename(path, aside).kind, FAULT_FINE);
+    for (int i = 0; i < 2; i++) {
+        struct fault f = cold_open(w.directory, &cold);
+        assert_int_equal(f.reply, 451);
+        assert_non_null(strstr(f.text, "queue.db is gone"));
+    }
+    assert_int_equal(file_rename(aside, path).kind, FAULT_FINE);
+    run(&w, it_is_there);
+    stop_queue_room(NULL);
+    remove_world(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows_are_synced_before_they_are_believed),
         cmocka_unit_test(test_a_disk_that_does_not_sync_is_not_believed),
+        cmocka_unit_test(test_there_is_no_start_when_the_bodies_have_lost_queue_db),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -191,20 +191,39 @@ static void expect_first_uid(void)
     maildrop_close(m);
 }
 
-/* What a power cut leaves of an account that is new: the records. */
-static void test_a_new_mailbox_has_the_same_uids_after_a_power_cut(void **state)
+static void lose_index(void)
 {
-    (void)state;
-    open_quiet_store();
-    in_task(deliver_many);
-    in_task(expect_first_uid);
-    disk.syncs_to_fail = 1; /* so that they stay */
-    store_close(store);
+    static const char *const names[] = {"index.db", "index.db-wal"};
+    char path[128];
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "%s/accounts/example.test/bob/%s", directory, names[i]);
+        assert_fine(file_remove(path));
+    }
+}
+
+static void lose_account(void)
+{
     char path[96];
     snprintf(path, sizeof path, "%s/accounts/example.test", directory);
     assert_fine(file_remove_tree(path));
+}
+
+/* What a power cut leaves of an account that is new: the records, and files or none. */
+static void test_a_new_mailbox_has_the_same_uids_after_a_power_cut(void **state)
+{
+    (void)state;
+    void (*const lose[])(void) = {lose_index, lose_account};
     open_quiet_store();
+    in_task(deliver_many);
+    for (size_t i = 0; i < 2; i++) {
+        in_task(expect_first_uid);
+        disk.syncs_to_fail = 1; /* so that they stay */
+        store_close(store);
+        lose[i]();
+        open_quiet_store();
+    }
     in_task(expect_first_uid);
+    in_task(read_many);
     store_close(store);
 }
 
@@ -229,26 +248,81 @@ static void fail_to_open(void)
     assert_int_equal(disk.listings_to_fail, 0);
 }
 
-/* The damaged index is aside by then, and an empty one in its place is a mailbox without mail. */
-static void test_an_index_is_made_again_whole_or_not_at_all(void **state)
+/* The journal has the last ones only. */
+static void deliver_and_trim(void)
 {
-    (void)state;
     struct store_statistics s;
     open_quiet_store();
     in_task(deliver_many);
     assert_fine(store_checkpoint(store));
     store_statistics(store, &s);
-    while (s.journal.segments > 2) { /* the journal has the last ones only */
+    while (s.journal.segments > 2) {
         usleep(1000);
         store_statistics(store, &s);
     }
     store_close(store);
+}
+
+/* The damaged index is aside by then, and an empty one in its place is a mailbox without mail. */
+static void test_an_index_is_made_again_whole_or_not_at_all(void **state)
+{
+    (void)state;
+    deliver_and_trim();
     damage_index();
     open_quiet_store();
     in_task(fail_to_open);
     store_close(store);
     open_quiet_store();
     in_task(read_many);
+    store_close(store);
+}
+
+/* A repair of the file system has taken it, or somebody who holds it for a cache. */
+static void test_an_index_that_is_gone_is_made_again(void **state)
+{
+    (void)state;
+    deliver_and_trim();
+    lose_index();
+    open_quiet_store();
+    in_task(read_many);
+    store_close(store);
+}
+
+static void add_twin(const char *name, void *arg)
+{
+    char from[300], to[300];
+    if (strncmp(name, "2.", 2) != 0 && strncmp(name, "3.", 2) != 0)
+        return;
+    snprintf(from, sizeof from, "%s/%s", (const char *)arg, name);
+    snprintf(to, sizeof to, "%s/%.2s1.1", (const char *)arg, name);
+    assert_int_equal(link(from, to), 0);
+}
+
+static void read_twins(void)
+{
+    size_t count, got;
+    char memory[16];
+    struct maildrop *m = open_drop("bob@example.test");
+    const struct index_row *row = maildrop_rows(m, &count);
+    assert_int_equal(count, MESSAGES + 2);
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(row[i].uid, i + 1);
+        assert_fine(maildrop_read(m, i, 0, memory, sizeof memory, &got));
+        assert_int_equal(got, sizeof memory);
+    }
+    maildrop_close(m);
+}
+
+static void test_files_with_the_same_uid_are_both_kept(void **state)
+{
+    (void)state;
+    char place[128];
+    deliver_and_trim();
+    snprintf(place, sizeof place, "%s/accounts/example.test/bob/mailbox-1/0", directory);
+    assert_fine(file_list(place, add_twin, place));
+    damage_index();
+    open_quiet_store();
+    in_task(read_twins);
     store_close(store);
 }
 
@@ -263,6 +337,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_new_mailbox_has_the_same_uids_after_a_power_cut,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_an_index_is_made_again_whole_or_not_at_all, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_an_index_that_is_gone_is_made_again, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_files_with_the_same_uid_are_both_kept, set_up,
                                         tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
