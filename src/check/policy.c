@@ -169,6 +169,14 @@ static bool is_literal(struct str helo)
     return helo.n > 0 && helo.p[0] == '[';
 }
 
+/* As the lists have it: some write the root's dot behind a name, which is no part of it. */
+static struct str spell_name(struct str helo, char ascii[IDNA_DOMAIN_MAX])
+{
+    struct str name = str_head(helo, helo.n - (helo.n > 1 && helo.p[helo.n - 1] == '.'));
+    struct str spelled = idna_to_ascii(name, ascii);
+    return spelled.n > 0 ? spelled : name;
+}
+
 /* Only we have our name and our address. */
 static bool is_ours(const struct policy *p, struct str helo)
 {
@@ -204,25 +212,27 @@ static struct fault act_on_helo(struct policy *p, const char *rule,
 struct fault policy_helo(struct policy *p, struct str helo, bool is_valid)
 {
     static const struct policy_action refuse = {POLICY_REFUSE, 0};
+    char ascii[IDNA_DOMAIN_MAX];
     const struct policy_rules *r = p->rules;
+    struct str name = spell_name(helo, ascii);
     const struct {
         const char *name;
         const struct policy_action *action;
         bool is_found;
         const char *what, *advice;
     } rules[] = {
-        {"block-helo", &refuse, is_domain_in(r->block_helo.item, r->block_helo.count, helo),
+        {"block-helo", &refuse, is_domain_in(r->block_helo.item, r->block_helo.count, name),
          "is blocked here", "the postmaster here can change that"},
         {"helo-invalid", &r->helo_invalid, !is_valid, "is no domain name and no address literal",
          "RFC 5321 section 4.1.1.1 says what it should be"},
-        {"helo-own-name", &r->helo_own_name, is_ours(p, helo), "is ours",
+        {"helo-own-name", &r->helo_own_name, is_ours(p, name), "is ours",
          "use the name of your host"},
         {"helo-literal", &r->helo_literal, is_literal(helo) && is_valid, "is an address literal",
          "use the name of your host"},
     };
     p->helo_score = 0;
     p->helo_mark = NULL;
-    p->is_helo_exempt = is_domain_in(r->allow_helo.item, r->allow_helo.count, helo);
+    p->is_helo_exempt = is_domain_in(r->allow_helo.item, r->allow_helo.count, name);
     if (p->is_exempt)
         return FINE;
     if (p->is_helo_exempt) {

@@ -286,11 +286,20 @@ static struct fault check_sender_domain(struct policy *p, const struct policy_ma
     return FINE;
 }
 
+/* The domain of an address may be written in two ways. */
+static bool is_sender(struct str item, const struct policy_mail *m)
+{
+    size_t at = str_last_index(item, '@');
+    struct str local = str_head(m->sender, str_last_index(m->sender, '@'));
+    return str_equal_nocase(str_head(item, at), local) &&
+           idna_equal(str_skip(item, at + 1), m->domain);
+}
+
 static bool is_sender_in(const struct str *item, size_t count, const struct policy_mail *m)
 {
     for (size_t i = 0; i < count; i++) {
         bool is_address = str_has(item[i], '@'), is_parent = item[i].p[0] == '.';
-        if (is_address  ? str_equal_nocase(item[i], m->sender)
+        if (is_address  ? is_sender(item[i], m)
             : is_parent ? m->domain.n > item[i].n && str_ends_nocase(m->domain, item[i])
                         : str_equal_nocase(item[i], m->domain))
             return true;

@@ -7,23 +7,29 @@
  */
 #include "cli/cli.h"
 
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "cli/conf_json.h"
 #include "cli/validation.h"
 #include "conf/scan.h"
+#include "directory/keys.h"
 #include "net/endpoint.h"
 #include "net/listen.h"
 #include "net/tls.h"
 #include "os/file.h"
 #include "os/owner.h"
+#include "sign/key_store.h"
+
+enum { RESOLVER_FILE_MAX = 1 << 20 };
 
 struct check {
     struct invocation *i;
     const struct conf *conf;
     struct buf source; /* of the configuration */
     struct arena arena;
+    const char *keys; /* the folder */
     json_t *errors;
     json_t *warnings; /* it is good all the same */
 };
@@ -112,11 +118,53 @@ static void check_password_file(struct check *k, const char *section,
     buf_free(&content);
 }
 
+/* Authorities that cannot be read keep the roles from starting; without its files the resolver answers nothing. */
+static void check_authorities(struct check *k)
+{
+    struct str path = k->conf->delivery.ca_file;
+    struct tls_context *context = NULL;
+    struct fault f = FINE;
+    if (path.n > 0)
+        f = tls_context_client(TLS_1_2, arena_c_string(&k->arena, path), &context);
+    tls_context_drop(context);
+    if (f.kind)
+        add_error_at(k, "delivery", STR_NONE, f.text);
+}
+
+static void check_resolver_file(struct check *k, struct str path)
+{
+    struct buf content = buf_make(RESOLVER_FILE_MAX);
+    struct fault f = path.n > 0 ? file_load(arena_c_string(&k->arena, path), &content) : FINE;
+    if (f.kind)
+        add_error_at(k, "resolver", STR_NONE, f.text);
+    buf_free(&content);
+}
+
+/* A key that signs has its private part. Without it mail goes unsigned, or is not taken where that must not be. */
+static void check_key(const struct directory_key *key, void *arg)
+{
+    struct check *k = arg;
+    EVP_PKEY *private = NULL;
+    if (key->state != DIRECTORY_KEY_ACTIVE)
+        return;
+    struct fault f = key_store_load(k->keys, key->domain, key->selector, &private);
+    EVP_PKEY_free(private);
+    if (!f.kind)
+        return;
+    json_array_append_new(k->conf->signing == CONF_SIGNING_REQUIRED ? k->errors : k->warnings,
+                          json_sprintf("the key %.*s cannot sign the mail of %.*s: %s",
+                                       STR_ARG(key->selector), STR_ARG(key->domain), f.text));
+}
+
 static void check_database(struct check *k)
 {
     struct directory *d = NULL;
-    add_fault(
-        k, directory_open(conf_state_path(k->conf, &k->arena, "directory.db"), DIRECTORY_READ, &d));
+    struct fault f =
+        directory_open(conf_state_path(k->conf, &k->arena, "directory.db"), DIRECTORY_READ, &d);
+    k->keys = conf_state_path(k->conf, &k->arena, "keys");
+    if (!f.kind && k->conf->signing != CONF_SIGNING_OFF)
+        f = directory_list_keys(d, STR_NONE, check_key, k);
+    add_fault(k, f);
     directory_close(d);
 }
 
@@ -247,6 +295,10 @@ int cli_check(struct invocation *i)
         check_directories(&k);
         check_database(&k);
         check_certificates(&k);
+        check_authorities(&k);
+        check_resolver_file(&k, c->resolver.root_hints);
+        if (c->resolver.is_validating)
+            check_resolver_file(&k, c->resolver.trust_anchor_file);
         check_reachable(&k);
         check_sockets(&k);
         check_user(&k, "mta-user", c->mta_user);

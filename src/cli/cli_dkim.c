@@ -87,18 +87,34 @@ static void print_key(struct desk *k, const struct directory_key *key)
     putchar('\n');
 }
 
+/* The domain that is named, which has to be ours; without a name all of them. */
+static int find_domain(struct desk *k, const char *word, struct str *domain)
+{
+    bool has = true;
+    *domain = cli_folded(&k->arena, word);
+    int result = domain->n > 0 ? cli_result(k->i, directory_has_domain(k->directory, *domain, &has))
+                               : CLI_DONE;
+    return result == CLI_DONE && !has
+               ? cli_fail(k->i,
+                          STR_FMT " is not in the directory; eilbote domain add makes it ours",
+                          STR_ARG(*domain))
+               : result;
+}
+
 int cli_dkim_list(struct invocation *i)
 {
     const char *words[CLI_WORDS_MAX] = {NULL};
     struct desk k;
+    struct str domain;
     struct signing_keys keys;
     int result = cli_parse(i, NULL, 0, 0, 1, words);
     if (result != CLI_DONE)
         return result;
     result = open_desk(&k, i, DIRECTORY_READ);
     if (result == CLI_DONE)
-        result = cli_result(
-            i, signing_keys_list(k.directory, cli_folded(&k.arena, words[0]), &k.arena, &keys));
+        result = find_domain(&k, words[0], &domain);
+    if (result == CLI_DONE)
+        result = cli_result(i, signing_keys_list(k.directory, domain, &k.arena, &keys));
     if (result != CLI_DONE)
         return close_desk(&k, result);
     json_t *array = json_array();
@@ -167,13 +183,16 @@ int cli_dkim_prune(struct invocation *i)
 {
     const char *words[CLI_WORDS_MAX] = {NULL};
     struct desk k;
+    struct str domain;
     int result = cli_parse(i, NULL, 0, 0, 1, words);
     if (result != CLI_DONE)
         return result;
     json_t *removed = json_array();
     result = open_desk(&k, i, DIRECTORY_WRITE);
     if (result == CLI_DONE)
-        result = prune(&k, cli_folded(&k.arena, words[0]), removed);
+        result = find_domain(&k, words[0], &domain);
+    if (result == CLI_DONE)
+        result = prune(&k, domain, removed);
     if (result == CLI_DONE && i->is_json)
         return close_desk(&k, cli_print_json(json_pack("{s:o}", "removed", removed)));
     if (result == CLI_DONE && json_array_size(removed) == 0)
@@ -219,14 +238,7 @@ static int explain(struct desk *k, struct str domain, const struct signing_keys 
 static int rotate(struct desk *k, struct str domain, bool is_activation, json_t *removed)
 {
     struct signing_keys keys;
-    bool has = false;
-    int result = cli_result(k->i, directory_has_domain(k->directory, domain, &has));
-    if (result == CLI_DONE && !has)
-        result =
-            cli_fail(k->i, STR_FMT " is not in the directory; eilbote domain add makes it ours",
-                     STR_ARG(domain));
-    if (result == CLI_DONE)
-        result = cli_result(k->i, signing_keys_list(k->directory, domain, &k->arena, &keys));
+    int result = cli_result(k->i, signing_keys_list(k->directory, domain, &k->arena, &keys));
     if (result == CLI_DONE && is_activation)
         result = cli_result(k->i, directory_keys_activate(k->directory, domain, k->now_s));
     else if (result == CLI_DONE)
@@ -251,13 +263,16 @@ int cli_dkim_rotate(struct invocation *i)
     bool is_activation = false;
     const struct cli_option options[] = {{"--activate", &is_activation, NULL, NULL}};
     struct desk k;
+    struct str domain;
     int result = cli_parse(i, options, 1, 1, 1, words);
     if (result != CLI_DONE)
         return result;
     json_t *removed = json_array();
     result = open_desk(&k, i, DIRECTORY_WRITE);
     if (result == CLI_DONE)
-        result = rotate(&k, cli_folded(&k.arena, words[0]), is_activation, removed);
+        result = find_domain(&k, words[0], &domain);
+    if (result == CLI_DONE)
+        result = rotate(&k, domain, is_activation, removed);
     json_decref(removed);
     return close_desk(&k, result);
 }

@@ -304,6 +304,16 @@ static void check_inherited(struct zone_check *k)
                         v.result == DMARC_TEMPERROR ? no_answer : "there is no DMARC record");
 }
 
+/* Without a policy that exists the record counts as p=none where it asks for reports, else as none (4.10.1). */
+static void tell_broken(struct zone_check *k, struct str name, struct str text, struct str rua)
+{
+    struct str address;
+    bool counts = dmarc_uri_next(&rua, &address);
+    zone_check_tell(k, counts ? ZONE_WARN : ZONE_BAD, name, text, planned(k, ZONE_DMARC),
+                    "p is missing, or a policy is none that exists: the record counts as %s",
+                    counts ? "p=none" : "none at all");
+}
+
 void zone_check_dmarc(struct zone_check *k)
 {
     struct str name = below(k, "_dmarc"), text = STR_NONE;
@@ -323,8 +333,7 @@ void zone_check_dmarc(struct zone_check *k)
     else if (count == 0)
         check_inherited(k);
     else if (record.is_broken)
-        zone_check_tell(k, ZONE_BAD, name, text, planned(k, ZONE_DMARC),
-                        "p is missing, or a policy is none that exists");
+        tell_broken(k, name, text, record.rua);
     else
         zone_check_tell(k, record.rua.n > 0 ? ZONE_OK : ZONE_WARN, name, text, NULL,
                         "asks for %s%s", dmarc_policy_name(record.p),
@@ -332,11 +341,14 @@ void zone_check_dmarc(struct zone_check *k)
     check_destinations(k, record.rua);
 }
 
-static void add_addresses(struct zone_check *k, struct fetch *f)
+/* False when the name has none. */
+static bool add_addresses(struct zone_check *k, struct fetch *f)
 {
+    bool has_some = false;
     for (int t = 0; t < 2; t++) {
         struct ask_answer answer;
         ask(&k->asker, str_from(f->host), t == 0 ? ASK_AAAA : ASK_A, &answer);
+        has_some |= answer.count > 0 || answer.status == ASK_FAILED;
         for (size_t i = 0; i < answer.count && f->address_count < FETCH_ADDRESSES_MAX; i++) {
             const struct ip_address *ip = &answer.addresses[i];
             if (fetch_is_public(ip) ||
@@ -344,6 +356,7 @@ static void add_addresses(struct zone_check *k, struct fetch *f)
                 f->address[f->address_count++] = *ip;
         }
     }
+    return has_some;
 }
 
 /* The policy's web server, and whether the policy has our mail exchangers. */
@@ -360,8 +373,10 @@ static void check_policy(struct zone_check *k)
     struct mta_sts_policy policy;
     const char *reason = NULL;
     size_t missing = 0;
-    add_addresses(k, &f);
-    struct fault fault = fetch_text(&f, &text);
+    struct fault fault =
+        add_addresses(k, &f)
+            ? fetch_text(&f, &text)
+            : fault_make(451, FAULT_STATUS(4, 4, 3), "its web server has no address in the DNS");
     if (fault.kind || !mta_sts_policy_parse(buf_str(&text), k->arena, &policy, &reason)) {
         zone_check_tell(k, ZONE_BAD, host, STR_NONE, NULL, "the policy is %s: " STR_FMT,
                         fault.kind ? "not there" : "not valid",

@@ -19,6 +19,7 @@
 #include "conf/scan.h"
 #include "conf/syntax.h"
 #include "conf/value.h"
+#include "mail/idna.h"
 #include "os/file.h"
 #include "os/thread.h"
 
@@ -301,9 +302,18 @@ static size_t fit(struct str section, struct str domain)
     return is_below ? section.n : 0;
 }
 
+/* As the file names domains; an address may have U-labels. */
+static struct str to_ascii(struct str domain, char ascii[IDNA_DOMAIN_MAX])
+{
+    struct str name = str_has_8bit(domain) ? idna_to_ascii(domain, ascii) : STR_NONE;
+    return name.n > 0 ? name : domain;
+}
+
 const struct conf_next_hop *conf_transport(const struct conf *c, struct str domain)
 {
+    char ascii[IDNA_DOMAIN_MAX];
     const struct conf_next_hop *best = NULL;
+    domain = to_ascii(domain, ascii);
     for (size_t i = 0, most = 0; i < c->transport_count; i++) {
         size_t here = fit(c->transport[i].domain, domain);
         if (here > most) {
@@ -334,6 +344,8 @@ struct str conf_srs_domain(const struct conf *c)
 
 bool conf_is_relay_domain(const struct conf *c, struct str domain)
 {
+    char ascii[IDNA_DOMAIN_MAX];
+    domain = to_ascii(domain, ascii);
     for (size_t i = 0; i < c->relay_domains.count; i++) {
         struct str item = c->relay_domains.item[i];
         if (str_equal(item, domain) || (item.p[0] == '.' && str_ends_nocase(domain, item)))
@@ -348,7 +360,7 @@ bool conf_is_report_address(const struct conf *c, struct str local, struct str d
         struct str item = c->reports.address.item[i];
         size_t at = str_last_index(item, '@');
         if (str_equal_nocase(str_head(item, at), local) &&
-            str_equal_nocase(str_skip(item, at + 1), domain))
+            idna_equal(str_skip(item, at + 1), domain))
             return true;
     }
     return false;

@@ -14,7 +14,9 @@ struct scanner {
     bool is_angle; /* between the brackets */
     bool has_angle;
     bool is_full;
+    bool is_routed;  /* the brackets began with a source route, which has ended */
     bool is_unclear; /* something was not closed, or there were brackets before */
+    size_t ats;      /* of the address so far, those in quotes left out */
 };
 
 static void skip_comment(struct scanner *s)
@@ -60,6 +62,29 @@ static void take_literal(struct scanner *s, struct buf *out)
     add(s, out, ']');
 }
 
+/* The only one of an address is between its parts; behind the brackets there is no address. */
+static void count_at(struct scanner *s)
+{
+    s->ats++;
+    s->is_unclear |= s->has_angle && !s->is_angle;
+}
+
+/* The end of a group's name, in which no address is, or of a source route (RFC 5322 4.4), in which there may be many. */
+static void take_colon(struct scanner *s, struct buf *out)
+{
+    bool is_route =
+        s->is_angle && !s->is_routed && out->used > s->bare && out->data[s->bare] == '@';
+    if (s->is_angle) {
+        add(s, out, ':');
+        s->is_routed |= is_route;
+        s->ats = is_route ? 0 : s->ats;
+    } else {
+        s->is_unclear |= s->ats > 0;
+        s->ats = 0;
+        out->used = s->bare; /* the name of a group */
+    }
+}
+
 /* One byte, or one thing that begins with it. False when it ends the element. */
 static bool take(struct scanner *s, struct buf *out)
 {
@@ -78,16 +103,17 @@ static bool take(struct scanner *s, struct buf *out)
         out->used = s->bare;
         s->is_unclear |= s->has_angle;
         s->is_angle = s->has_angle = true;
+        s->ats = 0;
         return true;
     case '>':
         s->is_angle = false;
         return true;
     case ':':
-        if (s->is_angle)
-            add(s, out, c);
-        else
-            out->used = s->bare; /* the name of a group */
+        take_colon(s, out);
         return true;
+    case '@':
+        count_at(s);
+        break;
     case ',':
     case ';':
         return s->is_angle;
@@ -107,7 +133,7 @@ static struct scanner scan(struct str *rest, struct buf *out)
     struct scanner s = {.in = *rest, .bare = out->used};
     while (s.at < s.in.n && take(&s, out))
         s.at++;
-    s.is_unclear |= s.is_angle;
+    s.is_unclear |= s.is_angle || s.ats > 1;
     *rest = str_skip(*rest, s.at + 1);
     return s;
 }

@@ -18,8 +18,9 @@
 bool mailbox_list_next(struct str *rest, struct buf *out);
 
 /*
- * False when a quoted string, comment, domain literal or angle bracket in the list is not closed, or an element has
- * brackets twice: readers differ in what they make of it.
+ * False when a quoted string, comment, domain literal or angle bracket in the list is not closed, an element has
+ * brackets twice, or an address is where none may be: a second one without a comma between them, as the name of a group
+ * or behind the brackets. Readers differ in what they make of it.
  */
 bool mailbox_list_is_clear(struct str list);
 

@@ -34,14 +34,14 @@ static struct str string_of(const json_t *o, const char *name)
     return str_make(json_string_value(text), json_string_length(text));
 }
 
-/* Numbers come as numbers; some write them as texts. */
+/* Numbers come as numbers, with a fraction of nothing perhaps; some write them as texts. */
 static int64_t count_of(const json_t *o, const char *name)
 {
     const json_t *number = json_object_get(o, name);
-    if (!json_is_integer(number))
+    if (!json_is_number(number))
         return document_count(string_of(o, name));
-    int64_t count = json_integer_value(number);
-    return count < 0 ? 0 : count > DOCUMENT_COUNT_MAX ? DOCUMENT_COUNT_MAX : count;
+    double count = json_number_value(number);
+    return count < 0 ? 0 : count > (double)DOCUMENT_COUNT_MAX ? DOCUMENT_COUNT_MAX : (int64_t)count;
 }
 
 static void copy_text(json_t *to, const char *as, const json_t *from, const char *name)
@@ -149,7 +149,12 @@ struct fault tls_report_read(struct str json, struct document *out)
     if (json.n > TLS_READ_MAX || !is_shallow(json))
         return fault_make(554, FAULT_STATUS(5, 6, 0), "the report is too %s",
                           json.n > TLS_READ_MAX ? "large" : "deep");
+    if (str_starts(json, STR("\xef\xbb\xbf")))
+        json =
+            str_skip(json, 3); /* a byte order mark is no part of the text (RFC 8259 section 8.1) */
     json_t *root = json_loadb(json.n ? json.p : "", json.n, 0, NULL);
+    if (!root)
+        return fault_make(554, FAULT_STATUS(5, 6, 0), "the report cannot be read: it is no JSON");
     const json_t *range = json_object_get(root, "date-range"), *entry;
     size_t i;
     out->organization = document_text(out, string_of(root, "organization-name"));

@@ -245,10 +245,15 @@ static void refetch(struct sts *s, struct str domain, struct str id, int64_t dea
     arena_free(&a);
 }
 
-/* Whether a fetch is in place: nothing is known, another id is there, or the policy is old. */
-static bool is_due(const struct known *k, struct str id)
+/*
+ * Whether a fetch is in place: nothing is known, another id is there, or the policy is old. While all that may be fetched
+ * at a time is under way, slow web servers of strangers perhaps, a policy that is known is not waited for.
+ */
+static bool is_due(const struct sts *s, const struct known *k, struct str id)
 {
     if (k && k->retry_ms > loop_now_ms(loop_current()))
+        return false;
+    if (k && k->stored.text.n > 0 && s->fetch_count >= STS_FETCHES_MAX)
         return false;
     return !k || k->stored.text.n == 0 || (id.n > 0 && !str_equal(k->stored.id, id)) ||
            sts_shelf_is_old(&k->stored, now_s());
@@ -280,7 +285,7 @@ void sts_find(struct sts *s, struct str domain, int64_t deadline_ms, struct aren
         struct str id = ask_id(s, domain, deadline_ms, &a);
         struct known *k = recall(s, domain, &out->is_unreadable);
         bool has_policy = k && k->stored.text.n > 0;
-        is_fetched = (id.n > 0 || has_policy) && is_due(k, id);
+        is_fetched = (id.n > 0 || has_policy) && is_due(s, k, id);
         if (is_fetched)
             refetch(s, domain, id.n > 0 ? id : arena_copy(&a, k->stored.id), deadline_ms);
         k = find_known(s, domain);

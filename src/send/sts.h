@@ -47,7 +47,7 @@ struct sts_answer {
     struct str trouble; /* why it could not be fetched (anew), or empty */
 };
 
-enum { STS_DOMAINS_MAX = 2000, STS_FETCHES_MAX = 4 }; /* policies in memory; fetched at a time */
+enum { STS_DOMAINS_MAX = 2000, STS_FETCHES_MAX = 16 }; /* policies in memory; fetched at a time */
 
 /*
  * The policy of a domain (A-labels, lower case). The answer lives in the arena, which needs 1 MiB of room. Until deadline_ms

@@ -116,7 +116,8 @@ static const char *find_authors(struct inspection *i, struct str domains[INSPECT
     if (rest.n > FROM_MAX)
         return "the From field is longer than 16384 octets";
     if (!mailbox_list_is_clear(rest))
-        return "the From field has a quote or a bracket that is not closed, or one too many";
+        return "the From field has a quote or a bracket that is not closed, or one or an \"@\" too "
+               "many";
     struct buf address = buf_make(FROM_MAX);
     const char *trouble = NULL;
     while (!trouble && mailbox_list_next(&rest, &address)) {

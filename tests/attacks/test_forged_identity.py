@@ -215,7 +215,9 @@ def test_what_the_domain_itself_cannot_say_now_is_asked_again(world):
 AUTHORS = ['teller@bank.test "', "teller@bank.test\u00a0", "teller@bank.test\\", "teller@bank.test)", "teller@bank.test]", "teller@bank.test!", "teller@bank.test/",
            "teller@bank.test#x", "teller@bank.test..", "teller@bank..test", 'teller@"bank.test"', "teller@[bank.test]", '<teller@bank.test">', "<teller@bank.test",
            'a@lax.test, "x <teller@bank.test>', "<teller@bank.test> <a@lax.test>", "a@lax.test (x, teller@bank.test", "teller@bank.test\x7f", "teller@bank.test\u3000",
-           "<teller@=?utf-8?q?bank.test?=>", ", ".join(f"a@a{k}.test" for k in range(4)) + ", teller@bank.test", "a@lax.test," * 2000 + "teller@bank.test"]
+           "<teller@=?utf-8?q?bank.test?=>", "teller@bank.test@lax.test", "<teller@bank.test a@lax.test>", "<teller@bank.test:a@lax.test>",
+           "<teller@bank.test;@lax.test>", "teller@bank.test>a@lax.test", "teller@bank.test: a@lax.test;", "<a@lax.test> teller@bank.test",
+           ", ".join(f"a@a{k}.test" for k in range(4)) + ", teller@bank.test", "a@lax.test," * 2000 + "teller@bank.test"]
 
 
 @pytest.mark.parametrize("author", AUTHORS, ids=range(len(AUTHORS)))

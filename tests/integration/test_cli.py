@@ -367,6 +367,20 @@ def test_check_names_the_hop_whose_password_cannot_be_read(server):
         f"eilbote check: {server}:2: smarthost", f'eilbote check: {server}:8: transport "b.test"']
 
 
+@pytest.mark.parametrize("section, option, content", [
+    ("delivery", "ca-file", None), ("delivery", "ca-file", "no certificate"), ("resolver", "trust-anchor-file", None), ("resolver", "root-hints", None)])
+def test_check_names_files_that_cannot_be_read(server, section, option, content):
+    """With the first the roles do not start; with the others no answer of the DNS comes."""
+    file = server.parent / "named"
+    if content:
+        file.write_text(content)
+    before = server.read_text()
+    server.write_text(before + f'{section} {{\n    {option} = "{file}"\n}}\n')
+    line, = refused("check", conf=server)
+    assert line.startswith(f"eilbote check: {server}:{before.count(chr(10)) + 1}: {section}: ") and str(file) in line
+    server.write_text(before)
+
+
 def test_print_as_json(server):
     server.write_text(server.read_text() + 'transport ".b.test" {\n host = "x.test"\n}\n')
     printed = json.loads(good("check", "--print", "--json", conf=server))

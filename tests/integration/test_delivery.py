@@ -382,6 +382,23 @@ def test_utf8_address_needs_smtputf8(make_server, make_stub):
     assert all("j\u00f6rg" not in line for line in stub.lines if line.startswith("RCPT"))
 
 
+def test_a_domain_in_u_labels_is_the_one_in_a_labels(make_server, make_stub):
+    """RFC 6531 lets senders say both; the directory and the configuration have A-labels."""
+    stub = make_stub()
+    server = make_server(conf=transport("xn--mnchen-3ya.test", stub.port), start=False)
+    server.conf.write_text('relay-domains = {"xn--mnchen-3ya.test"}\n' + server.conf.read_text())
+    server.cli("domain", "add", "b\u00fccher.test")
+    server.cli("alias", "add", "me@xn--bcher-kva.test", "bob@example.test")
+    server.start()
+    with server.smtp() as c:
+        ident = c.message("a@back.test", ["me@b\u00fccher.test", "you@m\u00fcnchen.test"], mail=" SMTPUTF8")
+        c.expect("MAIL FROM:<a@back.test> SMTPUTF8", "250 ")
+        c.expect("RCPT TO:<nobody@B\u00dcCHER.test>", "550 5.1.1 ")
+    assert stub.wait()[0].rcpt == ["RCPT TO:<you@m\u00fcnchen.test>"]
+    server.wait_empty()
+    assert {e["to"] for e in server.events("delivery.done", message=ident)} == {"bob@example.test", "you@m\u00fcnchen.test"}
+
+
 def test_broken_connections_only_delay(make_server, make_stub):
     stub = make_stub(replies={"GREETING": ["close", "421 4.3.2 go away"], "END": ["close"]})
     server = serve(make_server, stub, "queue {\n retry-first = 1h\n}\n")

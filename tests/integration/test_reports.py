@@ -303,6 +303,15 @@ def test_reports_about_tls(collector):
     assert "100 certificate-expired, from 192.0.2.8 to mx1.example.test" in shown
 
 
+@pytest.mark.parametrize("change", [lambda text: "\ufeff" + text, lambda text: text.replace(": 5326", ": 5326.0"), lambda text: text.replace(": 5326", ': "5326"')],
+                         ids=["mark", "fraction", "text"])
+def test_reports_about_tls_in_other_spellings(collector, change):
+    """A byte order mark in front (RFC 8259 section 8.1), numbers as others write them."""
+    assert bring(collector, gzip.compress(change(json.dumps(TLS)).encode()), "tlsrpt+gzip").startswith("250 ")
+    report, = listed(collector, "list")
+    assert report["report_id"] == "tls-1" and (report["pass"], report["fail"]) == (5326, 303)
+
+
 def test_no_report_is_made_about_reports(collector):
     """Or two servers would tell each other of theirs for ever; a message to others as well is one like any other."""
     content = report_mail(gzip.compress(OLD.format(id="r").encode()), sender="ceo@strict.test")

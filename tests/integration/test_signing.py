@@ -150,6 +150,8 @@ def test_a_rotation_loses_no_signature(sender, stub):
         assert all(good for _, _, good in judge(sender, message.data))
     assert "no next keys" in sender.cli("dkim", "rotate", "example.test", "--activate", status=1)
     assert "No key has retired" in sender.cli("dkim", "prune")
+    for word in ("list", "rotate", "prune"):
+        assert "is not in the directory" in sender.cli("dkim", word, "exmaple.test", status=1)
     assert in_state(sender, "retiring") == old
 
 
@@ -191,6 +193,8 @@ def test_keys_that_cannot_be_read(sender, stub, is_required):
         path.chmod(0o600)
         path.write_text("no key\n")
     sender.reload()
+    told = sender.cli("check", status=1) if is_required else sender.cli("--json", "check")
+    assert told.count("cannot sign the mail of example.test: ") == 2, told
     with sender.submission() as c:
         c.expect("MAIL FROM:<alice@example.test>", "250 ")
         c.expect("RCPT TO:<you@far.test>", "250 ")
@@ -213,6 +217,8 @@ def test_one_key_of_two_still_signs(sender, stub):
     submit(sender)
     assert [(s["a"]) for s in signatures(stub.wait()[0].data)] == ["ed25519-sha256"]
     assert "NO PRIVATE KEY" in sender.cli("dkim", "list")
+    warning, = json.loads(sender.cli("--json", "check"))["warnings"]
+    assert warning.startswith(f"the key {rsa.stem} cannot sign the mail of example.test: ")
 
 
 def test_signing_can_be_switched_off(sender, stub):
@@ -306,7 +312,8 @@ def test_a_domain_that_goes_takes_its_keys_along(sender):
     folder = sender.directory / "keys" / "gone.test"
     assert len(list(folder.iterdir())) == 2 and len(keys_of(sender, "gone.test")) == 2
     sender.cli("domain", "remove", "gone.TEST")
-    assert list(folder.iterdir()) == [] and keys_of(sender, "gone.test") == []
+    assert list(folder.iterdir()) == [] and "gone.test" not in sender.cli("dkim", "list")
+    assert "is not in the directory" in sender.cli("dkim", "list", "gone.test", status=1)
 
 
 def test_private_keys_are_for_one_role_alone(make_server):

@@ -9,7 +9,7 @@ import pytest
 from authority import Authority, PolicyServer
 from nsd import Nsd, Signer, stub_zones
 from peers import SmtpStub
-from server import free_port, until
+from server import PATIENCE_S, free_port, until
 
 HEAD = """$ORIGIN {zone}.
 $TTL 60
@@ -22,6 +22,7 @@ mx-back A 127.0.0.7
 WRONG = "00" * 32
 POLICY = "version: STSv1\r\nmode: {mode}\r\nmx: {mx}\r\nmax_age: {age}\r\n"
 STS_DOMAINS = ("one", "two", "three")
+MANY = 20  # domains with policies, more than are fetched at a time
 TLSRPT = 'TXT "v=TLSRPTv1; rua=https://127.0.0.1/report,mailto:tls@box.signed"'
 
 
@@ -71,7 +72,8 @@ def open_zone(port):
     records = "".join(f"{d} MX 10 mx.{d}\nmx.{d} A 127.0.0.4\nmta-sts.{d} A 127.0.0.5\n_mta-sts.{d} TXT \"v=STSv1; id=1;\"\n_smtp._tls.{d} {TLSRPT}\n" for d in STS_DOMAINS)
     return HEAD.format(zone="open") + records + mx("clear", "127.0.0.3", tlsa(port, "clear", f"3 1 1 {WRONG}")) + mx("tls", "127.0.0.2") + (
         "inward MX 10 mx-bad.signed.\ntwice MX 10 mx.one\n_mta-sts.twice TXT \"v=STSv1; id=1;\"\n_mta-sts.twice TXT \"v=STSv1; id=2;\"\n"
-        "mta-sts.twice A 127.0.0.5\nprivate MX 10 mx.one\nmta-sts.private A 127.0.0.5\n_mta-sts.private TXT \"v=STSv1; id=1;\"\n")
+        "mta-sts.twice A 127.0.0.5\n" + "".join(
+            f"d{k} MX 10 mx-tls\nmta-sts.d{k} A 127.0.0.5\n_mta-sts.d{k} TXT \"v=STSv1; id=1;\"\n" for k in range(MANY)) + "private MX 10 mx.one\nmta-sts.private A 127.0.0.5\n_mta-sts.private TXT \"v=STSv1; id=1;\"\n")
 
 
 @pytest.fixture(scope="module", name="net")
@@ -435,6 +437,31 @@ def test_a_web_server_that_says_nothing_holds_up_nobody_else(world):
         assert server.events("delivery.done", message=ident) == server.events("sts.failed") == []
         client.close()
         server.wait_event("delivery.done", message=ident)
+
+
+def test_slow_web_servers_keep_nobody_from_the_policy_that_is_known(world):
+    """A new id asks for a fetch, but there is no place for one; what is known holds, and the mail does not wait."""
+    web = world.publish()
+    web.publish("one.open", policy())
+    host = world.host("127.0.0.4", tls=world.net.good.context())
+    server = world.serve()
+    send(server, "you@one.open")
+    host.wait(1)
+    server.stop()
+    web.close()
+    kept = server.directory / "spool/mta-sts/one.open"
+    kept.write_text(kept.read_text().replace("eilbote-mta-sts 1 ", "eilbote-mta-sts 0 "))
+    with socket.create_server(("127.0.0.5", world.net.https)) as silent:
+        silent.settimeout(PATIENCE_S)
+        server.start()
+        for k in range(MANY):
+            send(server, f"you@d{k}.open")
+        held = [silent.accept()[0] for _ in range(16)]
+        send(server, "you@one.open")
+        assert host.wait(2)[1].is_tls
+        assert server.events("sts.failed", domain="one.open") == []
+        for client in held:
+            client.close()
 
 
 def test_a_stranger_does_not_make_us_ask_our_own_network(world):

@@ -194,6 +194,20 @@ static void test_where_mail_goes(void **state)
     assert_false(conf_is_relay_domain(c, STR("x.backup.example")));
     assert_true(conf_is_relay_domain(c, STR("x.sub.example")));
     assert_false(conf_is_relay_domain(c, STR("sub.example")));
+    conf_free(c);
+    c = load_good("hostname = a.test\nrelay-domains = {\"xn--bcher-kva.test\"}\n"
+                  "transport \".xn--bcher-kva.test\" {\n host = h.test\n}\n"
+                  "reports {\n address = {\"r@xn--bcher-kva.test\"}\n}\n");
+    assert_ptr_equal(conf_transport(c, STR("x.b\xc3\xbc"
+                                           "cher.test")),
+                     &c->transport[0]);
+    assert_true(conf_is_relay_domain(c, STR("b\xc3\xbc"
+                                            "cher.test")));
+    assert_true(conf_is_report_address(c, STR("R"),
+                                       STR("b\xc3\xbc"
+                                           "cher.test")));
+    conf_free(c);
+    c = load_good(full);
     assert_int_equal(c->delivery.source.count, 2);
     assert_false(c->resolver.is_validating);
     assert_int_equal(c->resolver.server.item[0].port, 5353);

@@ -59,10 +59,17 @@ static void test_what_readers_differ_about(void **state)
                                         "\"Doe, \\\" J\" <j@b.test>, x@[1.2.3.4] (a (b) \\) c)",
                                         "g: a@b.test, <c@d.test>;",
                                         "Doe, Jane <j@b.test>",
-                                        "> a@b.test"};
-    static const char *const unclear[] = {"a@b.test \"",     "\"a <c@d.test>", "a@b.test (x",
-                                          "a@b.test (x\\)",  "<a@b.test",      "a@[1.2.3.4",
-                                          "<a@b.test><c@d>", "<<a@b>>",        "x, <a@b"};
+                                        "> a@b.test",
+                                        "a@b.test c@d.test <e@f.test>",
+                                        "\"a@b.test\"@d.test",
+                                        "<@a.test,@b.test:c@d.test>",
+                                        "\"a@b.test\": c@d.test;",
+                                        "<c@d.test> \"a@b.test\" (a@b.test)"};
+    static const char *const unclear[] = {
+        "a@b.test \"",    "\"a <c@d.test>",  "a@b.test (x",   "a@b.test (x\\)", "<a@b.test",
+        "a@[1.2.3.4",     "<a@b.test><c@d>", "<<a@b>>",       "x, <a@b",        "a@b.test@d.test",
+        "<a@b c@d.test>", "a@b>c@d.test",    "<a@b,@d.test>", "a@b: c@d.test;", "<c@d.test> a@b",
+        "<a@b:c@d.test>", "<@a:b@c:d@e>"};
     for (size_t i = 0; i < sizeof clear / sizeof *clear; i++)
         assert_true(mailbox_list_is_clear(str_from(clear[i])));
     for (size_t i = 0; i < sizeof unclear / sizeof *unclear; i++)

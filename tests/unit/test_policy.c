@@ -12,6 +12,7 @@
 #include "check/policy.h"
 #include "check/token_bucket.h"
 #include "fake_zone.h"
+#include "mail/idna.h"
 
 static struct ip_address ip_of(const char *text)
 {
@@ -237,12 +238,11 @@ static struct fault mail(const struct policy_rules *rules, const char *zone_text
     struct arena arena = arena_make(1 << 20);
     struct asker asker = {.answer = fake_answer, .context = &zone, .arena = &arena, .left = 40},
                  lists = asker;
+    char ascii[IDNA_DOMAIN_MAX];
     struct str text = str_from(sender);
-    struct policy_mail m = {.helo = STR("h.test"),
-                            .sender = text,
-                            .domain = str_skip(text, str_last_index(text, '@') + 1),
-                            .asker = &asker,
-                            .lists = &lists};
+    struct str domain = idna_to_ascii(str_skip(text, str_last_index(text, '@') + 1), ascii);
+    struct policy_mail m = {
+        .helo = STR("h.test"), .sender = text, .domain = domain, .asker = &asker, .lists = &lists};
     *told = (struct told){{0}};
     *p = (struct policy){.rules = rules,
                          .hostname = STR("us.test"),
@@ -326,6 +326,31 @@ static void test_lists_that_are_gone_or_refuse_us_do_nothing(void **state)
                                 "list to remove it");
 }
 
+static void test_a_blocked_name_has_no_other_spelling(void **state)
+{
+    static const char *const senders[] = {"a@xn--bcher-kva.test", "A@b\xc3\xbc"
+                                                                  "cher.test"};
+    static const char *const names[] = {"bad.test", "BAD.test.", "x.worse.test.",
+                                        "us.test.", "192.0.2.9", "[192.0.2.9]"};
+    struct str blocked[] = {STR("bad.test"), STR(".worse.test"), STR("a@xn--bcher-kva.test")};
+    struct policy_rules r = {.block_helo = {blocked, 2},
+                             .block_senders = {blocked + 2, 1},
+                             .helo_own_name = {POLICY_REFUSE, 0}};
+    struct policy p;
+    static struct told told;
+    (void)state;
+    for (size_t i = 0; i < sizeof senders / sizeof *senders; i++)
+        assert_int_equal(mail(&r, "", senders[i], &p, &told).reply, 550);
+    assert_int_equal(mail(&r, "", "b@xn--bcher-kva.test", &p, &told).reply, 0);
+    p.own_ip = ip_of("192.0.2.9");
+    p.has_own_ip = true;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        assert_int_equal(policy_helo(&p, str_from(names[i]), true).reply, 550);
+    assert_int_equal(policy_helo(&p, STR("worse.test."), true).reply, 0);
+    assert_int_equal(policy_helo(&p, STR("."), false).reply, 0);
+    assert_int_equal(policy_helo(&p, STR_NONE, false).reply, 0);
+}
+
 static void test_values_are_read_as_they_are_printed(void **state)
 {
     static const char *const rates[] = {"address messages 100/1h", "account bytes 1048576/1d",
@@ -379,6 +404,7 @@ int main(void)
         cmocka_unit_test(test_actions_from_off_to_refuse),
         cmocka_unit_test(test_a_dns_that_fails_never_refuses_for_good),
         cmocka_unit_test(test_lists_that_are_gone_or_refuse_us_do_nothing),
+        cmocka_unit_test(test_a_blocked_name_has_no_other_spelling),
         cmocka_unit_test(test_values_are_read_as_they_are_printed),
         cmocka_unit_test(test_delays_double_up_to_the_most),
     };
