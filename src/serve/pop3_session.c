@@ -268,6 +268,9 @@ static __attribute__((noinline)) void update(struct pop3_session *s)
         visitor_tell(&s->visitor, "pop3.update.failed", &f);
     else
         s->removed = (int64_t)count;
+    /* Who hears the answer may come again at once. */
+    maildrop_close(s->drop);
+    s->drop = NULL;
     pop3_server_updated(&s->engine, !f.kind);
 }
 
@@ -366,7 +369,7 @@ static __attribute__((noinline)) void leave(struct pop3_session *s)
     maildrop_close(s->drop);
     end_auth(s);
     visitor_begin_event(&s->visitor, &e, "pop3.session.ended");
-    if (s->drop)
+    if (s->message)
         event_text(&e, "account", str_from(s->account));
     event_number(&e, "messages", (int64_t)s->message_count);
     event_number(&e, "retrieved", s->retrieved);
