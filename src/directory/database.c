@@ -11,6 +11,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "mail/idna.h"
+
 enum { SCHEMA_VERSION = 2, KEYS_SINCE_VERSION = 2, BUSY_TIMEOUT_MS = 5000 };
 
 /* What makes a file of version n from one of version n - 1; two programs may do that at a time. */
@@ -87,8 +89,16 @@ void database_unlock(struct directory **d)
     mutex_unlock(&(*d)->lock);
 }
 
+/* Somebody was killed in the middle of a change, and only who may write can take it back. */
+static bool is_stuck(const struct directory *d)
+{
+    return sqlite3_extended_errcode(d->db) == SQLITE_READONLY_ROLLBACK;
+}
+
 struct fault database_fault(struct directory *d)
 {
+    if (d->tell_stuck && is_stuck(d))
+        d->tell_stuck(d->stuck_arg);
     struct fault f =
         fault_make(451, FAULT_STATUS(4, 3, 0), "directory.db: %s", sqlite3_errmsg(d->db));
     f.is_private = true;
@@ -165,14 +175,19 @@ struct fault directory_open(const char *path, enum directory_access access, stru
         f = fault_make(451, FAULT_STATUS(4, 3, 0), "%s: %s", path, sqlite3_errstr(result));
     else
         f = set_up(d, access);
-    if (f.kind && sqlite3_extended_errcode(d->db) == SQLITE_READONLY_ROLLBACK &&
-        take_back_change(path))
+    if (f.kind && is_stuck(d) && take_back_change(path))
         f = set_up(d, access);
     if (f.kind)
         directory_close(d);
     else
         *out = d;
     return f;
+}
+
+void directory_on_stuck(struct directory *d, void (*tell)(void *arg), void *arg)
+{
+    d->tell_stuck = tell;
+    d->stuck_arg = arg;
 }
 
 void directory_close(struct directory *d)
@@ -301,4 +316,11 @@ struct str database_fold(struct arena *a, struct str s)
     for (size_t i = 0; i < s.n; i++)
         copy[i] = str_lower_byte(copy[i]);
     return str_make(copy, s.n);
+}
+
+struct str database_fold_domain(struct arena *a, struct str domain)
+{
+    char ascii[IDNA_DOMAIN_MAX];
+    struct str name = str_has_8bit(domain) ? idna_to_ascii(domain, ascii) : STR_NONE;
+    return name.n > 0 ? arena_copy(a, name) : database_fold(a, domain);
 }

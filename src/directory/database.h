@@ -50,6 +50,8 @@ struct directory {
     sqlite3 *db;
     struct mutex lock;
     sqlite3_stmt *statement[DATABASE_QUERY_COUNT];
+    void (*tell_stuck)(void *arg); /* or NULL */
+    void *stuck_arg;
 };
 
 /* Takes the lock until the end of the block. */
@@ -96,5 +98,8 @@ struct fault database_resolve(struct directory *d, struct str local, struct str 
 
 /* A lower-case copy. */
 struct str database_fold(struct arena *a, struct str s);
+
+/* The same of a domain, which is kept as its A-labels. */
+struct str database_fold_domain(struct arena *a, struct str domain);
 
 #endif

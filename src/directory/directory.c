@@ -58,7 +58,7 @@ struct fault directory_has_domain(struct directory *d, struct str domain, bool *
     struct arena a = arena_make(LOGIN_ARENA_BYTES);
     DATABASE_LOCK(d);
     struct fault f =
-        find_domain(d, database_fold(&a, str_head(domain, LOGIN_ARENA_BYTES / 2)), has);
+        find_domain(d, database_fold_domain(&a, str_head(domain, LOGIN_ARENA_BYTES / 2)), has);
     arena_free(&a);
     return f;
 }
@@ -119,7 +119,7 @@ struct fault database_resolve(struct directory *d, struct str local, struct str 
 {
     bool is_ours = false;
     *out = (struct directory_result){.kind = DIRECTORY_NOT_OURS};
-    domain = database_fold(a, domain);
+    domain = database_fold_domain(a, domain);
     struct str name = database_fold(a, local);
     struct fault f = find_domain(d, domain, &is_ours);
     if (f.kind || !is_ours)

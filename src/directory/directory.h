@@ -30,6 +30,13 @@ enum directory_access {
 struct fault directory_open(const char *path, enum directory_access access, struct directory **out);
 void directory_close(struct directory *d);
 
+/*
+ * A writer was killed while the directory is open, and who may not write cannot read any more: tell(arg)
+ * is called for every question that fails so, on its thread. Whoever opens the directory and may write
+ * makes it well. Before the first question.
+ */
+void directory_on_stuck(struct directory *d, void (*tell)(void *arg), void *arg);
+
 /* A number that changes whenever anybody changed the directory, for callers that keep answers. */
 struct fault directory_version(struct directory *d, int64_t *version);
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "conf/conf_resolver.h"
+#include "directory/full.h"
 #include "net/offload.h"
 #include "os/clock.h"
 #include "os/memory.h"
@@ -110,6 +111,7 @@ static struct fault open_queue(struct mta *m, const struct conf *conf)
             (struct sender_loop){m->steward.crew.member[i].loop, &m->steward.crew.member[i].work};
     struct sender_options s = {.live = &m->steward.live,
                                .directory = m->steward.server.directory_cache,
+                               .full = m->steward.server.full,
                                .keys = m->steward.server.keys,
                                .srs = m->steward.server.srs,
                                .resolver = m->resolver,
@@ -194,6 +196,7 @@ static struct fault open_mta(struct steward *s, const struct conf *conf)
     load_srs(s, conf);
     arena_free(&a);
     s->server.opened_keys = key_cache_make();
+    s->server.full = full_mailboxes_make();
     return start_resolver(mta_of(s), conf);
 }
 
@@ -321,6 +324,7 @@ static void close_mta(struct steward *s)
     key_ring_free(s->server.keys);
     srs_ring_free(s->server.srs);
     key_cache_free(s->server.opened_keys);
+    full_mailboxes_free(s->server.full);
 }
 
 static const struct steward_session sessions[] = {

@@ -363,6 +363,9 @@ static void take(struct reload *r, struct reload_role *role, const struct report
     case REPORT_UPGRADE:
         r->wants_upgrade = true;
         return;
+    case REPORT_STUCK:
+        r->wants_mending = true;
+        return;
     default:
         process_complain("eilbote: the %s says what no role says", role->kind->name);
     }

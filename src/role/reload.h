@@ -43,6 +43,7 @@ struct reload {
     uint64_t last_number, last_id;
     bool is_going_on, is_wanted, is_refused, is_undone, is_over;
     bool wants_upgrade; /* a role has been asked for one */
+    bool wants_mending; /* a role cannot read the directory */
     struct fault fault; /* the first of the reload that goes on */
 };
 

@@ -79,7 +79,10 @@ static void deliver(struct loop_message *message)
 
 void role_ask(struct role *r, enum role_request request)
 {
-    atomic_store(request == ROLE_STOP ? &r->wants_stop : &r->wants_reload, true);
+    atomic_store(request == ROLE_STOP   ? &r->wants_stop
+                 : request == ROLE_MEND ? &r->wants_mending
+                                        : &r->wants_reload,
+                 true);
     mutex_lock(&r->mutex);
     if (r->loop && !atomic_exchange(&r->is_posted, true))
         loop_post(r->loop, &r->message);
@@ -184,6 +187,8 @@ enum role_request role_wait(struct role *r)
             return stop(r);
         if (atomic_exchange(&r->wants_reload, false))
             role_report(r, REPORT_WISH, 0, NULL);
+        if (atomic_exchange(&r->wants_mending, false))
+            role_report(r, REPORT_STUCK, 0, NULL);
         switch (receive(r)) {
         case CHANNEL_NOTHING:
             task_wait_answer();

@@ -55,7 +55,8 @@ enum report_kind {
     REPORT_DONE,      /* works with the set of that number now */
     REPORT_FAILED,    /* does not, and goes on with the one before */
     REPORT_WISH,      /* somebody asks for a reload */
-    REPORT_UPGRADE    /* somebody asks for an upgrade */
+    REPORT_UPGRADE,   /* somebody asks for an upgrade */
+    REPORT_STUCK      /* a change of directory.db was left half done, and is to be taken back */
 };
 
 /* A packet to the supervisor, which looks at every byte with distrust. */
@@ -66,7 +67,15 @@ struct report {
     char text[FAULT_TEXT_MAX];
 };
 
-enum role_request { ROLE_SET, ROLE_REFUSED, ROLE_STAY, ROLE_ALONE, ROLE_RELOAD, ROLE_STOP };
+enum role_request {
+    ROLE_SET,
+    ROLE_REFUSED,
+    ROLE_STAY,
+    ROLE_ALONE,
+    ROLE_RELOAD,
+    ROLE_MEND,
+    ROLE_STOP
+};
 
 struct role {
     const char *conf_path;         /* relative to the working directory, or absolute */
@@ -81,7 +90,7 @@ struct role {
     struct loop *loop;  /* NULL: not yet, or no more */
     struct loop_message message;
     atomic_bool is_posted;
-    atomic_bool wants_reload, wants_stop;
+    atomic_bool wants_reload, wants_mending, wants_stop;
 
     /* The role's own. */
     struct task *task; /* that acts on requests */
@@ -95,7 +104,8 @@ struct role {
 struct fault role_open(struct role *r, const char *conf_path, int channel);
 void role_close(struct role *r);
 
-/* Asks the role to stop, or to ask for a reload; any thread, also before it runs. */
+/* Asks the role to stop, or to ask for a reload, or (ROLE_MEND) to have the directory made readable; any
+ * thread, also before it runs. */
 void role_ask(struct role *r, enum role_request request);
 
 /* For the role: the running task acts on requests from now on, or no more. */

@@ -102,6 +102,12 @@ static int64_t session_most(void)
     return descriptors - (rest < DESCRIPTORS_KEPT ? rest : DESCRIPTORS_KEPT);
 }
 
+static void ask_for_mending(void *arg)
+{
+    struct steward *s = arg;
+    role_ask(s->role, ROLE_MEND);
+}
+
 static struct fault open_common(struct steward *s, const struct conf *conf)
 {
     struct arena a = arena_make(1 << 16);
@@ -118,6 +124,7 @@ static struct fault open_common(struct steward *s, const struct conf *conf)
         f = directory_open(conf_state_path(conf, &a, "directory.db"), DIRECTORY_READ,
                            &s->server.directory);
     if (!f.kind) {
+        directory_on_stuck(s->server.directory, ask_for_mending, s);
         s->server.directory_cache = directory_cache_make(s->server.directory);
         s->server.clients = clients_make();
         s->server.session_max = session_most();

@@ -34,7 +34,8 @@ enum {
     PAUSE_FIRST_MS = 100,
     PAUSE_MOST_MS = 5000, /* when what kept it from starting is over, it is back soon */
     STEADY_MS = 10000,    /* a role that ran that long has recovered */
-    KILL_AFTER_MS = 30000
+    KILL_AFTER_MS = 30000,
+    MENDING_PAUSE_MS = 1000
 };
 
 /* A role in a process of its own, or on a thread (serve --single). */
@@ -61,6 +62,8 @@ struct supervisor {
     char program[PATH_MAX]; /* this one's, and where the next one is */
     int trial_pid;          /* the next one reads the configuration; 0: it does not */
     bool is_tried;          /* it can */
+    int mending_pid; /* takes back what a killed command has left of the directory; 0: nobody does */
+    int64_t mended_ms; /* when the last one began */
     struct sockets inherited;
 };
 
@@ -165,6 +168,29 @@ static void trial_ended(struct supervisor *s, const char *how, bool is_clean)
                            s->program, how));
 }
 
+/*
+ * A role cannot read the directory, because a command was killed in the middle of a change of it. Any
+ * command that opens it with our rights takes that back. A role asks again as long as it is needed.
+ */
+static void mend_directory(struct supervisor *s)
+{
+    char *arguments[] = {(char *)(uintptr_t) "eilbote",
+                         (char *)(uintptr_t) "-c",
+                         (char *)(uintptr_t)s->reload.conf_path,
+                         (char *)(uintptr_t) "domain",
+                         (char *)(uintptr_t) "list",
+                         NULL};
+    int64_t now = clock_now_ms();
+    s->reload.wants_mending = false;
+    if (s->is_stopping || s->mending_pid > 0 ||
+        (s->mended_ms > 0 && now - s->mended_ms < MENDING_PAUSE_MS))
+        return;
+    s->mended_ms = now;
+    struct fault f = process_try(s->program, arguments, &s->mending_pid);
+    process_complain("eilbote: a change of the directory was left half done and is taken back%s%s",
+                     f.kind ? ", but: " : "", f.kind ? f.text : "");
+}
+
 static bool has_predecessors(const struct supervisor *s)
 {
     for (size_t i = 0; i < ROLES; i++)
@@ -234,6 +260,8 @@ static void ended(struct supervisor *s, int pid, const char *how, bool is_clean)
 {
     if (s->trial_pid == pid)
         trial_ended(s, how, is_clean);
+    if (s->mending_pid == pid)
+        s->mending_pid = 0;
     for (size_t i = 0; i < ROLES; i++) {
         struct child *c = &s->child[i];
         if (c->pid == pid)
@@ -361,6 +389,8 @@ static void run_children(struct supervisor *s)
         wait_and_act(s, start_due(s));
         if (s->reload.wants_upgrade)
             try_upgrade(s);
+        if (s->reload.wants_mending)
+            mend_directory(s);
         upgrade(s);
     }
 }
@@ -404,6 +434,8 @@ static struct fault run_threads(struct supervisor *s, unsigned offload_threads)
         if (s->reload.wants_upgrade)
             stay(s, fault_make(551, FAULT_STATUS(5, 3, 5), "one process makes no way for another"));
         s->reload.wants_upgrade = false;
+        if (s->reload.wants_mending)
+            mend_directory(s);
     }
     for (size_t i = 0; i < count; i++) {
         role_ask(&s->child[i].role, ROLE_STOP);

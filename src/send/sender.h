@@ -19,6 +19,7 @@
 #include "sign/key_ring.h"
 #include "sign/srs_ring.h"
 
+struct full_mailboxes;
 struct sender;
 
 /* A loop that carriers may run on, and the scope they belong to. */
@@ -30,6 +31,7 @@ struct sender_loop {
 struct sender_options {
     struct live_holder *live;
     struct directory_cache *directory;
+    struct full_mailboxes *full; /* is told of mailboxes of ours; NULL: nobody wants to know */
     struct key_ring *keys;
     struct srs_ring *srs; /* NULL: no sender is rewritten */
     struct resolver *resolver;

@@ -9,6 +9,7 @@
  */
 #include <stdlib.h>
 
+#include "directory/full.h"
 #include "event/event.h"
 #include "mail/dsn.h"
 #include "mail/dsn_redact.h"
@@ -148,6 +149,21 @@ static bool is_held_by_tls(const struct verdict *v, const struct fault *f)
            f->status.subject == 7 && (f->status.detail == 10 || f->status.detail == 30);
 }
 
+/* What a mailbox of ours says of its room is what strangers are told about it (X.2.2, RFC 3463 section 3.3). */
+static void note_room(const struct job *j, size_t i)
+{
+    struct full_mailboxes *full = j->sender->options.full;
+    const struct fault *f = &j->result[i];
+    struct str address = rcpt_of(j, i)->address;
+    uint64_t size = j->delivery->message->body_size;
+    if (!j->is_local || !full)
+        return;
+    if (!f->kind)
+        full_mailboxes_remove(full, address, size);
+    else if (f->kind == FAULT_LATER && f->status.subject == 2 && f->status.detail == 2)
+        full_mailboxes_add(full, address, size, loop_now_ms(j->sender->owner));
+}
+
 static void judge_rcpt(struct verdict *v, size_t i)
 {
     struct job *j = v->job;
@@ -158,6 +174,7 @@ static void judge_rcpt(struct verdict *v, size_t i)
         add_told(v, i, DSN_EXPANDED);
         return;
     }
+    note_room(j, i);
     switch (f->kind) {
     case FAULT_FINE:
         tell_event(v, i, "delivery.done");

@@ -22,6 +22,7 @@
 #include "sign/key_ring.h"
 #include "sign/srs_ring.h"
 
+struct full_mailboxes;
 struct greylist_book;
 struct report_store;
 struct store;
@@ -35,6 +36,7 @@ struct server {
     struct key_ring *keys;          /* mta */
     struct srs_ring *srs;           /* mta */
     struct key_cache *opened_keys;  /* mta: of others */
+    struct full_mailboxes *full;    /* mta */
     struct queue *queue;            /* mta */
     struct greylist_book *greylist; /* mta, in charge; NULL: nobody is remembered */
     struct resolver *resolver;      /* mta */

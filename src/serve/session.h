@@ -43,6 +43,8 @@ struct transaction {
     struct address only_rcpt; /* for the trace field, when asked_rcpts is 1 */
     size_t asked_rcpts;       /* RCPT commands accepted */
     uint64_t announced_size;
+    struct directory_recipient
+        sole; /* the only mailbox a stranger's mail is for, without its account; else empty */
     uint64_t id;
     size_t trace_size;            /* of our field on top of the content */
     struct mailbox_rcpt *mailbox; /* LMTP, instead of the envelope's */
@@ -108,6 +110,10 @@ void session_begin_event(const struct session *s, struct event *e, const char *n
 
 /* session_rcpt.c: what is said to RCPT. */
 struct fault session_on_rcpt(struct session *s, const struct smtp_rcpt *rcpt);
+
+/* Whether there is room for the message of that size, where it is a stranger's and for one mailbox alone: 452 4.2.2, or
+ * 552 5.2.2 when there never will be. */
+struct fault session_check_room(const struct session *s, uint64_t size_bytes);
 
 /* Recipients that a filter adds, or with is_trial would add, and takes away. */
 struct fault session_add_rcpt(struct session *s, const struct smtp_rcpt *rcpt, bool is_trial);

@@ -209,6 +209,8 @@ static struct fault take_message(struct session *s)
     struct fault f = session_check_loop(t);
     t->envelope.is_tls_optional = is_tls_optional(t);
     if (!f.kind)
+        f = session_check_room(s, size);
+    if (!f.kind)
         f = intake_finish(&t->intake, accept_message, s);
     tell_message(s, t, size, &f);
     session_report_inspection(s, &f);

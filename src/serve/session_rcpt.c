@@ -6,7 +6,9 @@
 
 #include "base/encode.h"
 #include "directory/edit.h"
+#include "directory/full.h"
 #include "mail/idna.h"
+#include "net/loop.h"
 #include "net/offload.h"
 #include "os/clock.h"
 #include "os/random.h"
@@ -307,6 +309,34 @@ static struct fault reverse_rcpt(const struct session *s, struct address *a, str
     return f;
 }
 
+/* Strangers hear themselves that there is no room: a notice could reach somebody who has sent nothing. */
+static struct fault check_room(const struct session *s, const struct directory_recipient *mailbox,
+                               uint64_t size_bytes)
+{
+    if (mailbox->quota_bytes > 0 && size_bytes > (uint64_t)mailbox->quota_bytes)
+        return fault_make(552, FAULT_STATUS(5, 2, 2), "the message is larger than the mailbox");
+    if (full_mailboxes_has(s->visitor.server->full, mailbox->address, size_bytes,
+                           loop_now_ms(loop_current())))
+        return fault_make(452, FAULT_STATUS(4, 2, 2), "the mailbox is full");
+    return FINE;
+}
+
+struct fault session_check_room(const struct session *s, uint64_t size_bytes)
+{
+    const struct transaction *t = &s->transaction;
+    return t->sole.address.n > 0 && t->envelope.rcpt_count == 1
+               ? check_room(s, &t->sole, size_bytes)
+               : FINE;
+}
+
+static void keep_sole(struct transaction *t, const struct directory_recipient *mailbox)
+{
+    t->sole = (struct directory_recipient){0};
+    if (mailbox && t->asked_rcpts == 0)
+        t->sole = (struct directory_recipient){.address = arena_copy(&t->arena, mailbox->address),
+                                               .quota_bytes = mailbox->quota_bytes};
+}
+
 /* What is allocated in scratch goes when the command is answered, or a client that asks for ever
  * would fill the memory of its transaction. */
 static struct fault decide_rcpt(struct session *s, const struct smtp_rcpt *asked,
@@ -333,6 +363,12 @@ static struct fault decide_rcpt(struct session *s, const struct smtp_rcpt *asked
         f = session_filter_rcpt(s, asked);
     if (f.kind)
         return f;
+    bool is_sole = is_ours && !may_relay && expanded.count == 1 && expanded.item[0].account.n > 0;
+    if (is_sole)
+        f = check_room(s, &expanded.item[0], s->transaction.announced_size);
+    if (f.kind)
+        return f;
+    keep_sole(&s->transaction, is_sole ? &expanded.item[0] : NULL);
     s->transaction.is_report |= is_report;
     if (is_report && !has_mailbox)
         return FINE; /* it is read, and no mailbox gets it */

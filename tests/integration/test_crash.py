@@ -81,17 +81,40 @@ def test_nothing_acknowledged_is_lost_when_killed_in_a_relief(make_server, make_
     assert set(seen.values()) == {1}
 
 
-def test_a_killed_command_keeps_no_role_from_its_directory(make_server):
-    """It died with pages in the file and its journal beside it; whoever starts a role takes that back, as the role may not."""
-    server = make_server()
-    server.stop()
+def kill_in_a_change(server):
+    """A command dies with pages in directory.db and its journal beside it, which the roles may not take back."""
     change = ("import os, sqlite3, sys; db = sqlite3.connect(sys.argv[1], isolation_level=None); db.execute('PRAGMA cache_size = 10'); "
               "db.execute('BEGIN IMMEDIATE'); db.executemany('INSERT INTO domain VALUES (?)', ((f'half{i}.test',) for i in range(5000))); os._exit(9)")
     assert subprocess.run([sys.executable, "-c", change, str(server.directory / "directory.db")], check=False).returncode == 9
     assert os.path.getsize(server.directory / "directory.db-journal") > 0
-    server.start()
+
+
+def expect_the_directory(server):
     with server.submission() as client:
         client.message("alice@example.test", ["alice@example.test"])
     with server.smtp() as client:
         client.expect("MAIL FROM:<>", "250")
         client.expect("RCPT TO:<a@half1.test>", "550")
+
+
+def test_a_killed_command_keeps_no_role_from_its_directory(make_server):
+    """Whoever starts a role takes that back."""
+    server = make_server()
+    server.stop()
+    kill_in_a_change(server)
+    server.start()
+    expect_the_directory(server)
+
+
+def test_a_command_killed_beside_the_roles_stops_no_mail(make_server):
+    """The first question that cannot be answered has the supervisor take the change back."""
+    server = make_server(roles_have_users=True)
+    for number in (1, 2):
+        kill_in_a_change(server)
+        with server.smtp() as client:
+            client.expect("MAIL FROM:<>", "250")
+            until(lambda: client.ask(f"RCPT TO:<{time.monotonic()}@example.test>")[:3] and "".join(server.output).count("is taken back") == number)
+            until(lambda: client.ask("RCPT TO:<a@half1.test>").startswith("550 "), seconds=5)
+        expect_the_directory(server)
+    server.wait_empty()
+    until(lambda: len(server.events("mailbox.stored")) == 2)

@@ -146,6 +146,18 @@ def test_one_session_at_a_time(server):
     pop(server).quit()
 
 
+def test_the_mailbox_is_free_when_quit_is_answered(server):
+    """Whoever reads the answer finds the mailbox free, however fast he is. (Before that was so, one of some 2,000 was too early, under load.)"""
+    for _ in range(100):
+        with Talk(server.where("pop3s"), implicit_tls=True) as first, Talk(server.where("pop3s"), implicit_tls=True) as second:
+            for talk in (first, second):
+                assert talk.reply().startswith("+OK")
+                talk.expect("USER bob@example.test", "+OK")
+            for talk in (first, second):
+                talk.expect(f"PASS {PASSWORD}", "+OK")
+                talk.expect("QUIT", "+OK")
+
+
 def test_every_extension(server):
     deliver(server, "bob@example.test")
     c = pop(server, user=None, tls=False)
