@@ -21,7 +21,7 @@ def drained(talk):
 
 
 def pop_login(server, user="alice@example.test"):
-    """A POP3 session with its mailbox open, for use in a with statement."""
+    """A POP3 session with its mailbox open, for use in a with statement. Without a QUIT, the mailbox is free only when the server has noticed the end."""
     talk = Talk(server.where("pop3s"), implicit_tls=True)
     assert talk.reply().startswith("+OK")
     talk.expect(f"USER {user}", "+OK")
@@ -37,6 +37,7 @@ def pop(server, user="alice@example.test"):
         for number in range(1, count + 1):
             talk.expect(f"RETR {number}", "+OK")
             texts.append(b"".join(iter(talk.file.readline, b".\r\n")))
+        talk.expect("QUIT", "+OK")
         return texts
 
 

@@ -142,6 +142,8 @@ def test_pop3_runs_neither(quick, is_open):
                 c.send(line + b"\r\n")
                 assert c.reply().startswith("-ERR"), line[:40]
                 assert c.ask("NOOP" if is_open else "CAPA").startswith("+OK"), line[:40]
+                if is_open:
+                    c.expect("QUIT", "+OK")
 
 
 def test_pop3_takes_no_nul_in_a_login(quick):

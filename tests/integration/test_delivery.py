@@ -266,6 +266,7 @@ def test_an_alias_is_told_beside_its_own_mailbox_and_others(make_server, stub):
     notice = next(m for m in stub.wait(2) if "back.test" in m.rcpt[0])
     told = [(part["Final-Recipient"], part["Action"]) for part in parts_of(notice)[1][1:]]
     assert told == [("rfc822; bob@example.test", "expanded"), ("rfc822; team@example.test", "expanded")]
+    server.wait_event("notice.accepted")
     server.wait_empty()
     assert len(server.events("notice.accepted")) == 1
 
@@ -396,7 +397,7 @@ def test_a_domain_in_u_labels_is_the_one_in_a_labels(make_server, make_stub):
         c.expect("RCPT TO:<nobody@B\u00dcCHER.test>", "550 5.1.1 ")
     assert stub.wait()[0].rcpt == ["RCPT TO:<you@m\u00fcnchen.test>"]
     server.wait_empty()
-    assert {e["to"] for e in server.events("delivery.done", message=ident)} == {"bob@example.test", "you@m\u00fcnchen.test"}
+    until(lambda: {e["to"] for e in server.events("delivery.done", message=ident)} == {"bob@example.test", "you@m\u00fcnchen.test"})
 
 
 def test_broken_connections_only_delay(make_server, make_stub):
