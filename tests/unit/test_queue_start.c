@@ -7,13 +7,17 @@
 #include "queue/cold.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 
 enum { ID = 77, DONE = 10, SYNCED_MOST = 64 };
 
+/* The journal's keeper syncs beside the thread that starts the queue. */
+static pthread_mutex_t disk_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct {
-    bool is_failing;
-    ino_t synced[SYNCED_MOST];
+    atomic_bool is_failing;
+    ino_t synced[SYNCED_MOST]; /* under disk_mutex, as is its count */
     size_t count;
 } disk;
 
@@ -27,8 +31,10 @@ int __wrap_fdatasync(int fd)
         errno = EIO;
         return -1;
     }
+    pthread_mutex_lock(&disk_mutex);
     if (disk.count < SYNCED_MOST && fstat(fd, &status) == 0)
         disk.synced[disk.count++] = status.st_ino;
+    pthread_mutex_unlock(&disk_mutex);
     return __real_fdatasync(fd);
 }
 
