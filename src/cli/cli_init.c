@@ -73,15 +73,18 @@ static int check_words(struct plan *p)
     struct ip_network network;
     if (!p->dir || !p->domain || !p->user)
         return cli_usage(p->i, "--dir, --domain and --user are needed");
+    p->domain = cli_folded(&p->arena, p->domain).p;
+    p->user = directory_canonical(&p->arena, str_from(p->user)).p;
+    if (p->hostname)
+        p->hostname = cli_folded(&p->arena, p->hostname).p;
     if (!hostname_is_mail_domain(str_from(p->domain)))
-        return cli_usage(p->i, "--domain is \"%s\"; allowed: a domain name in ASCII", p->domain);
+        return cli_usage(p->i, "--domain is \"%s\"; allowed: a domain name", p->domain);
     if (!directory_split(str_from(p->user), &local, &domain) ||
         !str_equal_nocase(domain, str_from(p->domain)))
         return cli_usage(p->i, "--user is \"%s\"; allowed: an address like alice@%s", p->user,
                          p->domain);
     if (p->hostname && !is_name(str_from(p->hostname)))
-        return cli_usage(p->i, "--hostname is \"%s\"; allowed: a domain name in ASCII",
-                         p->hostname);
+        return cli_usage(p->i, "--hostname is \"%s\"; allowed: a domain name", p->hostname);
     if (p->port_offset && !num_parse(str_from(p->port_offset), 60000, &number))
         return cli_usage(p->i, "--port-offset is \"%s\"; allowed: 0 to 60000", p->port_offset);
     if (p->relay && !split_relay(p->relay, &host, &port))

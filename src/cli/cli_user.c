@@ -18,10 +18,7 @@ enum { FOLDER_MAX = 1024 };
 /* An account as the roles call it. */
 static const char *canonical(struct arena *a, const char *address)
 {
-    char *name = arena_c_string(a, str_from(address));
-    for (char *p = name; *p; p++)
-        *p = str_lower_byte(*p);
-    return name;
+    return directory_canonical(a, str_from(address)).p;
 }
 
 /* The folder of an account's mailbox, which is made with its first message; NULL for a name that has

@@ -43,6 +43,19 @@ bool directory_split(struct str address, struct str *local, struct str *domain)
     return is_local_part(*local) && hostname_is_valid(*domain);
 }
 
+struct str directory_canonical(struct arena *a, struct str address)
+{
+    struct str domain = str_skip(address, str_last_index(address, '@') + 1);
+    struct str name = database_fold_domain(a, domain);
+    size_t head = address.n - domain.n;
+    char *copy = arena_alloc(a, head + name.n + 1);
+    for (size_t i = 0; i < head; i++)
+        copy[i] = str_lower_byte(address.p[i]);
+    memcpy(copy + head, name.p, name.n);
+    copy[head + name.n] = '\0';
+    return str_make(copy, head + name.n);
+}
+
 static struct fault find_domain(struct directory *d, struct str domain, bool *found)
 {
     struct fault f;
@@ -152,10 +165,10 @@ struct fault directory_account(struct directory *d, struct str login, struct are
     struct str local, domain;
     *out = (struct directory_account){0};
     *found = false;
+    login = directory_canonical(a, login);
     if (!directory_split(login, &local, &domain))
         return FINE;
-    out->address = database_fold(a, login);
-    directory_split(out->address, &local, &domain);
+    out->address = login;
     DATABASE_LOCK(d);
     return find_account(d, local, domain, out, found);
 }
@@ -165,7 +178,7 @@ struct fault directory_verifier(struct directory *d, struct str login,
 {
     struct arena a = arena_make(LOGIN_ARENA_BYTES);
     struct directory_account account;
-    struct str name = database_fold(&a, str_head(login, 1024));
+    struct str name = directory_canonical(&a, str_head(login, 1024));
     struct fault f = directory_account(d, name, &a, &account, is_real);
     if (!f.kind) {
         DATABASE_LOCK(d);

@@ -96,6 +96,10 @@ struct fault directory_may_send_as(struct directory *d, struct str account, stru
 /* Whether the domain (any case) is ours. */
 struct fault directory_has_domain(struct directory *d, struct str domain, bool *has);
 
+/* An address or a login as the directory has it, in the arena: in lower case as far as ASCII goes, U-labels of
+ * the domain (RFC 5890) as A-labels. What is no address comes back in lower case. */
+struct str directory_canonical(struct arena *a, struct str address);
+
 /* "local@domain" cut at the last '@'. False unless both are what the directory can hold: a local
  * part of at most 64 bytes of UTF-8 without blanks and specials, a domain in ASCII. */
 bool directory_split(struct str address, struct str *local, struct str *domain);

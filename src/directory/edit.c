@@ -67,6 +67,40 @@ static struct fault need_domain(struct directory *d, struct str domain)
                : refuse("is not in the directory; eilbote domain add makes it ours", domain);
 }
 
+/* The parts of an address that the directory can hold, as it has them, in the arena. */
+static struct fault split_name(struct arena *a, struct str address, struct str *local,
+                               struct str *domain)
+{
+    struct str name = directory_canonical(a, str_head(address, NAME_MAX_BYTES));
+    return directory_split(name, local, domain)
+               ? FINE
+               : refuse("is not an address like alice@example.org", address);
+}
+
+/* The same of an alias, which may be a whole domain's. */
+static struct fault split_alias(struct arena *a, struct str alias, struct str *local,
+                                struct str *domain)
+{
+    struct str name = directory_canonical(a, str_head(alias, NAME_MAX_BYTES));
+    return directory_split_alias(name, local, domain)
+               ? FINE
+               : refuse("is neither an address nor @domain", alias);
+}
+
+/* A target keeps the case of its local part, which is somebody else's to read; its domain is the one of the DNS. */
+static struct fault take_target(struct arena *a, struct str target, struct str *out)
+{
+    struct str local, domain, name;
+    name = directory_canonical(a, str_head(target, NAME_MAX_BYTES));
+    if (!directory_split(name, &local, &domain))
+        return refuse("is not an address like alice@example.org", target);
+    *out = target;
+    if (str_has_8bit(str_skip(target, str_last_index(target, '@'))))
+        *out = arena_printf(a, STR_FMT "@" STR_FMT, STR_ARG(str_head(target, local.n)),
+                            STR_ARG(domain));
+    return FINE;
+}
+
 static struct fault make_verifier(struct str password, struct directory_verifier *out)
 {
     uint8_t salt[VERIFIER_SALT_BYTES];
@@ -85,9 +119,9 @@ struct fault directory_account_add(struct directory *d, struct str address, stru
     struct str local, domain;
     bool found;
     struct arena a = arena_make(NAME_ARENA_BYTES);
-    if (!directory_split(address, &local, &domain))
-        return refuse("is not an address like alice@example.org", address);
-    struct fault f = directory_account(d, address, &a, &account, &found);
+    struct fault f = split_name(&a, address, &local, &domain);
+    if (!f.kind)
+        f = directory_account(d, address, &a, &account, &found);
     if (!f.kind && found)
         f = refuse("exists already", address);
     if (!f.kind)
@@ -95,7 +129,6 @@ struct fault directory_account_add(struct directory *d, struct str address, stru
     if (!f.kind) {
         account.quota_bytes = quota_bytes;
         account.is_enabled = true;
-        directory_split(account.address, &local, &domain);
         DATABASE_LOCK(d);
         f = need_domain(d, domain);
         if (!f.kind)
@@ -109,12 +142,11 @@ struct fault directory_account_remove(struct directory *d, struct str address)
 {
     struct str local, domain;
     int changed = 0;
-    if (!directory_split(address, &local, &domain))
-        return refuse("is not an address like alice@example.org", address);
     struct arena a = arena_make(NAME_ARENA_BYTES);
+    struct fault f = split_name(&a, address, &local, &domain);
     DATABASE_LOCK(d);
-    struct fault f = database_run(d, DATABASE_ACCOUNT_REMOVE, database_fold(&a, domain),
-                                  database_fold(&a, local), STR_NONE, &changed);
+    if (!f.kind)
+        f = database_run(d, DATABASE_ACCOUNT_REMOVE, domain, local, STR_NONE, &changed);
     arena_free(&a);
     return f.kind || changed > 0 ? f : refuse("is not in the directory", address);
 }
@@ -187,18 +219,17 @@ bool directory_split_alias(struct str alias, struct str *local, struct str *doma
 
 struct fault directory_alias_add(struct directory *d, struct str alias, struct str target)
 {
-    struct str local, domain, target_local, target_domain;
+    struct str local, domain;
     int changed = 0;
-    if (!directory_split_alias(alias, &local, &domain))
-        return refuse("is neither an address nor @domain", alias);
-    if (!directory_split(target, &target_local, &target_domain))
-        return refuse("is not an address like alice@example.org", target);
     struct arena a = arena_make(NAME_ARENA_BYTES);
-    domain = database_fold(&a, domain);
-    DATABASE_LOCK(d);
-    struct fault f = need_domain(d, domain);
+    struct fault f = split_alias(&a, alias, &local, &domain);
     if (!f.kind)
-        f = database_run(d, DATABASE_ALIAS_ADD, domain, database_fold(&a, local), target, &changed);
+        f = take_target(&a, target, &target);
+    DATABASE_LOCK(d);
+    if (!f.kind)
+        f = need_domain(d, domain);
+    if (!f.kind)
+        f = database_run(d, DATABASE_ALIAS_ADD, domain, local, target, &changed);
     if (!f.kind && changed == 0)
         f = refuse("is a target of the alias already", target);
     arena_free(&a);
@@ -209,21 +240,20 @@ struct fault directory_alias_remove(struct directory *d, struct str alias, struc
 {
     struct str local, domain;
     int changed = 0;
-    if (!directory_split_alias(alias, &local, &domain))
-        return refuse("is neither an address nor @domain", alias);
     struct arena a = arena_make(NAME_ARENA_BYTES);
-    domain = database_fold(&a, domain);
-    local = database_fold(&a, local);
+    struct fault f = split_alias(&a, alias, &local, &domain);
+    if (!f.kind && target.n > 0)
+        f = take_target(&a, target, &target);
     DATABASE_LOCK(d);
-    struct fault f =
-        target.n > 0
-            ? database_run(d, DATABASE_ALIAS_TARGET_REMOVE, domain, local, target, &changed)
-            : database_run(d, DATABASE_ALIAS_REMOVE, domain, local, STR_NONE, &changed);
+    if (!f.kind)
+        f = target.n > 0
+                ? database_run(d, DATABASE_ALIAS_TARGET_REMOVE, domain, local, target, &changed)
+                : database_run(d, DATABASE_ALIAS_REMOVE, domain, local, STR_NONE, &changed);
+    if (!f.kind && changed == 0)
+        f = target.n > 0 ? refuse("is not a target of the alias", target)
+                         : refuse("is not in the directory", alias);
     arena_free(&a);
-    if (f.kind || changed > 0)
-        return f;
-    return target.n > 0 ? refuse("is not a target of the alias", target)
-                        : refuse("is not in the directory", alias);
+    return f;
 }
 
 struct fault directory_list_domains(struct directory *d, void (*each)(struct str domain, void *arg),

@@ -13,7 +13,7 @@
 const char auth_mechanisms_tls[] = "SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN";
 const char auth_mechanisms_clear[] = "SCRAM-SHA-256 PLAIN LOGIN";
 
-enum { NAME_MAX_BYTES = 320, NUMBER_MAX = 16 };
+enum { NAME_MAX_BYTES = 320, NUMBER_MAX = 16, ARENA_BYTES = 4096 };
 
 struct auth {
     struct directory *directory;
@@ -45,13 +45,15 @@ static void set_base64(Gsasl_session *session, Gsasl_property property, const vo
     buf_free(&text);
 }
 
-/* The login name in lower case, as accounts are kept. */
+/* The login name as accounts are kept. */
 static void take_account(struct auth *a, const char *name)
 {
-    struct str s = str_head(str_from(name), NAME_MAX_BYTES - 1);
-    for (size_t i = 0; i < s.n; i++)
-        a->account[i] = str_lower_byte(s.p[i]);
+    struct arena arena = arena_make(ARENA_BYTES);
+    struct str s = directory_canonical(&arena, str_head(str_from(name), NAME_MAX_BYTES - 1));
+    s = str_head(s, NAME_MAX_BYTES - 1);
+    memcpy(a->account, s.p, s.n);
     a->account[s.n] = '\0';
+    arena_free(&arena);
 }
 
 /* An authorization identity may only repeat the login name (RFC 4616 section 2). */

@@ -158,6 +158,30 @@ def test_the_mailbox_is_free_when_quit_is_answered(server):
                 talk.expect("QUIT", "+OK")
 
 
+def test_an_account_in_u_labels_is_the_one_in_a_labels(make_server):
+    """As in RFC 5890; whoever logs in may write either, and so may the operator."""
+    server = make_server(start=False)
+    server.cli("domain", "add", "b\u00fccher.test")
+    server.cli("user", "add", "jo@b\u00fccher.test", "--password-stdin", stdin=PASSWORD + "\n")
+    assert "exists already" in server.cli("user", "add", "Jo@xn--bcher-kva.test", "--password-stdin", stdin="x\n", status=1)
+    server.cli("alias", "add", "info@B\u00dcCHER.test", "jo@b\u00fccher.test", "Foo@Far.test")
+    server.cli("alias", "remove", "info@xn--bcher-kva.test", "Foo@Far.test")
+    assert "info@xn--bcher-kva.test jo@xn--bcher-kva.test\n" in server.cli("alias", "list")
+    server.start()
+    names = ["jo@b\u00fccher.test", "Jo@B\u00dcCHER.test", "jo@xn--bcher-kva.test"]
+    logins = [base64.b64encode(f"\0{name}\0{PASSWORD}".encode()).decode() for name in names]
+    for login in logins:
+        with server.smtp("submissions") as c:
+            c.expect(f"AUTH PLAIN {login}", "235 ")
+            c.message("jo@b\u00fccher.test", ["info@b\u00fccher.test"], mail=" SMTPUTF8")
+    until(lambda: len(server.events("mailbox.stored", to="jo@xn--bcher-kva.test")) == 3)
+    for login in logins:
+        c = pop(server, user=None)
+        assert c._shortcmd("AUTH PLAIN " + login).startswith(b"+OK")
+        assert c.stat()[0] == 3
+        c.quit()
+
+
 def test_every_extension(server):
     deliver(server, "bob@example.test")
     c = pop(server, user=None, tls=False)
