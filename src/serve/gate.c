@@ -188,6 +188,7 @@ struct fault gate_mail(struct gate *g, const struct gate_sender *from)
     g->questions = 0;
     g->asked_ms = 0;
     g->is_spf_known = false;
+    g->has_passed_greylist = false;
     struct clients_who w = who(g, from->address, from->account);
     struct fault f = limit(g, POLICY_AT_MAIL, POLICY_BYTES, &w, 0);
     if (!f.kind)
@@ -246,8 +247,9 @@ static void pass_greylist(struct gate *g, const char *reason)
 
 static struct fault greylist(struct gate *g, const struct gate_sender *from, struct str rcpt)
 {
-    struct looking l = {
-        .book = g->o.book, .rules = g->o.rules, .try = {g->o.ip, from->address, rcpt, now_ms(g)}};
+    struct looking l = {.book = g->o.book,
+                        .rules = g->o.rules,
+                        .try = {g->o.ip, from->address, rcpt, now_ms(g), g->has_passed_greylist}};
     if (g->o.is_known) {
         pass_greylist(g, "the client has delivered before");
         return FINE;
@@ -263,6 +265,7 @@ static struct fault greylist(struct gate *g, const struct gate_sender *from, str
     offload(look, &l);
     if (l.fault.kind)
         g->o.tell_fault(g->o.arg, &l.fault);
+    g->has_passed_greylist = g->has_passed_greylist || l.verdict.may_pass;
     return policy_greylisted(&g->policy, &l.verdict);
 }
 

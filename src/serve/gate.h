@@ -54,6 +54,7 @@ struct gate {
     int64_t asked_ms;          /* that they took */
     enum spf_result spf;       /* of the message at hand, when it was asked for */
     bool is_spf_known;
+    bool has_passed_greylist; /* the message at hand has, for one recipient */
 };
 
 struct gate *gate_make(const struct gate_options *o);

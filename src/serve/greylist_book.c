@@ -218,6 +218,8 @@ static struct fault try_locked(struct greylist_book *b, const struct policy_rule
         network_memory = get(b, &network, &f);
     }
     greylist_decide(&rules->greylist, &triplet_memory, &network_memory, t->now_ms, out);
+    if (t->is_counted && out->may_pass)
+        out->network.passes--;
     if (!b->db || b->is_read_only || sqlite3_get_autocommit(b->db))
         return f;
     put(b, &triplet, &out->triplet, &f);

@@ -22,6 +22,8 @@ struct greylist_try {
     struct ip_address ip;
     struct str sender, recipient;
     int64_t now_ms; /* Unix ms */
+    bool
+        is_counted; /* a pass of the message counts for the network already, by another recipient */
 };
 
 /*

@@ -232,6 +232,19 @@ def test_a_network_that_delivers_is_known(serve):
     assert attempt(server, "192.0.2.9", sender="new@good.test")[0] == "ok"
 
 
+def test_a_message_for_many_counts_once_for_its_network(serve):
+    server = serve(GREY.format("0s", 2))
+    both = ("alice@example.test", "bob@example.test")
+    for rcpt in both:
+        assert attempt(server, "192.0.2.9", sender="1@good.test", rcpt=rcpt)[0] == "rcpt"
+    with Stranger(server, "192.0.2.9") as c:
+        assert c.run(sender="1@good.test", rcpt=both[0])[0] == "ok"
+        c.expect(f"RCPT TO:<{both[1]}>", "250 ")
+    assert attempt(server, "192.0.2.9", sender="2@good.test")[0] == "rcpt"
+    assert attempt(server, "192.0.2.9", sender="1@good.test")[0] == "ok"
+    assert attempt(server, "192.0.2.9", sender="3@good.test")[0] == "ok"
+
+
 def test_a_damaged_memory_is_begun_anew(serve):
     server = serve(GREY.format("1h", 0))
     assert attempt(server, "192.0.2.9")[0] == "rcpt"
