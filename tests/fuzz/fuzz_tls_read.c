@@ -14,8 +14,10 @@ static void check_blanks(struct str in, const struct document *d)
 {
     struct buf text = buf_make(in.n + 16);
     struct document again;
-    must(buf_append(&text, STR("\r\n\t ")) && buf_append(&text, in) &&
-         buf_append(&text, STR(" \n")));
+    size_t mark =
+        str_starts(in, STR("\xef\xbb\xbf")) ? 3 : 0; /* in front of which there are none */
+    must(buf_append(&text, str_head(in, mark)) && buf_append(&text, STR("\r\n\t ")) &&
+         buf_append(&text, str_skip(in, mark)) && buf_append(&text, STR(" \n")));
     document_start(&again, REPORT_TLS);
     must(!tls_report_read(buf_str(&text), &again).kind);
     must_be_same(d, &again);
