@@ -67,11 +67,17 @@ static struct fault need_domain(struct directory *d, struct str domain)
                : refuse("is not in the directory; eilbote domain add makes it ours", domain);
 }
 
+/* As the directory has it; empty when it is longer than any address. */
+static struct str canonical(struct arena *a, struct str address)
+{
+    return address.n > NAME_MAX_BYTES ? STR("") : directory_canonical(a, address);
+}
+
 /* The parts of an address that the directory can hold, as it has them, in the arena. */
 static struct fault split_name(struct arena *a, struct str address, struct str *local,
                                struct str *domain)
 {
-    struct str name = directory_canonical(a, str_head(address, NAME_MAX_BYTES));
+    struct str name = canonical(a, address);
     return directory_split(name, local, domain)
                ? FINE
                : refuse("is not an address like alice@example.org", address);
@@ -81,7 +87,7 @@ static struct fault split_name(struct arena *a, struct str address, struct str *
 static struct fault split_alias(struct arena *a, struct str alias, struct str *local,
                                 struct str *domain)
 {
-    struct str name = directory_canonical(a, str_head(alias, NAME_MAX_BYTES));
+    struct str name = canonical(a, alias);
     return directory_split_alias(name, local, domain)
                ? FINE
                : refuse("is neither an address nor @domain", alias);
@@ -90,9 +96,8 @@ static struct fault split_alias(struct arena *a, struct str alias, struct str *l
 /* A target keeps the case of its local part, which is somebody else's to read; its domain is the one of the DNS. */
 static struct fault take_target(struct arena *a, struct str target, struct str *out)
 {
-    struct str local, domain, name;
-    name = directory_canonical(a, str_head(target, NAME_MAX_BYTES));
-    if (!directory_split(name, &local, &domain))
+    struct str local, domain;
+    if (!directory_split(canonical(a, target), &local, &domain))
         return refuse("is not an address like alice@example.org", target);
     *out = target;
     if (str_has_8bit(str_skip(target, str_last_index(target, '@'))))

@@ -166,6 +166,7 @@ def test_an_account_in_u_labels_is_the_one_in_a_labels(make_server):
     assert "exists already" in server.cli("user", "add", "Jo@xn--bcher-kva.test", "--password-stdin", stdin="x\n", status=1)
     server.cli("alias", "add", "info@B\u00dcCHER.test", "jo@b\u00fccher.test", "Foo@Far.test")
     server.cli("alias", "remove", "info@xn--bcher-kva.test", "Foo@Far.test")
+    assert "is not an address" in server.cli("alias", "add", "info@b\u00fccher.test", "x" * 64 + "@a" + ".".join(["\u00fc" * 20] * 7), status=1)
     assert "info@xn--bcher-kva.test jo@xn--bcher-kva.test\n" in server.cli("alias", "list")
     server.start()
     names = ["jo@b\u00fccher.test", "Jo@B\u00dcCHER.test", "jo@xn--bcher-kva.test"]
